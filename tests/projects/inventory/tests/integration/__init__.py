@@ -1,0 +1,1 @@
+"""A package, so that fixtures of package scope end with it."""
