@@ -73,12 +73,13 @@ class TestCsv:
             csv_format.loads(text)
 
 
-class TestJson:
-    @pytest.fixture(scope="class")
-    def written(self, items):
-        """The four items as JSON, read back as plain data."""
-        return json.loads(json_format.dumps(Catalogue(items)))
+@pytest.fixture(scope="class")
+def written(items):
+    """The four items as JSON, read back as plain data."""
+    return json.loads(json_format.dumps(Catalogue(items)))
 
+
+class TestJson:
     def test_has_a_version(self, written):
         assert written["version"] == 2
 

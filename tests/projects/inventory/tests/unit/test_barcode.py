@@ -27,7 +27,7 @@ def test_completes_only_twelve_digits(digits):
 
 @pytest.mark.parametrize(
     ("code", "name"),
-    zip(VALID, ["Germany", "book", "United Kingdom", "internal"]),
+    list(zip(VALID, ["Germany", "book", "United Kingdom", "internal"])),
 )
 def test_names_the_origin(code, name):
     assert barcode.origin(code) == name

@@ -34,11 +34,12 @@ class TestParsing:
         assert Money.parse("1,250.00") == Money.of("1250")
 
 
-class TestArithmetic:
-    @pytest.fixture(scope="class")
-    def five(self):
-        return Money.of(5)
+@pytest.fixture(scope="class")
+def five():
+    return Money.of(5)
 
+
+class TestArithmetic:
     def test_adds(self, five):
         assert five + Money.of("0.10") == Money.of("5.10")
 

@@ -42,16 +42,17 @@ def test_the_cheapest_comes_first(suppliers, monday):
     assert found[0].cost == Money.of(24)
 
 
+@pytest.fixture(scope="class")
+def pick(suppliers, monday):
+    def pick(sku, needed_in=None):
+        needed = None if needed_in is None else monday + timedelta(days=needed_in)
+        offer = choose(suppliers, sku, 10, monday, needed)
+        return offer and offer.supplier.name
+
+    return pick
+
+
 class TestChoosing:
-    @pytest.fixture(scope="class")
-    def pick(self, suppliers, monday):
-        def pick(sku, needed_in=None):
-            needed = None if needed_in is None else monday + timedelta(days=needed_in)
-            offer = choose(suppliers, sku, 10, monday, needed)
-            return offer and offer.supplier.name
-
-        return pick
-
     @pytest.mark.parametrize(
         ("needed_in", "name"),
         [(None, "Slow & Co"), (30, "Slow & Co"), (3, "Swift"), (1, "Swift")],
