@@ -1,5 +1,8 @@
 //! `cargo xtask coverage`, as a library.
 
+pub mod exit;
+pub mod project;
+
 /// Runs the task named on the command line.
 pub fn main() -> std::process::ExitCode {
     std::process::ExitCode::SUCCESS
