@@ -24,6 +24,7 @@ pub struct Facts {
     pub coverage: Option<CoverageConfig>,
     /// Import names of the packages and modules in `src/`, or in the root where there is no
     /// `src/`, as folders or files relative to the project; never tests, docs, build output.
+    #[serde(default)]
     pub packages_here: Vec<Utf8PathBuf>,
 }
 
