@@ -2,7 +2,7 @@
 
 Run as `python -c PROBE [COVERAGE_CONFIG]` in the project's folder. pytest's and coverage's
 own code reads the configuration, so the answer is what they will see. Nothing of the
-project, no conftest and no plugin is imported. Must run, and say so, on any Python 3.
+project, no conftest and no plugin is imported. On a Python that is too old it must still run, to say so.
 """
 
 import sys
@@ -67,17 +67,13 @@ def pytest_config():
         from _pytest.config.exceptions import UsageError
     except ImportError:
         return None
-    here = os.getcwd()
     env = words(os.environ.get("PYTEST_ADDOPTS", ""), "PYTEST_ADDOPTS")
     try:
         root, inifile, ini = setup(findpaths, [], env)
         others = [setup(findpaths, [name], env)[1] for name in ("tests", "test") if os.path.isdir(name)]
-    except UsageError as error:
+    except (UsageError, ValueError, OSError) as error:
         raise Broken("pytest cannot read its configuration: %s" % error)
-    # Before 7.? and in some corners the parser's own errors come through.
-    except (ValueError, OSError) as error:
-        raise Broken("pytest cannot read its configuration: %s" % error)
-    where = inifile or here
+    where = inifile or os.getcwd()
     addopts = env + words(value(ini, "addopts"), where)
     shadowed = others[0] if others and others[0] != inifile else None
     return {
@@ -158,7 +154,8 @@ def coverage_config(rcfile):
         config = coverage.Coverage(**({"config_file": rcfile} if rcfile else {})).config
     except coverage.CoverageException as error:
         raise Broken("coverage cannot read its configuration: %s" % error)
-    sources = [*listed(config, "source"), *listed(config, "source_pkgs"), *listed(config, "source_dirs")]
+    names = ("source", "source_pkgs", "source_dirs")
+    sources = [source for name in names for source in listed(config, name)]
     return {
         "config_file": config.config_file and os.path.abspath(config.config_file),
         "source": list(dict.fromkeys(sources)),

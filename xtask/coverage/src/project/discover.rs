@@ -117,7 +117,7 @@ fn known(workspace: &Workspace) -> Result<Known> {
         let names = root
             .file_name()
             .into_iter()
-            .chain(Pyproject::read(&root)?.name().into_iter())
+            .chain(Pyproject::read(&root)?.name())
             .map(str::to_owned)
             .collect();
         Ok((names, root))

@@ -33,7 +33,9 @@ pub fn read(
     match serde_json::from_str(line.1)
         .context("failed to read what the interpreter says of itself")?
     {
-        Answer::Facts(facts) => Ok(Facts { packages_here: packages::here(&project.root), ..facts }),
+        Answer::Facts(facts) => {
+            Ok(Facts { packages_here: packages::here(&project.root), ..*facts })
+        }
         Answer::Error(message) => bail!(exit::usage(message)),
     }
 }
@@ -41,6 +43,6 @@ pub fn read(
 #[derive(Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Answer {
-    Facts(Facts),
+    Facts(Box<Facts>),
     Error(String),
 }

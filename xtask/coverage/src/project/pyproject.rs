@@ -45,7 +45,8 @@ impl Pyproject {
     /// `[project] requires-python`, or poetry's `python` (which has `^` and `~`).
     pub fn requires_python(&self) -> Option<&str> {
         let poetry = self.at(&["tool", "poetry", "dependencies", "python"]);
-        let poetry = poetry.and_then(|value| value.as_str().or(value.get("version")?.as_str()));
+        let poetry =
+            poetry.and_then(|value| value.as_str().or_else(|| value.get("version")?.as_str()));
         self.str_at(&["project", "requires-python"]).or(poetry)
     }
 

@@ -13,7 +13,7 @@ pub(super) fn parse(text: &str) -> Version {
 /// the installer judges it again.
 pub(super) fn accepts(specifier: &str, version: Version) -> bool {
     specifier.split("||").any(|either| {
-        let clauses = either.split(|c: char| c == ',').flat_map(clauses_of);
+        let clauses = either.split(',').flat_map(clauses_of);
         clauses.into_iter().all(|clause| accepts_clause(&clause, version))
     })
 }
