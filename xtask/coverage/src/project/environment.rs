@@ -110,10 +110,9 @@ const REQUIREMENTS: [&str; 6] = [
     "test-requirements.txt",
 ];
 
+/// pip takes no project that has only a `setup.cfg`.
 fn is_installable(project: &Project) -> bool {
-    project.pyproject.is_package()
-        || project.root.join("setup.py").is_file()
-        || !project.pyproject.exists() && project.root.join("setup.cfg").is_file()
+    project.pyproject.is_package() || project.root.join("setup.py").is_file()
 }
 
 fn editable(pyproject: &Pyproject) -> String {
@@ -153,13 +152,16 @@ fn poetry(steps: &Steps, state: &State, base: &Utf8Path) -> Result<Utf8PathBuf> 
     if !finished.exists() || !program.exists() {
         steps.announce(&format!("Installing poetry in {folder}"));
         steps.run(&Step::new(base, "/").args(["-m", "venv", "--clear", folder.as_str()]))?;
-        pip(steps, &folder.join("bin/python"), Utf8Path::new("/"), &["poetry".to_owned()])?;
+        let packages = ["poetry>=2,<3", "poetry-plugin-pypi-mirror"].map(str::to_owned);
+        pip(steps, &folder.join("bin/python"), Utf8Path::new("/"), &packages)?;
         write(&finished, "1\n")?;
     }
     Ok(program)
 }
 
-/// `poetry install` into our environment: poetry takes the active one.
+/// `poetry install` into our environment: poetry takes the active one. It asks PyPI for
+/// each version's own JSON, which mirrors and proxies of it often do not have; our poetry
+/// uses the index that pip uses.
 fn poetry_install(
     steps: &Steps,
     project: &Project,
@@ -168,9 +170,13 @@ fn poetry_install(
 ) -> Result<()> {
     let folder =
         python.parent().and_then(Utf8Path::parent).context("an environment has a folder")?;
+    let index = steps
+        .pip_setting(python, "index-url")
+        .unwrap_or_else(|| "https://pypi.org/simple/".to_owned());
     let step = managers::install_step(poetry, project)
         .env("VIRTUAL_ENV", folder.as_str())
-        .env("POETRY_VIRTUALENVS_CREATE", "true");
+        .env("POETRY_VIRTUALENVS_CREATE", "true")
+        .env("POETRY_PYPI_MIRROR_URL", index);
     managers::install(steps, project, step)?;
     pip(steps, python, Utf8Path::new("/"), &ALWAYS.map(str::to_owned))
 }

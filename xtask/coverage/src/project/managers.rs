@@ -66,7 +66,7 @@ pub(super) fn install(steps: &Steps, project: &Project, step: Step) -> Result<()
         .which("python3")
         .or_else(|| steps.which("python"))
         .unwrap_or_else(|| "python3".into());
-    let result = steps.run(&steps.download(step.unset(&ACTIVE), &python));
+    let result = steps.run(&steps.download(step, &python));
     if !had_lock {
         let _ = fs::remove_file(&lock);
     }
@@ -76,35 +76,33 @@ pub(super) fn install(steps: &Steps, project: &Project, step: Step) -> Result<()
 /// The command that installs what the project lists, for an error message.
 pub(super) fn install_line(tool: Tool, project: &Project) -> String {
     let project = Project { tool, ..project.clone() };
-    install_step(Utf8Path::new(tool.name()), &project).to_string()
+    let step = install_step(Utf8Path::new(tool.name()), &project);
+    format!("cd {} && {}", shell_words::quote(project.home.as_str()), step.words())
 }
 
 /// The command that makes the environment, with the groups and extras that tests need.
 pub(super) fn install_step(program: &Utf8Path, project: &Project) -> Step {
     let pyproject = &project.pyproject;
     let locked = project.home.join(lock_file(project.tool)).exists();
-    let step = Step::new(program, &project.home);
+    // A uv workspace has one environment for all of its members.
+    let (groups, extras) = match project.home == project.root {
+        true => (pyproject.test_groups(), pyproject.test_extras()),
+        false => (vec![], vec![]),
+    };
+    let step = Step::new(program, &project.home).unset(&ACTIVE);
     match project.tool {
         Tool::Poetry => step
             .args(["install", "--no-interaction"])
             .args(each("--with", pyproject.optional_poetry_groups()))
-            .args(each("--extras", pyproject.test_extras())),
-        Tool::Uv => Step::new(program, &project.root)
+            .args(each("--extras", extras)),
+        Tool::Uv => step
             .args(["sync"])
             .args(locked.then_some("--frozen"))
             .args((project.home != project.root).then_some("--all-packages"))
-            .args(each(
-                "--group",
-                if project.home == project.root { pyproject.test_groups() } else { Vec::new() },
-            ))
-            .args(each(
-                "--extra",
-                if project.home == project.root { pyproject.test_extras() } else { Vec::new() },
-            )),
+            .args(each("--group", groups))
+            .args(each("--extra", extras)),
         // Its development groups are installed unasked.
-        Tool::Pdm => {
-            step.args(["install", "--frozen-lockfile"]).args(each("-G", pyproject.test_extras()))
-        }
+        Tool::Pdm => step.args(["install", "--frozen-lockfile"]).args(each("-G", extras)),
         Tool::Pip => step.args(["-m", "pip", "install", "-e", "."]),
     }
 }

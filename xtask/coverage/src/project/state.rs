@@ -131,20 +131,21 @@ pub struct Lock {
 }
 
 /// A name for the project's folder that no other project of the workspace has: the plain
-/// one where a single entry of the workspace's lists can mean a project of that name.
+/// one where every entry of the workspace's lists that can mean a project of that name
+/// means this one.
 fn folder_name(root: &Utf8Path, workspace: &Workspace) -> String {
     let path = root.strip_prefix(&workspace.root).unwrap_or(root);
     let name = root.file_name().unwrap_or("root");
-    let lists = [&workspace.projects[..], &workspace.default_projects].concat();
-    let mut entries: Vec<_> =
-        lists.iter().map(|entry| Utf8Path::new(entry.trim_end_matches('/'))).collect();
-    entries
-        .retain(|entry| entry.file_name().is_some_and(|last| last == name || last.contains('*')));
-    entries.sort();
-    entries.dedup();
-    match entries.as_slice() {
-        [only] if *only == path || only.parent() == path.parent() => name.to_owned(),
-        _ => format!("{name}-{:08x}", short_hash(path.as_str())),
+    let entries = workspace.projects.iter().chain(&workspace.default_projects);
+    let entries = entries.map(|entry| Utf8Path::new(entry.trim_end_matches('/')));
+    let has_star = |entry: &Utf8Path| entry.file_name().is_some_and(|last| last.contains('*'));
+    let mut alike =
+        entries.filter(|entry| entry.file_name() == Some(name) || has_star(entry)).peekable();
+    let is_it =
+        |entry: &Utf8Path| entry == path || has_star(entry) && entry.parent() == path.parent();
+    match alike.peek().is_some() && alike.all(is_it) {
+        true => name.to_owned(),
+        false => format!("{name}-{:08x}", short_hash(path.as_str())),
     }
 }
 

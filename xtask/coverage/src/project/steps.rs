@@ -111,14 +111,19 @@ impl<'a> Steps<'a> {
     }
 
     fn pip_certificate(&self, python: &Utf8Path) -> Option<String> {
-        if self.var("SSL_CERT_FILE").or(self.var("REQUESTS_CA_BUNDLE")).is_some() {
-            return None;
-        }
-        // `pip config get global.cert` finds nothing in /etc/pip.conf; `list` does.
-        let list = self.read(&Step::new(python, "/").args(["-m", "pip", "config", "list"])).ok()?;
+        let told = self.var("SSL_CERT_FILE").or_else(|| self.var("REQUESTS_CA_BUNDLE"));
+        if told.is_some() { None } else { self.pip_setting(python, "cert") }
+    }
+
+    /// A setting of pip, from its environment variables or configuration files.
+    pub(super) fn pip_setting(&self, python: &Utf8Path, name: &str) -> Option<String> {
+        // `pip config get` finds nothing in /etc/pip.conf; `list` does.
+        let list = Step::new(python, "/").args(["-m", "pip", "config", "list"]);
+        let list = self.read(&list).ok()?;
         list.lines().find_map(|line| {
             let (key, value) = line.split_once('=')?;
-            key.ends_with(".cert").then(|| value.trim_matches(['\'', '"']).to_owned())
+            let value = value.trim_matches(['\'', '"']).to_owned();
+            (key.rsplit('.').next() == Some(name)).then_some(value)
         })
     }
 }
@@ -142,6 +147,12 @@ impl Step {
         self
     }
 
+    /// Program and arguments alone.
+    pub(super) fn words(&self) -> String {
+        let args = self.args.iter().map(String::as_str);
+        shell_words::join(std::iter::once(self.program.as_str()).chain(args))
+    }
+
     pub(super) fn env(mut self, name: &str, value: impl Into<String>) -> Step {
         self.env.push((name.to_owned(), Some(value.into())));
         self
@@ -158,12 +169,10 @@ impl fmt::Display for Step {
         if self.folder != "/" {
             write!(f, "cd {} && ", shell_words::quote(self.folder.as_str()))?;
         }
-        let unset = self
-            .env
-            .iter()
-            .filter(|(_, value)| value.is_none())
-            .map(|(name, _)| format!("-u {name} "));
-        let unset: String = unset.collect();
+        let is_set =
+            |name: &str| self.env.iter().any(|(other, value)| other == name && value.is_some());
+        let unset = self.env.iter().filter(|(name, _)| !is_set(name));
+        let unset: String = unset.map(|(name, _)| format!("-u {name} ")).collect();
         if !unset.is_empty() {
             write!(f, "env {unset}")?;
         }
@@ -172,9 +181,7 @@ impl fmt::Display for Step {
                 write!(f, "{name}={} ", shell_words::quote(value))?;
             }
         }
-        let words =
-            std::iter::once(self.program.as_str()).chain(self.args.iter().map(String::as_str));
-        f.write_str(&shell_words::join(words))
+        f.write_str(&self.words())
     }
 }
 
@@ -195,15 +202,11 @@ fn ending(output: &Output) -> String {
     }
 }
 
-/// The end of what a failed command said: stderr where it used that, else stdout.
+/// The end of what a failed command said; poetry and pip use either stream.
 pub(super) fn last_lines(output: &Output) -> String {
     const LINES: usize = 15;
-    let streams = [&output.stderr, &output.stdout];
-    let text = streams
-        .into_iter()
-        .map(|bytes| String::from_utf8_lossy(bytes))
-        .find(|text| !text.trim().is_empty());
-    let text = text.unwrap_or_default();
-    let lines: Vec<_> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    lines[lines.len().saturating_sub(LINES)..].iter().map(|line| format!("\n    {line}")).collect()
+    let text = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes));
+    let lines = text.iter().flat_map(|text| text.lines()).filter(|line| !line.trim().is_empty());
+    let lines: Vec<_> = lines.map(|line| format!("\n    {}", line.trim_end())).collect();
+    lines[lines.len().saturating_sub(LINES)..].concat()
 }
