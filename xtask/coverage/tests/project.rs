@@ -39,21 +39,22 @@ fn python_folder() -> &'static str {
     })
 }
 
-/// Real poetry, uv and pdm in one environment, each alone in a folder for `PATH`.
-fn tool(name: &str) -> Utf8PathBuf {
-    static TOOLS: Mutex<()> = Mutex::new(());
-    let _one_at_a_time = TOOLS.lock().unwrap_or_else(|poison| poison.into_inner());
-    let (venv, alone) = (tmp("tools"), tmp(&format!("path-{name}")));
-    if !venv.join("made").exists() {
+/// Real poetry, uv or pdm, alone in a folder for `PATH`.
+fn tool(name: &str, packages: &[&str]) -> Utf8PathBuf {
+    let (venv, alone) = (tmp("tools").join(name), tmp("path").join(name));
+    if !alone.exists() {
         run(&["python3", "-m", "venv", "--clear", venv.as_str()]);
-        run(&[venv.join("bin/pip").as_str(), "install", "-q", "poetry", "uv", "pdm"]);
-        fs::write(venv.join("made"), "").expect("a stamp");
-    }
-    let link = alone.join(name);
-    if !link.exists() {
-        std::os::unix::fs::symlink(venv.join("bin").join(name), link).expect("a link");
+        run(&[&[venv.join("bin/pip").as_str(), "install", "-q"], packages].concat());
+        fs::create_dir(&alone).expect("a folder");
+        std::os::unix::fs::symlink(venv.join("bin").join(name), alone.join(name)).expect("a link");
     }
     alone
+}
+
+/// The two tests that need uv share it.
+fn uv() -> Utf8PathBuf {
+    static MADE: OnceLock<Utf8PathBuf> = OnceLock::new();
+    MADE.get_or_init(|| tool("uv", &["uv"])).clone()
 }
 
 fn run(words: &[&str]) {
@@ -231,8 +232,13 @@ fn a_poetry_project_gets_poetry_where_there_is_none() {
 #[test]
 fn poetry_makes_and_keeps_its_own_environment() {
     let project = poetry_project("poetry");
-    let (poetry, kept) = (tool("poetry"), tmp("poetry-environments"));
-    let (path, vars) = ([poetry.as_path()], [("POETRY_VIRTUALENVS_PATH", kept.as_str())]);
+    // The plugin lets it use an index that has no JSON of each version.
+    let poetry = tool("poetry", &["poetry>=2,<3", "poetry-plugin-pypi-mirror"]);
+    let (path, kept) = ([poetry.as_path()], tmp("poetry-environments"));
+    let vars = [
+        ("POETRY_VIRTUALENVS_PATH", kept.as_str()),
+        ("POETRY_PYPI_MIRROR_URL", "https://pypi.org/simple/"),
+    ];
     let found = find(&project, &path, &vars);
     assert_eq!((found.python.origin.as_str(), found.python.owned), ("poetry", false));
     assert!(found.python.executable.starts_with(&kept), "{}", found.python.executable);
@@ -264,7 +270,7 @@ fn uv_syncs_a_project_without_environment() {
     let project =
         project("uv", &[("pyproject.toml", &format!("{GROUPS}[tool.uv]\n")), ("grouped.py", "")]);
     assert_eq!(project.tool, Tool::Uv);
-    let uv = tool("uv");
+    let uv = uv();
     let found = find(&project, &[&uv], &[]);
     assert_eq!(found.python.executable, project.root.join(".venv/bin/python"));
     assert_eq!((found.python.origin.as_str(), found.python.owned), ("uv", false));
@@ -283,7 +289,7 @@ fn uv_syncs_a_project_without_environment() {
 fn uv_makes_our_own_environment_where_it_is_installed() {
     let project =
         project("own-by-uv", &[("setup.cfg", ""), ("requirements-test.txt", "iniconfig\n")]);
-    let uv = tool("uv");
+    let uv = uv();
     let found = find(&project, &[&uv], &[]);
     let facts = facts(&found, &project).expect("facts");
     let wanted = ["coverage", "iniconfig", "pip", "pytest"];
@@ -297,7 +303,8 @@ fn pdm_installs_a_project_without_environment() {
         "pdm",
         &[("pyproject.toml", &format!("{GROUPS}[tool.pdm]\ndistribution = false\n"))],
     );
-    let pdm = tool("pdm");
+    // Later ones do not all fit together.
+    let pdm = tool("pdm", &["pdm<2.26", "hishel<1", "unearth<0.18"]);
     let found = find(&project, &[&pdm], &[]);
     assert_eq!((found.python.origin.as_str(), found.python.owned), ("pdm", false));
     assert!(facts(&found, &project).expect("facts").packages.contains_key("iniconfig"));

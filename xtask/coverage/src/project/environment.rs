@@ -15,6 +15,8 @@ use crate::exit;
 
 /// What every environment of ours holds besides the project.
 const ALWAYS: [&str; 2] = ["pytest", "coverage"];
+/// What our own poetry consists of; see [`poetry_install`] for the second.
+const POETRY: [&str; 2] = ["poetry>=2,<3", "poetry-plugin-pypi-mirror"];
 /// The oldest Python that runs our part.
 const OLDEST: versions::Version = [3, 9, 0];
 
@@ -141,20 +143,17 @@ fn pip(steps: &Steps, python: &Utf8Path, folder: &Utf8Path, packages: &[String])
     )
 }
 
-/// poetry, from `PATH` or in an environment of its own that the workspace's projects share.
+/// poetry in an environment of its own, which the workspace's projects share.
 fn poetry(steps: &Steps, state: &State, base: &Utf8Path) -> Result<Utf8PathBuf> {
-    if let Some(poetry) = steps.which("poetry") {
-        return Ok(poetry);
-    }
     let folder = state.tools().join("poetry");
-    let (program, finished) = (folder.join("bin/poetry"), folder.join("xtask-stamp"));
+    let (program, stamp) = (folder.join("bin/poetry"), folder.join("xtask-stamp"));
     let _lock = state.lock_tools()?;
-    if !finished.exists() || !program.exists() {
+    let finished = read_if_there(&stamp)?.is_some_and(|found| found == POETRY.join("\n"));
+    if !(finished && program.is_file() && in_environment(&folder).is_some()) {
         steps.announce(&format!("Installing poetry in {folder}"));
         steps.run(&Step::new(base, "/").args(["-m", "venv", "--clear", folder.as_str()]))?;
-        let packages = ["poetry>=2,<3", "poetry-plugin-pypi-mirror"].map(str::to_owned);
-        pip(steps, &folder.join("bin/python"), Utf8Path::new("/"), &packages)?;
-        write(&finished, "1\n")?;
+        pip(steps, &folder.join("bin/python"), Utf8Path::new("/"), &POETRY.map(str::to_owned))?;
+        write(&stamp, &POETRY.join("\n"))?;
     }
     Ok(program)
 }
@@ -177,7 +176,13 @@ fn poetry_install(
         .env("VIRTUAL_ENV", folder.as_str())
         .env("POETRY_VIRTUALENVS_CREATE", "true")
         .env("POETRY_PYPI_MIRROR_URL", index);
-    managers::install(steps, project, step)?;
+    match managers::install(steps, project, step.clone()) {
+        // The dependencies are there; what poetry cannot install has nothing to build.
+        Err(error) if error.to_string().contains("project could not be installed") => {
+            managers::install(steps, project, step.args(["--no-root"]))?;
+        }
+        result => result?,
+    }
     pip(steps, python, Utf8Path::new("/"), &ALWAYS.map(str::to_owned))
 }
 
