@@ -136,10 +136,14 @@ where = ['src']
 ";
 
 fn plain() -> (Project, Found) {
+    plain_named("plain ünï")
+}
+
+fn plain_named(name: &str) -> (Project, Found) {
     static MADE: Mutex<()> = Mutex::new(());
     let _one_at_a_time = MADE.lock().unwrap_or_else(|poison| poison.into_inner());
     let project = project(
-        "plain ünï",
+        name,
         &[("pyproject.toml", PLAIN), ("src/plain/__init__.py", ""), ("tests/test_a.py", "")],
     );
     let found = find(&project, &[], &[]);
@@ -335,6 +339,67 @@ fn a_python_too_new_or_too_old_is_refused() {
     let (result, _) = with_steps(&[], &[], |steps| python::find(steps, &project, None, &state));
     let error = result.expect_err("an error").to_string();
     assert!(error.ends_with("; no-such-python needs `>=3.98`, 3.9 or newer, with venv"), "{error}");
+}
+
+#[test]
+fn a_half_made_environment_is_made_again() {
+    let (project, found) = plain_named("half-made");
+    let stamp = project.root.join(".xtask/venv/xtask-stamp");
+    fs::remove_file(&stamp).expect("a stamp");
+    let again = find(&project, &[], &[]);
+    assert_eq!(again.python, found.python);
+    assert!(again.announced[0].starts_with("Creating an environment in "), "{:?}", again.announced);
+    assert!(stamp.exists());
+}
+
+#[test]
+fn a_command_that_fails_is_shown_with_its_last_words() {
+    let text = "[project]\nname = 'a'\nversion = '1'\ndependencies = ['no such thing']\n";
+    let project = project("wrong-dependency", &[("pyproject.toml", text)]);
+    let state = State::of(&project, None);
+    let (result, _) = with_steps(&[], &[], |steps| python::find(steps, &project, None, &state));
+    let error = result.expect_err("an error").to_string();
+    assert!(error.starts_with(&format!("`cd {} && ", project.root)), "{error}");
+    assert!(error.contains("pip install --disable-pip-version-check --no-input 'no such thing' pytest coverage` ended with exit code 1\n"), "{error}");
+    assert!(error.contains("Invalid requirement"), "{error}");
+}
+
+#[test]
+fn packages_are_those_of_the_product() {
+    let table: [(&str, &[&str], &[&str]); 4] = [
+        (
+            "src-layout",
+            &[
+                "src/b/__init__.py",
+                "src/a.py",
+                "src/names/pace/x.py",
+                "src/b.egg-info/PKG",
+                "other/__init__.py",
+            ],
+            &["src/a.py", "src/b", "src/names"],
+        ),
+        (
+            "flat-layout",
+            &[
+                "b/__init__.py",
+                "a/__init__.py",
+                "tests/__init__.py",
+                "docs/__init__.py",
+                "manage.py",
+            ],
+            &["a", "b"],
+        ),
+        (
+            "one-module",
+            &["recipes.py", "setup.py", "conftest.py", "test_recipes.py"],
+            &["recipes.py"],
+        ),
+        ("src-is-the-package", &["src/__init__.py", "src/a.py"], &["src"]),
+    ];
+    for (name, files, wanted) in table {
+        let files: Vec<_> = files.iter().chain(&["setup.cfg"]).map(|file| (*file, "")).collect();
+        assert_eq!(facts_of(name, &files).expect(name).packages_here, wanted, "{name}");
+    }
 }
 
 /// Facts of a project that has only configuration files, read by the plain project's Python.

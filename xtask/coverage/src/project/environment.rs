@@ -45,9 +45,9 @@ pub(super) fn add(steps: &Steps, python: &Interpreter, packages: &[&str]) -> Res
 
 /// A text that changes with whatever decides what the environment holds.
 fn stamp(project: &Project) -> Result<String> {
-    let files = ["setup.py", "setup.cfg", "poetry.lock", "uv.lock", "pdm.lock"];
+    let files = ["setup.py", "setup.cfg", "poetry.lock", "uv.lock", "pdm.lock", REQUIREMENTS];
     let mut seen = format!("{}{:?}{ALWAYS:?}", project.pyproject.environment_parts(), project.tool);
-    for file in files.iter().chain(&REQUIREMENTS) {
+    for file in files.iter().chain(&TEST_REQUIREMENTS) {
         seen += &format!("\0{:?}", read_if_there(&project.root.join(file))?);
     }
     Ok(format!("1 {:08x} {:08x}\n", short_hash(&seen), short_hash(project.root.as_str())))
@@ -86,30 +86,40 @@ fn fill(
 }
 
 /// What pip is to install for a project: itself, editable, where it can be built; what its
-/// test and development groups or extras list; else its requirements files.
+/// test and development groups or extras list, else its requirements files; pytest and
+/// coverage.
 fn requirements(project: &Project) -> Result<Vec<String>> {
-    let pyproject = &project.pyproject;
-    let mut wanted = pyproject.group_requirements()?;
+    let mut wanted = project.pyproject.group_requirements()?;
+    let files = match wanted.is_empty() && project.pyproject.test_extras().is_empty() {
+        true => TEST_REQUIREMENTS.iter().find(|file| project.root.join(file).is_file()),
+        false => None,
+    };
     if is_installable(project) {
-        wanted.extend(["-e".to_owned(), editable(pyproject)]);
+        wanted.extend(["-e".to_owned(), editable(&project.pyproject)]);
     } else {
-        wanted.extend(pyproject.dependencies());
+        wanted.extend(project.pyproject.dependencies());
     }
-    if !pyproject.has(&["project"]) || wanted.is_empty() {
-        let files = REQUIREMENTS.iter().filter(|file| project.root.join(file).is_file());
-        wanted.extend(files.flat_map(|file| ["-r".to_owned(), (*file).to_owned()]));
-    }
+    let plain = (!is_installable(project)).then_some(&REQUIREMENTS);
+    let plain = plain.filter(|file| project.root.join(file).is_file());
+    wanted.extend(files.into_iter().chain(plain).flat_map(|file| ["-r", file].map(str::to_owned)));
     wanted.extend(ALWAYS.map(str::to_owned));
     Ok(wanted)
 }
 
-const REQUIREMENTS: [&str; 6] = [
-    "requirements.txt",
+/// What a project that is no package needs.
+const REQUIREMENTS: &str = "requirements.txt";
+/// What tests need, the first of them that is there: later ones tend to hold earlier ones,
+/// pinned differently.
+const TEST_REQUIREMENTS: [&str; 9] = [
     "requirements-test.txt",
-    "requirements-dev.txt",
+    "requirements-tests.txt",
     "requirements_test.txt",
-    "requirements_dev.txt",
     "test-requirements.txt",
+    "requirements/test.txt",
+    "requirements/tests.txt",
+    "requirements-dev.txt",
+    "requirements_dev.txt",
+    "requirements/dev.txt",
 ];
 
 /// pip takes no project that has only a `setup.cfg`.

@@ -59,7 +59,7 @@ fn ask(steps: &Steps, step: Step) -> Option<Utf8PathBuf> {
 /// Lets the tool make the project's environment, announced. A lock file that it writes on
 /// the way, where the project has none, is taken away again.
 pub(super) fn install(steps: &Steps, project: &Project, step: Step) -> Result<()> {
-    steps.announce(&format!("Running `{step}`"));
+    steps.announce(&format!("Running `{} {}`", project.tool.name(), step.args.join(" ")));
     let lock = project.home.join(lock_file(project.tool));
     let had_lock = lock.exists();
     let python = steps

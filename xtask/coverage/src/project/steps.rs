@@ -132,7 +132,7 @@ impl<'a> Steps<'a> {
 #[derive(Clone, Debug)]
 pub(super) struct Step {
     program: Utf8PathBuf,
-    args: Vec<String>,
+    pub(super) args: Vec<String>,
     folder: Utf8PathBuf,
     env: Vec<(String, Option<String>)>,
 }
