@@ -84,11 +84,7 @@ pub(super) fn install_line(tool: Tool, project: &Project) -> String {
 pub(super) fn install_step(program: &Utf8Path, project: &Project) -> Step {
     let pyproject = &project.pyproject;
     let locked = project.home.join(lock_file(project.tool)).exists();
-    // A uv workspace has one environment for all of its members.
-    let (groups, extras) = match project.home == project.root {
-        true => (pyproject.test_groups(), pyproject.test_extras()),
-        false => (vec![], vec![]),
-    };
+    let extras = pyproject.test_extras();
     let step = Step::new(program, &project.home).unset(&ACTIVE);
     match project.tool {
         Tool::Poetry => step
@@ -98,8 +94,9 @@ pub(super) fn install_step(program: &Utf8Path, project: &Project) -> Step {
         Tool::Uv => step
             .args(["sync"])
             .args(locked.then_some("--frozen"))
+            // A workspace has one environment for all of its members.
             .args((project.home != project.root).then_some("--all-packages"))
-            .args(each("--group", groups))
+            .args(each("--group", pyproject.test_groups()))
             .args(each("--extra", extras)),
         // Its development groups are installed unasked.
         Tool::Pdm => step.args(["install", "--frozen-lockfile"]).args(each("-G", extras)),
