@@ -2,6 +2,8 @@
 
 pub mod exit;
 pub mod project;
+pub mod report;
+pub mod shard;
 
 /// Runs the task named on the command line.
 pub fn main() -> std::process::ExitCode {
