@@ -226,3 +226,152 @@ fn rerun_all(ids: &[&str], command: &[String], limits: &Limits) -> String {
 fn one_line(id: &str) -> String {
     id.replace('\n', "\\n").replace('\r', "\\r")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(id: &str, phase: Phase) -> Failure {
+        let text = "def test():\n>   assert 0\nE   assert 0\n".to_owned();
+        Failure { id: id.to_owned(), split: Some(3), phase, text, sections: vec![], log: None }
+    }
+
+    fn command() -> Vec<String> {
+        ["cargo", "xtask", "coverage", "-p", "in ventory"].map(str::to_owned).to_vec()
+    }
+
+    fn shown(failures: &[Failure], limits: &Limits) -> String {
+        render(failures, &command(), limits)
+    }
+
+    #[test]
+    fn nothing_is_said_where_nothing_failed() {
+        assert_eq!(shown(&[], &Limits::default()), "");
+    }
+
+    #[test]
+    fn one_failure_is_shown_with_its_output_and_the_line_that_reruns_it() {
+        let sections = vec![("Captured stdout call".to_owned(), "hello\n".to_owned())];
+        let failure = Failure { sections, ..failure("tests/test_x.py::test_y[3]", Phase::Call) };
+        let expected = "\
+---- tests/test_x.py::test_y[3] failed in split 3
+def test():
+>   assert 0
+E   assert 0
+-- Captured stdout call
+hello
+rerun: cargo xtask coverage -p 'in ventory' -- 'tests/test_x.py::test_y[3]'
+
+";
+        assert_eq!(shown(&[failure], &Limits::default()), expected);
+    }
+
+    #[test]
+    fn a_test_with_two_failures_is_named_once_to_rerun() {
+        let mut failures = [
+            failure("a.py::x", Phase::Call),
+            failure("b.py", Phase::Collect),
+            failure("a.py::x", Phase::Teardown),
+        ];
+        failures[1].split = None;
+        let expected = "\
+---- a.py::x failed in split 3
+def test():
+>   assert 0
+E   assert 0
+---- a.py::x error in teardown in split 3
+def test():
+>   assert 0
+E   assert 0
+rerun: cargo xtask coverage -p 'in ventory' -- a.py::x
+
+---- b.py could not be collected
+def test():
+>   assert 0
+E   assert 0
+rerun: cargo xtask coverage -p 'in ventory' -- b.py
+
+rerun these 2:
+    cargo xtask coverage -p 'in ventory' -- a.py::x b.py
+";
+        assert_eq!(shown(&failures, &Limits::default()), expected);
+    }
+
+    #[test]
+    fn long_texts_are_cut_and_say_where_all_of_it_is() {
+        let numbered = |n: u32| (1..=n).map(|i| format!("{i}\n")).collect::<String>();
+        let failure = Failure {
+            text: numbered(9),
+            sections: vec![("out".to_owned(), numbered(200)), ("log".to_owned(), "é".repeat(9))],
+            log: Some("/logs/split-3.log".into()),
+            ..failure("a.py::x", Phase::Crash)
+        };
+        let limits = Limits { text_lines: 5, section_lines: 2, line_bytes: 5, ..Limits::default() };
+        let expected = "\
+---- a.py::x crashed in split 3
+1
+2
+[4 of 9 lines left out; all of it in `/logs/split-3.log`]
+7
+8
+9
+-- out
+[198 of 200 lines left out; all of it in `/logs/split-3.log`]
+199
+200
+-- log
+éé [14 bytes left out]
+rerun: cargo xtask coverage -p 'in ventory' -- a.py::x
+
+";
+        assert_eq!(shown(&[failure], &limits), expected);
+    }
+
+    #[test]
+    fn of_very_many_the_rest_is_listed_and_files_are_rerun() {
+        let failures: Vec<Failure> =
+            (1..=6).map(|i| failure(&format!("{}.py::t{i}", i % 2), Phase::Timeout)).collect();
+        let limits = Limits { tests: 1, names: 3, rerun_ids: 5, ..Limits::default() };
+        let expected = "\
+---- 1.py::t1 timed out in split 3
+def test():
+>   assert 0
+E   assert 0
+rerun: cargo xtask coverage -p 'in ventory' -- 1.py::t1
+
+5 more:
+    0.py::t2
+    1.py::t3
+    0.py::t4
+    … and 2 more
+
+rerun the files of these 6:
+    cargo xtask coverage -p 'in ventory' -- 0.py 1.py
+";
+        assert_eq!(shown(&failures, &limits), expected);
+    }
+
+    /// What a shell makes of the line is the id again, whatever is in it.
+    #[test]
+    fn rerun_lines_survive_the_shell() -> anyhow::Result<()> {
+        let ids = [
+            "t.py::x[a b]",
+            "t.py::x['\"$HOME\"']",
+            "t.py::x[line\nbreak]",
+            "t é.py::x[`ls`;\\n*]",
+            "t.py::x[]",
+        ];
+        for id in ids {
+            let line = rerun(&[id], &["printf".to_owned(), "%s".to_owned()]);
+            let output = std::process::Command::new("sh").args(["-c", &line]).output()?;
+            assert_eq!(String::from_utf8(output.stdout)?, format!("--{id}"), "{line}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_name_stays_on_its_line() {
+        let shown = shown(&[failure("t.py::x[a\nb]", Phase::Setup)], &Limits::default());
+        assert!(shown.starts_with("---- t.py::x[a\\nb] error in setup in split 3\n"), "{shown}");
+    }
+}

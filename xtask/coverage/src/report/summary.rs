@@ -171,3 +171,72 @@ fn replace(path: &Utf8Path, text: &str) -> std::io::Result<()> {
         .and_then(|()| std::fs::rename(&temporary, path))
         .inspect_err(|_| drop(std::fs::remove_file(&temporary)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary() -> Summary {
+        Summary {
+            schema: SCHEMA,
+            outcome: Outcome::BelowThreshold,
+            exit_code: 2,
+            partial: false,
+            engine: "stock".to_owned(),
+            versions: Versions { python: Some("3.12.1".to_owned()), ..Versions::default() },
+            splits: Splits { total: 3, completed: 3, ..Splits::default() },
+            tests: Tally { collected: 4, passed: 4, ..Tally::default() },
+            coverage: Some(Coverage {
+                percent: 89.5,
+                statements: 200,
+                missing: 21,
+                branches: 0,
+                partial_branches: 0,
+                fail_under: Some(90.0),
+            }),
+            seconds: Seconds { total: 1.5, ..Seconds::default() },
+            failed_tests: vec![],
+            data_file: Some("/p/.coverage".into()),
+            reports: [("html".to_owned(), "/p/htmlcov/index.html".into())].into(),
+        }
+    }
+
+    /// The promise, word for word: whoever changes this breaks somebody's script.
+    const TEXT: &str = r#"{"schema":1,"outcome":"below-threshold","exit_code":2,"partial":false,"engine":"stock","versions":{"python":"3.12.1","pytest":null,"coverage":null},"splits":{"total":3,"completed":3,"failed":0,"not_run":0},"tests":{"collected":4,"passed":4,"failed":0,"errors":0,"skipped":0,"xfailed":0,"xpassed":0,"reruns":0,"crashed":0,"timed_out":0,"not_run":0},"coverage":{"percent":89.5,"statements":200,"missing":21,"branches":0,"partial_branches":0,"fail_under":90.0},"seconds":{"total":1.5,"environment":0.0,"collect":0.0,"run":0.0,"combine":0.0,"report":0.0},"failed_tests":[],"data_file":"/p/.coverage","reports":{"html":"/p/htmlcov/index.html"}}"#;
+
+    #[test]
+    fn has_the_promised_fields_in_their_order() -> Result<()> {
+        assert_eq!(serde_json::to_string(&summary())?, TEXT);
+        Ok(())
+    }
+
+    #[test]
+    fn outcomes_have_the_promised_words() -> Result<()> {
+        use Outcome::*;
+        let all =
+            [Passed, TestsFailed, BelowThreshold, Aborted, Interrupted, NoTests, Incomplete, Error];
+        let words =
+            "passed tests-failed below-threshold aborted interrupted no-tests incomplete error";
+        for (outcome, word) in all.into_iter().zip(words.split(' ')) {
+            assert_eq!(serde_json::to_value(outcome)?, *word);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn is_written_whole_and_leaves_nothing_beside_it() -> Result<()> {
+        let folder = std::env::temp_dir().join(format!("xtask-summary-{}", std::process::id()));
+        let folder = Utf8PathBuf::try_from(folder)?;
+        let path = folder.join("deep/summary.json");
+        write(&path, &summary())?;
+        write(&path, &Summary { exit_code: 1, ..summary() })?;
+        let read: Summary = serde_json::from_str(&std::fs::read_to_string(&path)?)?;
+        assert_eq!(read, Summary { exit_code: 1, ..summary() });
+        assert_eq!(std::fs::read_dir(folder.join("deep"))?.count(), 1);
+        let error =
+            write(&path.join("below-a-file"), &summary()).map_err(|error| error.to_string());
+        assert_eq!(error, Err(format!("failed to write the summary to `{path}/below-a-file`")));
+        std::fs::remove_dir_all(folder)?;
+        Ok(())
+    }
+}

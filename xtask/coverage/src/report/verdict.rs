@@ -145,3 +145,144 @@ fn failures(n: u64) -> String {
 fn plural(n: u64, noun: &str) -> String {
     if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIGINT: i32 = nix::libc::SIGINT;
+    const SIGTERM: i32 = nix::libc::SIGTERM;
+
+    fn good() -> Evidence<'static> {
+        let tally = Tally { collected: 10, passed: 8, skipped: 1, xfailed: 1, ..Tally::default() };
+        Evidence { tally, ..Evidence::default() }
+    }
+
+    fn failing() -> Evidence<'static> {
+        let tally = Tally { collected: 10, passed: 7, failed: 2, errors: 1, ..Tally::default() };
+        Evidence { tally, ..Evidence::default() }
+    }
+
+    fn problems() -> &'static [Problem] {
+        static PROBLEMS: std::sync::LazyLock<Vec<Problem>> = std::sync::LazyLock::new(|| {
+            let what = "left no coverage data".to_owned();
+            vec![Problem { split: Some(3), file: None, what }]
+        });
+        &PROBLEMS
+    }
+
+    const BELOW: Option<&str> = Some("total of 89 is less than fail-under=90");
+
+    #[test]
+    fn every_ending_has_its_code_word_and_sentence() {
+        let stopped = Tally { collected: 30, failed: 10, not_run: 1, ..Tally::default() };
+        let table: Vec<(Evidence<'_>, u8, Outcome, &str)> = vec![
+            (good(), 0, Outcome::Passed, "9 tests passed"),
+            (failing(), 1, Outcome::TestsFailed, "3 of 10 tests failed"),
+            (
+                Evidence { tally: stopped, aborted: true, ..good() },
+                1,
+                Outcome::Aborted,
+                "stopped after 10 failures; 1 test did not run",
+            ),
+            (
+                Evidence { below: BELOW, ..good() },
+                2,
+                Outcome::BelowThreshold,
+                "coverage total of 89 is less than fail-under=90",
+            ),
+            (
+                Evidence { problems: problems(), ..good() },
+                3,
+                Outcome::Incomplete,
+                "coverage data is incomplete: split 3 left no coverage data",
+            ),
+            (
+                Evidence { broken: Some("split 3 exited with code 3"), ..good() },
+                3,
+                Outcome::Error,
+                "split 3 exited with code 3",
+            ),
+            (
+                Evidence { tally: Tally::default(), ..good() },
+                5,
+                Outcome::NoTests,
+                "no tests were found",
+            ),
+            (
+                Evidence { tally: stopped, interrupted: Some(SIGINT), ..good() },
+                130,
+                Outcome::Interrupted,
+                "interrupted; 1 test did not run",
+            ),
+            (
+                Evidence { interrupted: Some(SIGTERM), ..good() },
+                143,
+                Outcome::Interrupted,
+                "interrupted",
+            ),
+        ];
+        for (evidence, code, outcome, sentence) in table {
+            let verdict = judge(&evidence);
+            let said = (verdict.exit.code(), verdict.outcome, verdict.sentence.as_str());
+            assert_eq!(said, (code, outcome, sentence), "{evidence:?}");
+        }
+    }
+
+    /// From the best to the worst: each wins over all that come before it.
+    #[test]
+    fn the_worst_ending_decides() {
+        let mut evidence = Evidence { below: BELOW, threshold_typed: true, ..good() };
+        assert_eq!(judge(&evidence).exit.code(), 2);
+        evidence.tally = Tally::default();
+        assert_eq!(judge(&evidence).exit.code(), 5);
+        evidence.tally.errors = 1;
+        assert_eq!(judge(&evidence).exit.code(), 1);
+        evidence.problems = problems();
+        assert_eq!(judge(&evidence).exit.code(), 3);
+        evidence.interrupted = Some(SIGTERM);
+        assert_eq!(judge(&evidence).exit.code(), 143);
+    }
+
+    #[test]
+    fn a_threshold_of_a_partial_run_counts_only_if_typed() {
+        let below = Evidence { below: BELOW, ..good() };
+        for partial in [
+            Evidence { narrowed: true, ..below.clone() },
+            Evidence { narrowed: true, failures_end_with_zero: true, ..below.clone() },
+        ] {
+            assert!(judge(&partial).partial);
+            assert_eq!(judge(&partial).exit, Exit::Passed);
+            let typed = Evidence { threshold_typed: true, ..partial };
+            assert_eq!(judge(&typed).exit, Exit::BelowThreshold);
+        }
+        assert!(!judge(&below).partial);
+    }
+
+    #[test]
+    fn failures_can_be_left_to_a_later_step() {
+        let forgiving = Evidence { failures_end_with_zero: true, ..failing() };
+        assert_eq!(judge(&forgiving).exit, Exit::Passed);
+        assert_eq!(judge(&forgiving).outcome, Outcome::TestsFailed);
+        let below = Evidence { below: BELOW, ..forgiving.clone() };
+        assert_eq!(judge(&below).exit, Exit::BelowThreshold);
+        let incomplete = Evidence { problems: problems(), ..forgiving.clone() };
+        assert_eq!(judge(&incomplete).exit, Exit::Incomplete);
+        let aborted = Evidence { aborted: true, ..forgiving };
+        assert_eq!(judge(&aborted).exit, Exit::TestsFailed);
+    }
+
+    #[test]
+    fn every_kind_of_failure_counts() {
+        for tally in [
+            Tally { failed: 1, ..good().tally },
+            Tally { errors: 1, ..good().tally },
+            Tally { crashed: 1, ..good().tally },
+            Tally { timed_out: 1, ..good().tally },
+            Tally { errors: 1, ..Tally::default() },
+        ] {
+            let evidence = Evidence { tally, ..good() };
+            assert_eq!(judge(&evidence).exit, Exit::TestsFailed, "{tally:?}");
+        }
+    }
+}

@@ -144,3 +144,75 @@ fn splits_without_part(expected: &Expected) -> Vec<Problem> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(split: Option<u32>, file: &str, origin: Origin) -> Part {
+        Part { split, file: file.into(), origin }
+    }
+
+    /// A run is written as "1=a 2=b host=h sub=s", a number alone being a split that ran.
+    fn expected(run: &str) -> Expected {
+        let mut expected = Expected::default();
+        for word in run.split_whitespace() {
+            let (who, file) = word.split_once('=').unwrap_or((word, ""));
+            let split = who.parse().ok();
+            expected.splits.extend(split);
+            let origin = match who {
+                "host" => Origin::Host,
+                "sub" => Origin::Subprocess,
+                _ => Origin::Tests,
+            };
+            expected.parts.extend((!file.is_empty()).then(|| part(split, file, origin)));
+        }
+        expected
+    }
+
+    fn check_words(run: &str, found: &str) -> (String, Vec<String>) {
+        let found: Vec<Utf8PathBuf> = found.split_whitespace().map(Utf8PathBuf::from).collect();
+        let checked = check(&expected(run), &found);
+        let parts: Vec<&str> = checked.parts.iter().map(|part| part.file.as_str()).collect();
+        (parts.join(" "), checked.problems.iter().map(Problem::to_string).collect())
+    }
+
+    #[test]
+    fn names_what_is_not_as_it_must_be() {
+        let table: &[(&str, &str, &str, &[&str])] = &[
+            ("", "", "", &[]),
+            ("1=a 2=b host=h", "a b h", "a b h", &[]),
+            ("2=b 1=a 1=c", "c b a", "b a c", &[]),
+            ("1=a 2=b", "a", "a", &["split 2: `b` is missing"]),
+            ("1=a host=h", "a", "a", &["`h` is missing"]),
+            ("1=a 2", "a", "a", &["split 2 left no coverage data"]),
+            (
+                "1 2 host=h",
+                "h",
+                "h",
+                &["split 1 left no coverage data", "split 2 left no coverage data"],
+            ),
+            ("1=a", "", "", &["split 1: `a` is missing"]),
+            ("1=a sub=s", "a", "a", &[]),
+            ("1=a sub=s", "a s", "a s", &[]),
+            ("1=a", "z a y", "a y z", &[]),
+            (
+                "1=a 2=a",
+                "a",
+                "a",
+                &["split 2: `a` was written 2 times, so all but the last are lost"],
+            ),
+        ];
+        for &(run, found, parts, problems) in table {
+            let problems = problems.iter().map(|&problem| problem.to_owned()).collect();
+            assert_eq!(check_words(run, found), (parts.to_owned(), problems), "{run} / {found}");
+        }
+    }
+
+    #[test]
+    fn a_file_nobody_announced_is_that_of_a_subprocess() {
+        let checked = check(&expected("1=a"), &["a".into(), "b".into()]);
+        assert_eq!(checked.parts[1], part(None, "b", Origin::Subprocess));
+        assert!(checked.parts[0].required() && !checked.parts[1].required());
+    }
+}
