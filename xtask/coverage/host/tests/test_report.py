@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from coverage import control
+from coverage.parser import PythonParser
 
 HOST = Path(__file__).parent.parent
 sys.path.insert(0, str(HOST))
@@ -197,6 +199,18 @@ def corrupt(path: Path) -> None:
     path.write_bytes(data)
 
 
+def corrupt_unseen(path: Path) -> None:
+    """Break a page that no query reads by chance."""
+    with sqlite3.connect(path) as db:
+        numbers = ((n, n + 1) for n in range(1000, 9000))
+        db.executemany("insert into arc select file_id, context_id, ?, ? from arc limit 1", numbers)
+    data = bytearray(path.read_bytes())
+    (size,) = sqlite3.connect(path).execute("pragma page_size").fetchone()
+    middle = len(data) // size // 2 * size
+    data[middle : middle + size] = b"\xa5" * size
+    path.write_bytes(data)
+
+
 def another_database(path: Path) -> None:
     path.unlink()
     with sqlite3.connect(path) as db:
@@ -220,6 +234,7 @@ FAULTS = {
     "garbage": (lambda path: path.write_text("garbage" * 1000), "is damaged: "),
     "truncated": (truncate, "is damaged: "),
     "corrupt": (corrupt, "is damaged: "),
+    "corrupt unseen": (corrupt_unseen, "is damaged: "),
     "folder": (lambda path: (path.unlink(), path.mkdir()), "is damaged: "),
     "database": (another_database, "is not a coverage data file"),
     "schema": (wrong_schema, "has data format 99, this coverage reads "),
@@ -300,6 +315,14 @@ def without_time(kind: str, text: str) -> str:
     return re.sub(r"created at .*", "", text)
 
 
+def called_with(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> list[tuple]:
+    """Return a list that gets the arguments of each call of a function from now on."""
+    calls = []
+    function = getattr(owner, name)
+    monkeypatch.setattr(owner, name, lambda *args: (calls.append(args), function(*args))[1])
+    return calls
+
+
 EXTRAS = {
     "plain": "",
     "skipping": "skip_covered = true\nskip_empty = true\nsort = -miss\n",
@@ -343,15 +366,12 @@ class TestReports:
         assert all(os.path.exists(made["path"]) for made in told["reports"].values())
 
     def test_analyse_each_file_once(self, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        from coverage.parser import PythonParser
-
-        parsed = []
-        parse = PythonParser.parse_source
-        monkeypatch.setattr(
-            PythonParser, "parse_source", lambda self: (parsed.append(self.filename), parse(self))
-        )
+        parsed = called_with(monkeypatch, PythonParser, "parse_source")
+        analysed = called_with(monkeypatch, control, "analysis_from_file_reporter")
         ask(three_parts(), reports=dict.fromkeys(("term", "html", "xml", "json", "markdown")))
-        assert sorted(map(os.path.basename, parsed)) == ["__init__.py", "a.py", "b.py", "never.py"]
+        files = ["__init__.py", "a.py", "b.py", "never.py"]
+        assert sorted(os.path.basename(parser.filename) for (parser,) in parsed) == files
+        assert sorted(os.path.basename(arguments[3]) for arguments in analysed) == files
 
     def test_that_fail_leave_the_others_and_the_old_file(self, project: Path) -> None:
         Path("c.xml").mkdir()

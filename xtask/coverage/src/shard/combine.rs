@@ -153,16 +153,17 @@ mod tests {
         Part { split, file: file.into(), origin }
     }
 
-    /// A run is written as "1=a 2=b host=h sub=s", a number alone being a split that ran.
+    /// A run is written as "1=a 2=b host=h sub=s 2+=s", a number alone being a split that ran,
+    /// and a plus a process that one of its tests started.
     fn expected(run: &str) -> Expected {
         let mut expected = Expected::default();
         for word in run.split_whitespace() {
             let (who, file) = word.split_once('=').unwrap_or((word, ""));
-            let split = who.parse().ok();
+            let split = who.trim_end_matches('+').parse().ok();
             expected.splits.extend(split);
             let origin = match who {
                 "host" => Origin::Host,
-                "sub" => Origin::Subprocess,
+                _ if who == "sub" || who.ends_with('+') => Origin::Subprocess,
                 _ => Origin::Tests,
             };
             expected.parts.extend((!file.is_empty()).then(|| part(split, file, origin)));
