@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 use camino::{Utf8Path, Utf8PathBuf};
 use xtask_coverage::exit::{self, Exit};
 use xtask_coverage::report::coverage::{Config, Data, Kind, Rendered, Report, Request, render};
+use xtask_coverage::report::summary;
 use xtask_coverage::shard::combine::{Expected, Origin, Part, check};
 
 /// A Python environment with coverage and pytest, made once and kept under `target/`.
@@ -134,12 +135,17 @@ fn combines_and_reports_as_coverage_does() {
     assert_eq!((rendered.combined, rendered.problems.len()), (2, 0));
     assert_eq!(rendered.data_file, Some(project.root.join(".coverage")));
     assert_eq!(rendered.below, None);
-    let totals = rendered.totals.expect("totals");
+    let totals = rendered.totals.as_ref().expect("totals");
     assert_eq!((totals.statements, totals.missing, totals.branches, totals.files), (4, 0, 2, 2));
     assert_eq!(totals.percent_text, "100");
     assert_eq!(rendered.files[1].path, "pkg/a.py");
     assert_eq!(rendered.reports[&Kind::Xml].path, Some(project.root.join("coverage.xml")));
-    assert!(project.root.join("htmlcov/index.html").exists());
+    let written = ["htmlcov/index.html", "coverage.xml"].map(|name| project.root.join(name));
+    assert_eq!(rendered.written().into_values().collect::<Vec<_>>(), written);
+    assert!(written.iter().all(|path| path.exists()));
+    assert_eq!(rendered.broken(), None);
+    let summary = summary::Coverage::of(&rendered).expect("totals");
+    assert_eq!((summary.percent, summary.fail_under), (100.0, Some(100.0)));
     assert!(rendered.seconds.contains_key("combine") && rendered.seconds.contains_key("report"));
 }
 
@@ -153,6 +159,25 @@ fn reports_again_without_combining() {
     let again = render(&request).expect("an answer");
     assert_eq!((again.term, again.combined), (first.term, 0));
     assert_eq!(again.below.as_deref(), Some("total of 67 is less than fail-under=90"));
+}
+
+#[test]
+fn what_could_not_be_reported_is_said() {
+    let project = Project::new("unreported");
+    let parts = [project.part("one.py", 1)];
+    let reports = vec![
+        Report { kind: Kind::Json, path: Some("c.json".into()) },
+        Report { kind: Kind::Xml, path: Some("one.py/c.xml".into()) },
+    ];
+    let request = Request { reports, ..project.request(&parts) };
+    let rendered = render(&request).expect("an answer");
+    let broken = rendered.broken().expect("a failed report");
+    assert!(broken.starts_with("failed to make the `xml` report: "), "{broken}");
+    assert_eq!(rendered.written().into_keys().collect::<Vec<_>>(), ["json"]);
+
+    std::fs::remove_file(project.root.join("pkg/a.py")).expect("the source");
+    let broken = render(&request).expect("an answer").broken().expect("no totals");
+    assert!(broken.starts_with("No source for code: "), "{broken}");
 }
 
 #[test]

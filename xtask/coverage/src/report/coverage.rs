@@ -136,6 +136,32 @@ pub struct Rendered {
     pub seconds: BTreeMap<String, f64>,
 }
 
+impl Rendered {
+    /// Why something that was asked for is not there, though the data may be complete: nothing
+    /// to report, a source file that is gone, a folder that cannot be written.
+    pub fn broken(&self) -> Option<String> {
+        let failed = || {
+            self.reports.iter().find_map(|(kind, made)| {
+                let error = made.error.as_ref()?;
+                Some(format!("failed to make the `{}` report: {error}", kind.name()))
+            })
+        };
+        self.no_totals.clone().or_else(failed)
+    }
+
+    /// Where each finished report lies, by its name; for HTML, the page to open.
+    pub fn written(&self) -> BTreeMap<String, Utf8PathBuf> {
+        let finished = self.reports.iter().filter(|(_, made)| made.error.is_none());
+        finished
+            .filter_map(|(&kind, made)| {
+                let path = made.path.as_ref()?;
+                let page = if kind == Kind::Html { path.join("index.html") } else { path.clone() };
+                Some((kind.name().to_owned(), page))
+            })
+            .collect()
+    }
+}
+
 /// Versions of what made the reports.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Versions {

@@ -6,6 +6,8 @@ use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
+use crate::report::coverage::Rendered;
+
 /// Rises when a field changes its meaning or goes away, not when one is added.
 pub const SCHEMA: u32 = 1;
 
@@ -135,6 +137,20 @@ pub struct Coverage {
     pub partial_branches: u64,
     /// Percent; none where there is no threshold.
     pub fail_under: Option<f64>,
+}
+
+impl Coverage {
+    /// The totals of a report; none where there are none.
+    pub fn of(rendered: &Rendered) -> Option<Coverage> {
+        rendered.totals.as_ref().map(|totals| Coverage {
+            percent: totals.percent,
+            statements: totals.statements,
+            missing: totals.missing,
+            branches: totals.branches,
+            partial_branches: totals.partial_branches,
+            fail_under: (rendered.fail_under > 0.0).then_some(rendered.fail_under),
+        })
+    }
 }
 
 /// Where the time went, in seconds.
