@@ -1,5 +1,10 @@
 //! `cargo xtask coverage`, as a library.
 
+pub mod exit;
+pub mod project;
+pub mod report;
+pub mod shard;
+
 /// Runs the task named on the command line.
 pub fn main() -> std::process::ExitCode {
     std::process::ExitCode::SUCCESS

@@ -1,0 +1,434 @@
+"""Combines the data files of a run and renders coverage's reports, in one process.
+
+Started once per run by the project's own interpreter, so that the project's coverage,
+plugins and settings apply. Every number and every line of text is coverage's own; what is
+added is strictness (a missing or damaged part is named), atomic files, and speed (each
+source file is analysed once for all reports).
+"""
+
+from __future__ import annotations
+
+import gc
+import io
+import json
+import os
+import sqlite3
+import sys
+import time
+import traceback
+import urllib.parse
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import coverage
+from coverage.exceptions import ConfigError, CoverageException, CoverageWarning
+from coverage.report_core import get_analysis_to_report
+from coverage.results import Numbers, should_fail_under
+from coverage.sqldata import SCHEMA_VERSION
+
+#: Opens the line of stdout that holds the answer. Plugins may print what they like.
+MARK = "xtask-report:"
+
+#: Our temporary files. Never `.coverage.*`: coverage's commands would absorb and delete them.
+TEMPORARY = ".xtask-coverage-"
+
+TABLES = {"arc", "context", "coverage_schema", "file", "line_bits", "meta", "tracer"}
+
+Json = dict[str, Any]
+
+
+def answer(request: Json) -> Json:
+    """Do all that `request` asks for. Never raises for anything the user may have caused."""
+    told = _Told()
+    with told.warnings_caught():
+        try:
+            _work(request, told)
+        except ConfigError as exc:
+            told["fatal"] = {"kind": "config", "message": str(exc)}
+        except Exception as exc:
+            message = f"{type(exc).__name__}: {exc}\n{traceback.format_exc()}"
+            told["fatal"] = {"kind": "crash", "message": message}
+    return told
+
+
+def _work(request: Json, told: _Told) -> None:
+    with told.timed("combine"):
+        data_file = _data_file(request, told)
+    if data_file is None:
+        return
+    with told.timed("report"):
+        cov = _configured(SharedCoverage, request, data_file)
+        cov.load()
+        told["data_file"] = data_file
+        _total(cov, request, told)
+        for kind, path in request["reports"].items():
+            _report(cov, kind, path, told)
+
+
+class _Told(dict):  # type: ignore[type-arg]
+    """The answer while it grows."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            versions={
+                "python": ".".join(map(str, sys.version_info[:3])),
+                "coverage": coverage.__version__,
+            },
+            data_file=None,
+            combined=0,
+            problems=[],
+            warnings=[],
+            totals=None,
+            no_totals=None,
+            fail_under=0.0,
+            below=None,
+            files=[],
+            term=None,
+            reports={},
+            seconds={},
+            fatal=None,
+        )
+
+    def problem(self, part: Json, what: str) -> None:
+        """Name a part that cannot be used.
+
+        Only a required part makes the result incomplete. The others are data of processes
+        the tests started: one of those killed while it saved is no fault of the run.
+        """
+        if part["required"]:
+            self["problems"].append({"split": part["split"], "file": part["file"], "what": what})
+        else:
+            self["warnings"].append(f"`{part['file']}` {what}")
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self["seconds"][name] = time.monotonic() - began
+
+    @contextmanager
+    def warnings_caught(self) -> Iterator[None]:
+        """Collect coverage's warnings, each once: every report repeats those of the last."""
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            yield
+        texts = [str(w.message) for w in caught if issubclass(w.category, CoverageWarning)]
+        self["warnings"] = list(dict.fromkeys(self["warnings"] + texts))
+
+
+# Data: check, combine, put in place.
+
+
+def _data_file(request: Json, told: _Told) -> str | None:
+    """Return the data file to report on, combined first if there are parts."""
+    target = os.path.realpath(request["data_file"])
+    if request["parts"] is None:
+        part = {"split": None, "file": target, "required": True}
+        return target if _usable([part], told) else None
+    usable = _usable(request["parts"], told)
+    temporary = _combine(usable, request, target, told)
+    if temporary is None:
+        return None
+    complete = request["complete"] and not told["problems"]
+    if not complete and request["incomplete_data_file"]:
+        target = os.path.realpath(request["incomplete_data_file"])
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    os.replace(temporary, target)
+    return target
+
+
+def _usable(parts: list[Json], told: _Told) -> list[Json]:
+    """Return the parts that can be combined, and name the others."""
+    sound: list[tuple[Json, str | None]] = []
+    for part in parts:
+        try:
+            sound.append((part, measured(part["file"])))
+        except Unusable as exc:
+            if part["required"] or os.path.exists(part["file"]):
+                told.problem(part, str(exc))
+    kinds = Counter(kind for _, kind in sound if kind)
+    if len(kinds) < 2:
+        return [part for part, _ in sound]
+    usual = kinds.most_common(1)[0][0]
+    for part, kind in sound:
+        if kind not in (None, usual):
+            told.problem(part, f"measured {kind}, the other parts measured {usual}")
+    return [part for part, kind in sound if kind in (None, usual)]
+
+
+class Unusable(Exception):
+    """A data file that cannot be combined; the text says what is wrong with it."""
+
+
+def measured(path: str) -> str | None:
+    """Return what a data file holds: "branches", "lines", or None if it is empty but sound."""
+    try:
+        if os.path.getsize(path) == 0:
+            raise Unusable("is empty")
+    except FileNotFoundError:
+        raise Unusable("is missing") from None
+    except OSError as exc:
+        raise Unusable(f"cannot be read: {exc.strerror}") from None
+    try:
+        # Read-only, so that looking at a file can never change or create one.
+        connection = sqlite3.connect(f"file:{urllib.parse.quote(path)}?mode=ro", uri=True)
+        try:
+            return _measured(connection)
+        finally:
+            connection.close()
+    except sqlite3.Error as exc:
+        raise Unusable(f"is damaged: {exc}") from None
+
+
+def _measured(connection: sqlite3.Connection) -> str | None:
+    (verdict,) = connection.execute("pragma quick_check(1)").fetchone()
+    if verdict != "ok":
+        raise Unusable(f"is damaged: {' '.join(verdict.split())}")
+    tables = {name for (name,) in connection.execute("select name from sqlite_master")}
+    if TABLES - tables:
+        raise Unusable("is not a coverage data file")
+    (version,) = connection.execute("select version from coverage_schema").fetchone()
+    if version != SCHEMA_VERSION:
+        raise Unusable(f"has data format {version}, this coverage reads {SCHEMA_VERSION}")
+    # The rows decide, as they do in coverage's own combine: `meta` lacks the flag in a
+    # file whose writer was forked after its parent had saved.
+    for table, kind in (("arc", "branches"), ("line_bits", "lines")):
+        if connection.execute(f"select exists(select 1 from {table})").fetchone()[0]:
+            return kind
+    return None
+
+
+def _combine(parts: list[Json], request: Json, target: str, told: _Told) -> str | None:
+    """Combine `parts` into a temporary file beside `target` and return its name.
+
+    A part that coverage itself cannot take is named, and the work starts again without
+    it, so that no half of it stays in the result.
+    """
+    folder = os.path.dirname(target)
+    os.makedirs(folder, exist_ok=True)
+    _remove_leftovers(folder)
+    temporary = os.path.join(folder, f"{TEMPORARY}{os.getpid()}")
+    while parts:
+        _remove(temporary)
+        cov = _configured(coverage.Coverage, request, temporary)
+        try:
+            bad = _first_refused(cov, parts)
+            if bad is None:
+                cov.save()
+                told["combined"] = len(parts)
+                return temporary
+        except BaseException:
+            _remove(temporary)
+            raise
+        told.problem(*bad)
+        parts = [part for part in parts if part is not bad[0]]
+    _remove(temporary)
+    return None
+
+
+def _first_refused(cov: coverage.Coverage, parts: list[Json]) -> tuple[Json, str] | None:
+    """Combine part by part: a refusal names its part, and files of equal content, which
+    coverage skips within one call, need no special care."""
+    for part in parts:
+        try:
+            cov.combine([part["file"]], strict=True, keep=True)
+        except Exception as exc:
+            return part, f"cannot be combined: {exc}"
+    return None
+
+
+def _configured(kind: type[Any], request: Json, data_file: str) -> Any:
+    cov = kind(
+        data_file=data_file,
+        config_file=request["config_file"],
+        source=request["source"],
+    )
+    for name, value in request["options"].items():
+        cov.set_option(name, value)
+    return cov
+
+
+# Reports.
+
+
+class SharedCoverage(coverage.Coverage):
+    """Coverage that analyses each source file once, whatever the number of reports.
+
+    The methods are coverage's private ones. Where a version no longer calls them, every
+    report analyses for itself again: slower, and nothing else.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._shared_reporters: dict[Any, Any] = {}
+        self._shared_analyses: dict[Any, Any] = {}
+        self._shared_prepared = False
+
+    def _prepare_data_for_reporting(self) -> None:
+        if not self._shared_prepared:
+            super()._prepare_data_for_reporting()
+            self._shared_prepared = True
+        # A fresh process would start each report without a filter by context.
+        self.get_data().set_query_contexts(None)
+
+    def _get_file_reporter(self, morf: Any, *args: Any, **kwargs: Any) -> Any:
+        if morf not in self._shared_reporters:
+            reporter = super()._get_file_reporter(morf, *args, **kwargs)
+            self._shared_reporters[morf] = reporter
+        return self._shared_reporters[morf]
+
+    def _analyze(self, morf: Any, *args: Any, **kwargs: Any) -> Any:
+        # Some reports filter by context and some do not: their analyses differ.
+        if self.get_option("report:contexts"):
+            return super()._analyze(morf, *args, **kwargs)
+        if morf not in self._shared_analyses:
+            self._shared_analyses[morf] = super()._analyze(morf, *args, **kwargs)
+        return self._shared_analyses[morf]
+
+
+def _total(cov: SharedCoverage, request: Json, told: _Told) -> None:
+    """Fill in the totals, the totals per file, and whether the threshold is missed."""
+    fail_under, precision = request["fail_under"], cov.get_option("report:precision")
+    if fail_under is None:
+        fail_under = cov.get_option("report:fail_under")
+    told["fail_under"] = fail_under
+    try:
+        total, told["files"] = _numbers(cov)
+    except Exception as exc:
+        told["no_totals"] = _message(exc)
+        return
+    told["totals"] = {
+        "percent": total.pc_covered,
+        "percent_text": total.pc_covered_str,
+        "statements": total.n_statements,
+        "missing": total.n_missing,
+        "excluded": total.n_excluded,
+        "branches": total.n_branches,
+        "partial_branches": total.n_partial_branches,
+        "files": total.n_files,
+    }
+    if should_fail_under(total.pc_covered, fail_under, precision):
+        told["below"] = _below(total, fail_under, precision)
+
+
+def _numbers(cov: SharedCoverage) -> tuple[Numbers, list[Json]]:
+    """Return coverage's numbers in all and for each file."""
+    cov._prepare_data_for_reporting()
+    cov.get_data().set_query_contexts(cov.get_option("report:contexts"))
+    total, files = Numbers(precision=cov.get_option("report:precision")), []
+    for reporter, analysis in get_analysis_to_report(cov, None):
+        numbers = analysis.numbers
+        total += numbers
+        files.append(
+            {
+                "path": reporter.relative_filename(),
+                "percent": numbers.pc_covered,
+                "statements": numbers.n_statements,
+                "missing": numbers.n_missing,
+            }
+        )
+    return total, files
+
+
+def _below(total: Numbers, fail_under: float, precision: int) -> str:
+    """Say that the threshold is missed, in coverage's words where it has a function for it."""
+    try:
+        from coverage.results import format_fail_under_msg
+    except ImportError:
+        return f"total of {total.pc_covered_str} is less than fail-under={fail_under:.{precision}f}"
+    return format_fail_under_msg(total.pc_covered, fail_under, precision)
+
+
+def _report(cov: SharedCoverage, kind: str, path: str | None, told: _Told) -> None:
+    try:
+        if kind == "term":
+            text = io.StringIO()
+            cov.report(file=text)
+            told["term"] = text.getvalue()
+        elif kind == "html":
+            path = os.path.abspath(path or cov.get_option("html:directory"))
+            cov.html_report(directory=path)
+        else:
+            path = os.path.abspath(path or _usual_path(cov, kind))
+            _write(path, _writer(cov, kind))
+    except Exception as exc:
+        told["reports"][kind] = {"path": path, "error": _message(exc)}
+    else:
+        told["reports"][kind] = {"path": path, "error": None}
+
+
+def _usual_path(cov: SharedCoverage, kind: str) -> str:
+    return "coverage.md" if kind == "markdown" else cov.get_option(f"{kind}:output")
+
+
+def _writer(cov: SharedCoverage, kind: str) -> Callable[[str], object]:
+    if kind == "markdown":
+        return lambda path: _markdown(cov, path)
+    return lambda path: getattr(cov, f"{kind}_report")(outfile=path)
+
+
+def _markdown(cov: SharedCoverage, path: str) -> None:
+    with open(path, "w", encoding="utf-8") as file:
+        cov.report(file=file, output_format="markdown")
+
+
+def _write(path: str, write: Callable[[str], object]) -> None:
+    """Write a whole file or none: first under another name in the same folder."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    folder, name = os.path.split(os.path.realpath(path))
+    temporary = os.path.join(folder, f"{TEMPORARY}{os.getpid()}-{name}")
+    try:
+        write(temporary)
+        os.replace(temporary, os.path.join(folder, name))
+    finally:
+        _remove(temporary)
+
+
+def _remove(path: str) -> None:
+    with suppress(FileNotFoundError):
+        os.remove(path)
+
+
+def _remove_leftovers(folder: str) -> None:
+    """Remove what a run that was killed while it combined has left, a day ago or longer:
+    anything younger may belong to a run that is at work."""
+    for name in os.listdir(folder):
+        path = os.path.join(folder, name)
+        if name.startswith(TEMPORARY) and time.time() - os.path.getmtime(path) > 86_400:
+            _remove(path)
+
+
+def _message(exc: Exception) -> str:
+    """What coverage says itself, as it is; anything else with its type."""
+    if isinstance(exc, CoverageException):
+        return str(exc)
+    return f"{type(exc).__name__}: {exc}"
+
+
+def main(request: Json) -> None:
+    """Answer on a marked line of stdout."""
+    # As coverage's own commands do: plugins may live in the project's folder.
+    sys.path.insert(0, "")
+    # What is analysed is kept to the end, and walking all of it again and again costs a
+    # quarter of the time (measured on 1,000 modules) and finds nothing.
+    gc.disable()
+    line = json.dumps(_printable(answer(request)))
+    sys.stdout.flush()
+    sys.stdout.buffer.write(f"\n{MARK}{line}\n".encode("ascii"))
+    sys.stdout.buffer.flush()
+
+
+def _printable(value: Any) -> Any:
+    """Replace lone surrogates (names that are not UTF-8): no strict JSON reader takes them."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, dict):
+        return {_printable(key): _printable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_printable(item) for item in value]
+    return value

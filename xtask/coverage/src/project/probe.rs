@@ -1,0 +1,48 @@
+//! One start of the project's interpreter, for everything it knows: see `host/probe.py`.
+
+use anyhow::{Context, Result, bail};
+use camino::Utf8Path;
+use serde::Deserialize;
+
+use super::steps::{Step, last_lines};
+use super::{Facts, Interpreter, Project, Steps, packages};
+use crate::exit;
+
+const PROBE: &str = include_str!("../../host/probe.py");
+/// Starts the one line of the output that is ours; `sitecustomize` may print others.
+const MARK: &str = "\u{1}xtask-facts ";
+
+/// What the interpreter says in the project's folder. `rcfile` is a coverage configuration
+/// to read instead of the one coverage finds itself.
+pub fn read(
+    steps: &Steps,
+    python: &Interpreter,
+    project: &Project,
+    rcfile: Option<&Utf8Path>,
+) -> Result<Facts> {
+    let step = Step::new(&python.executable, &project.root).args(["-c", PROBE]);
+    let output = steps.output(&step.args(rcfile.map(Utf8Path::as_str)))?;
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let Some(line) = printed.lines().find_map(|line| line.split_once(MARK)) else {
+        bail!(exit::usage(format!(
+            "`{}` is no usable Python{}",
+            python.executable,
+            last_lines(&output)
+        )))
+    };
+    match serde_json::from_str(line.1)
+        .context("failed to read what the interpreter says of itself")?
+    {
+        Answer::Facts(facts) => {
+            Ok(Facts { packages_here: packages::here(&project.root), ..*facts })
+        }
+        Answer::Error(message) => bail!(exit::usage(message)),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Answer {
+    Facts(Box<Facts>),
+    Error(String),
+}

@@ -1,0 +1,137 @@
+//! The Cargo workspace around a folder, and what its `[workspace.metadata.xtask]` says.
+
+use std::env;
+
+use anyhow::{Context, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::{canonical, check_keys, parse_toml, read_if_there};
+use crate::exit;
+
+/// A Cargo workspace.
+#[derive(Clone, Debug)]
+pub struct Workspace {
+    /// The folder of its `Cargo.toml`, absolute, symbolic links resolved.
+    pub root: Utf8PathBuf,
+    /// Its target folder, absolute.
+    pub target: Utf8PathBuf,
+    /// `projects`: the Python projects known by name, as written (paths and globs).
+    pub projects: Vec<String>,
+    /// `default-projects`: those that run when no project is named, as written.
+    pub default_projects: Vec<String>,
+    /// `[workspace.metadata.xtask.coverage]`: defaults that the projects share, unread.
+    pub coverage: toml::Table,
+}
+
+impl Workspace {
+    /// The workspace that contains a folder, searched upwards.
+    pub fn find(cwd: &Utf8Path) -> Result<Option<Workspace>> {
+        for folder in canonical(cwd)?.ancestors() {
+            let path = folder.join("Cargo.toml");
+            let Some(text) = read_if_there(&path)? else { continue };
+            if let Some(toml::Value::Table(workspace)) = parse_toml(&path, &text)?.get("workspace")
+            {
+                return Workspace::read(folder, &target_of(cwd, folder), workspace).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    fn read(root: &Utf8Path, target: &Utf8Path, workspace: &toml::Table) -> Result<Workspace> {
+        let path = root.join("Cargo.toml");
+        let metadata = table(workspace, "metadata").and_then(|metadata| table(metadata, "xtask"));
+        let metadata = metadata.cloned().unwrap_or_default();
+        check_keys(&path, SECTION, &metadata, &["projects", "default-projects", "coverage"])?;
+        Ok(Workspace {
+            root: root.to_owned(),
+            target: target.to_owned(),
+            projects: strings(&path, &metadata, "projects")?,
+            default_projects: strings(&path, &metadata, "default-projects")?,
+            coverage: match metadata.get("coverage") {
+                None => toml::Table::new(),
+                Some(toml::Value::Table(coverage)) => coverage.clone(),
+                Some(_) => return Err(wrong_type(&path, "coverage", "a table")),
+            },
+        })
+    }
+}
+
+const SECTION: &str = "workspace.metadata.xtask";
+
+fn table<'a>(parent: &'a toml::Table, key: &str) -> Option<&'a toml::Table> {
+    parent.get(key)?.as_table()
+}
+
+fn strings(path: &Utf8Path, table: &toml::Table, key: &str) -> Result<Vec<String>> {
+    let Some(value) = table.get(key) else { return Ok(Vec::new()) };
+    let words = value.as_array().and_then(|array| {
+        array.iter().map(|item| item.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
+    });
+    words.with_context(|| wrong_type(path, key, "a list of strings"))
+}
+
+fn wrong_type(path: &Utf8Path, key: &str, wanted: &str) -> anyhow::Error {
+    exit::usage(format!("`{key}` in `[{SECTION}]` of {path} must be {wanted}")).into()
+}
+
+/// Where cargo builds; a relative `CARGO_TARGET_DIR` is relative to where cargo was typed.
+fn target_of(cwd: &Utf8Path, root: &Utf8Path) -> Utf8PathBuf {
+    let named = ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"]
+        .into_iter()
+        .find_map(|name| env::var(name).ok().filter(|value| !value.is_empty()));
+    match named {
+        Some(folder) => cwd.join(folder),
+        None => root.join("target"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Workspace, String> {
+        let path = Utf8Path::new("/w/Cargo.toml");
+        let table = parse_toml(path, text).map_err(|error| error.to_string())?;
+        Workspace::read(Utf8Path::new("/w"), Utf8Path::new("/w/target"), &table)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn reads_projects_and_shared_defaults() {
+        let workspace = read(
+            "[metadata.xtask]\nprojects = ['packages/*']\ndefault-projects = ['packages/a']\n\
+             coverage.splits = 3",
+        )
+        .expect("a workspace");
+        assert_eq!(workspace.projects, ["packages/*"]);
+        assert_eq!(workspace.default_projects, ["packages/a"]);
+        assert_eq!(workspace.coverage["splits"].as_integer(), Some(3));
+    }
+
+    #[test]
+    fn wrong_metadata_is_an_error() {
+        let table = [
+            (
+                "[metadata.xtask]\nproject = []",
+                "unknown key `project` in `[workspace.metadata.xtask]` of /w/Cargo.toml; did you mean `projects`?",
+            ),
+            (
+                "[metadata.xtask]\nprojects = 'a'",
+                "`projects` in `[workspace.metadata.xtask]` of /w/Cargo.toml must be a list of strings",
+            ),
+            (
+                "[metadata.xtask]\nprojects = [1]",
+                "`projects` in `[workspace.metadata.xtask]` of /w/Cargo.toml must be a list of strings",
+            ),
+            (
+                "[metadata.xtask]\ncoverage = 1",
+                "`coverage` in `[workspace.metadata.xtask]` of /w/Cargo.toml must be a table",
+            ),
+            ("members = [\n'a',\n'b'\nx", "/w/Cargo.toml:4: "),
+        ];
+        for (text, message) in table {
+            let error = read(text).expect_err(text);
+            assert!(error.starts_with(message), "{error}");
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! Combined data and coverage's own reports, made by the project's interpreter in one process
+//! that runs `host/report.py`.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, anyhow, bail};
+use camino::Utf8PathBuf;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::exit;
+use crate::shard::combine::{Part, Problem};
+
+/// What to combine and which reports to make.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The project's interpreter.
+    pub python: Utf8PathBuf,
+    /// The project's folder: where `coverage report` would be typed.
+    pub root: Utf8PathBuf,
+    /// Where coverage's settings come from.
+    pub config: Config,
+    /// What is reported on.
+    pub data: Data,
+    /// `[run] source`, where the command line or addopts say otherwise.
+    pub source: Option<Vec<String>>,
+    /// Further settings that differ from the configuration, by coverage's names
+    /// (`report:precision`).
+    pub options: BTreeMap<String, Value>,
+    /// Which reports, in the order in which they are made.
+    pub reports: Vec<Report>,
+    /// Percent; none means what the configuration says.
+    pub fail_under: Option<f64>,
+}
+
+/// Where coverage's settings come from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Config {
+    /// Coverage's own search, from the project's folder.
+    #[default]
+    Search,
+    /// Defaults only.
+    None,
+    /// This file.
+    File(Utf8PathBuf),
+}
+
+/// The data that is reported on.
+#[derive(Clone, Debug)]
+pub enum Data {
+    /// A data file that is there already.
+    Existing(Utf8PathBuf),
+    /// Parts that are combined first.
+    Combine {
+        /// What [`crate::shard::combine::check`] returned.
+        parts: Vec<Part>,
+        /// What it found wrong: the result is incomplete before any file is opened.
+        problems: Vec<Problem>,
+        /// Where the combined data goes; replaced as a whole.
+        into: Utf8PathBuf,
+        /// Where it goes instead if something is missing, so that good data of an earlier run
+        /// stays.
+        incomplete_into: Option<Utf8PathBuf>,
+    },
+}
+
+/// One report, and where it goes: without a path, where the project's configuration says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Its kind.
+    pub kind: Kind,
+    /// A file, or a folder for HTML.
+    pub path: Option<Utf8PathBuf>,
+}
+
+/// The kinds of report that coverage makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// The table of `coverage report`, as text.
+    Term,
+    /// A folder of pages.
+    Html,
+    /// Cobertura.
+    Xml,
+    /// Coverage's own JSON.
+    Json,
+    /// LCOV.
+    Lcov,
+    /// The table, as Markdown.
+    Markdown,
+}
+
+impl Kind {
+    /// The name that users type and the summary has.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Term => "term",
+            Kind::Html => "html",
+            Kind::Xml => "xml",
+            Kind::Json => "json",
+            Kind::Lcov => "lcov",
+            Kind::Markdown => "markdown",
+        }
+    }
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Rendered {
+    /// Of the interpreter and of coverage.
+    pub versions: Versions,
+    /// What was reported on; none where there was nothing readable.
+    pub data_file: Option<Utf8PathBuf>,
+    /// How many parts were combined.
+    pub combined: usize,
+    /// What keeps the data from being complete; empty where it is complete.
+    pub problems: Vec<Problem>,
+    /// Coverage's own warnings, each once.
+    pub warnings: Vec<String>,
+    /// None where there is nothing to report; then `no_totals` says why.
+    pub totals: Option<Totals>,
+    /// Coverage's own error, "No data to report." for example.
+    pub no_totals: Option<String>,
+    /// The threshold, percent; 0 where there is none.
+    pub fail_under: f64,
+    /// The threshold was missed: coverage's sentence.
+    pub below: Option<String>,
+    /// The totals of each file, in coverage's order.
+    pub files: Vec<FileTotals>,
+    /// The table, exactly as `coverage report` prints it.
+    pub term: Option<String>,
+    /// What became of each report.
+    pub reports: BTreeMap<Kind, Made>,
+    /// How long the steps took (`combine`, `report`), seconds.
+    pub seconds: BTreeMap<String, f64>,
+}
+
+impl Rendered {
+    /// Why something that was asked for is not there, though the data may be complete: nothing
+    /// to report, a source file that is gone, a folder that cannot be written.
+    pub fn broken(&self) -> Option<String> {
+        let failed = || {
+            self.reports.iter().find_map(|(kind, made)| {
+                let error = made.error.as_ref()?;
+                Some(format!("failed to make the `{}` report: {error}", kind.name()))
+            })
+        };
+        self.no_totals.clone().or_else(failed)
+    }
+
+    /// Where each finished report lies, by its name; for HTML, the page to open.
+    pub fn written(&self) -> BTreeMap<String, Utf8PathBuf> {
+        let finished = self.reports.iter().filter(|(_, made)| made.error.is_none());
+        finished
+            .filter_map(|(&kind, made)| {
+                let path = made.path.as_ref()?;
+                let page = if kind == Kind::Html { path.join("index.html") } else { path.clone() };
+                Some((kind.name().to_owned(), page))
+            })
+            .collect()
+    }
+}
+
+/// Versions of what made the reports.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Versions {
+    /// `3.12.1`.
+    pub python: String,
+    /// `7.17.3`.
+    pub coverage: String,
+}
+
+/// The TOTAL line.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub struct Totals {
+    /// 0 to 100, not rounded.
+    pub percent: f64,
+    /// As coverage writes it with the configured precision; no percent sign.
+    pub percent_text: String,
+    /// Statements.
+    pub statements: u64,
+    /// Statements that did not run.
+    pub missing: u64,
+    /// Statements excluded by pragma or configuration.
+    pub excluded: u64,
+    /// Branch destinations; 0 where only lines were measured.
+    pub branches: u64,
+    /// Branches taken one way only.
+    pub partial_branches: u64,
+    /// Source files.
+    pub files: u64,
+}
+
+/// The line of one file.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub struct FileTotals {
+    /// As coverage shows it, relative to the project's folder where it lies in it.
+    pub path: Utf8PathBuf,
+    /// 0 to 100, not rounded.
+    pub percent: f64,
+    /// Statements.
+    pub statements: u64,
+    /// Statements that did not run.
+    pub missing: u64,
+}
+
+/// What became of one report.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Made {
+    /// Absolute; none for the table.
+    pub path: Option<Utf8PathBuf>,
+    /// Coverage's own error, if it could not be made.
+    pub error: Option<String>,
+}
+
+/// Combines and reports. An error means that nothing can be said about the data: the
+/// configuration is wrong (exit code 4) or the interpreter broke down (3). Everything else,
+/// damaged parts and failed reports included, is in the answer.
+pub fn render(request: &Request) -> Result<Rendered> {
+    let output = run(request)
+        .with_context(|| format!("failed to start `{}` for the reports", request.python))?;
+    let mut rendered = understand(&output)?;
+    if let Data::Combine { problems, .. } = &request.data {
+        rendered.problems.splice(0..0, problems.iter().cloned());
+    }
+    Ok(rendered)
+}
+
+const PROGRAM: &str = include_str!("../../host/report.py");
+
+/// Runs the program that comes first on stdin, under a name that coverage never measures.
+/// The current folder leaves `sys.path` before anything is imported: a project may well have
+/// a `json.py`.
+const START: &str = "\
+import sys
+if sys.path[:1] == ['']: del sys.path[0]
+import json
+request = json.loads(sys.stdin.buffer.read())
+space = {'__name__': '<xtask report>'}
+exec(compile(request.pop('program'), '<xtask report>', 'exec'), space)
+space['main'](request)
+";
+
+/// Opens the line of stdout that holds the answer.
+const MARK: &str = "\nxtask-report:";
+
+/// Coverage starts by itself in a process that has one of these: ours must not be measured.
+const NOT_FOR_US: [&str; 2] = ["COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG"];
+
+fn run(request: &Request) -> std::io::Result<std::process::Output> {
+    let mut command = duct::cmd(request.python.as_str(), ["-c", START])
+        .dir(&request.root)
+        .stdin_bytes(message(request).to_string())
+        .stdout_capture()
+        .stderr_capture()
+        .unchecked();
+    for name in NOT_FOR_US {
+        command = command.env_remove(name);
+    }
+    command.run()
+}
+
+fn message(request: &Request) -> Value {
+    let (parts, into, incomplete_into) = match &request.data {
+        Data::Existing(file) => (None, file, None),
+        Data::Combine { parts, into, incomplete_into, .. } => {
+            let parts: Vec<Value> = parts.iter().map(part_message).collect();
+            (Some(parts), into, incomplete_into.as_ref())
+        }
+    };
+    let reports: serde_json::Map<String, Value> = request
+        .reports
+        .iter()
+        .map(|report| (report.kind.name().to_owned(), json!(report.path)))
+        .collect();
+    json!({
+        "program": PROGRAM,
+        "parts": parts,
+        "complete": is_complete(&request.data),
+        "data_file": into,
+        "incomplete_data_file": incomplete_into,
+        "config_file": config_message(&request.config),
+        "source": request.source,
+        "options": request.options,
+        "reports": reports,
+        "fail_under": request.fail_under,
+    })
+}
+
+fn part_message(part: &Part) -> Value {
+    json!({ "split": part.split, "file": part.file, "required": part.required() })
+}
+
+fn is_complete(data: &Data) -> bool {
+    !matches!(data, Data::Combine { problems, .. } if !problems.is_empty())
+}
+
+fn config_message(config: &Config) -> Value {
+    match config {
+        Config::Search => json!(true),
+        Config::None => json!(false),
+        Config::File(path) => json!(path),
+    }
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    fatal: Option<Fatal>,
+    #[serde(flatten)]
+    rendered: Rendered,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "kind", content = "message", rename_all = "lowercase")]
+enum Fatal {
+    Config(String),
+    Crash(String),
+}
+
+fn understand(output: &std::process::Output) -> Result<Rendered> {
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let Some((_, answer)) = stdout.rsplit_once(MARK) else {
+        return Err(no_answer(output));
+    };
+    let line = answer.lines().next().unwrap_or_default();
+    let answer: Answer =
+        serde_json::from_str(line).context("failed to read the answer of the report program")?;
+    match answer.fatal {
+        None => Ok(answer.rendered),
+        Some(Fatal::Config(message)) => Err(exit::usage(message).into()),
+        Some(Fatal::Crash(message)) => bail!("coverage's report broke down: {message}"),
+    }
+}
+
+fn no_answer(output: &std::process::Output) -> anyhow::Error {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let lines: Vec<&str> = stderr.trim_end().lines().collect();
+    let tail = lines[lines.len().saturating_sub(20)..].join("\n");
+    anyhow!("coverage's report ended without an answer ({}):\n{tail}", output.status)
+}

@@ -1,0 +1,377 @@
+//! The failing tests as they are shown at the end: each once, with what it takes to
+//! understand it and the line that runs it again. Pure, plain text.
+
+use std::fmt::Write;
+
+use camino::Utf8PathBuf;
+
+/// One failure of one test. A test that fails and then errs in its teardown has two.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The node id; for a collection error, the file.
+    pub id: String,
+    /// 1-based.
+    pub split: Option<u32>,
+    /// Where it failed.
+    pub phase: Phase,
+    /// pytest's traceback, or what is known of a crash.
+    pub text: String,
+    /// Captured output and log: titles and texts.
+    pub sections: Vec<(String, String)>,
+    /// The log that holds all of it.
+    pub log: Option<Utf8PathBuf>,
+}
+
+/// Where a test failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// A fixture, before the test.
+    Setup,
+    /// The test.
+    Call,
+    /// A fixture, after the test.
+    Teardown,
+    /// Its file could not be imported.
+    Collect,
+    /// Its process died.
+    Crash,
+    /// It was stopped at the time limit.
+    Timeout,
+}
+
+impl Phase {
+    fn words(self) -> &'static str {
+        match self {
+            Phase::Setup => "error in setup",
+            Phase::Call => "failed",
+            Phase::Teardown => "error in teardown",
+            Phase::Collect => "could not be collected",
+            Phase::Crash => "crashed",
+            Phase::Timeout => "timed out",
+        }
+    }
+}
+
+/// How much is shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Tests shown in full; of the others only the names.
+    pub tests: usize,
+    /// Names listed after them.
+    pub names: usize,
+    /// Lines of one traceback.
+    pub text_lines: usize,
+    /// Lines of one captured section.
+    pub section_lines: usize,
+    /// Bytes of one line.
+    pub line_bytes: usize,
+    /// Tests named in the line that reruns all; above, it names their files.
+    pub rerun_ids: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            tests: 50,
+            names: 200,
+            text_lines: 200,
+            section_lines: 40,
+            line_bytes: 2000,
+            rerun_ids: 20,
+        }
+    }
+}
+
+/// Shows the failures. `command` is what the user would type before `--` to run the same
+/// project again (`cargo xtask coverage -p inventory`), in words. Empty where nothing failed.
+pub fn render(failures: &[Failure], command: &[String], limits: &Limits) -> String {
+    let tests = by_test(failures);
+    let mut out = String::new();
+    for (id, failures) in tests.iter().take(limits.tests) {
+        show_test(&mut out, id, failures, command, limits);
+    }
+    let rest: Vec<&str> = tests.iter().skip(limits.tests).map(|(id, _)| *id).collect();
+    list_names(&mut out, &rest, limits.names);
+    if tests.len() > 1 {
+        let ids: Vec<&str> = tests.iter().map(|(id, _)| *id).collect();
+        let _ = writeln!(
+            out,
+            "{}\n    {}",
+            rerun_title(&ids, limits),
+            rerun_all(&ids, command, limits)
+        );
+    }
+    out
+}
+
+/// The line that runs these tests again, to paste into a shell.
+pub fn rerun(ids: &[&str], command: &[String]) -> String {
+    let words = command.iter().map(String::as_str).chain(["--"]).chain(ids.iter().copied());
+    shell_words::join(words)
+}
+
+/// Groups by test, in order of first arrival.
+fn by_test(failures: &[Failure]) -> Vec<(&str, Vec<&Failure>)> {
+    let mut places = std::collections::HashMap::new();
+    let mut tests: Vec<(&str, Vec<&Failure>)> = Vec::new();
+    for failure in failures {
+        let place = *places.entry(failure.id.as_str()).or_insert_with(|| {
+            tests.push((&failure.id, Vec::new()));
+            tests.len() - 1
+        });
+        tests[place].1.push(failure);
+    }
+    tests
+}
+
+fn show_test(
+    out: &mut String,
+    id: &str,
+    failures: &[&Failure],
+    command: &[String],
+    limits: &Limits,
+) {
+    for failure in failures {
+        let split = failure.split.map(|split| format!(" in split {split}")).unwrap_or_default();
+        let _ = writeln!(out, "---- {} {}{split}", one_line(id), failure.phase.words());
+        let log = failure.log.as_ref();
+        push_cut(out, &failure.text, Keep::BothEnds(limits.text_lines), limits.line_bytes, log);
+        for (title, text) in &failure.sections {
+            let _ = writeln!(out, "-- {title}");
+            push_cut(out, text, Keep::End(limits.section_lines), limits.line_bytes, log);
+        }
+    }
+    let _ = writeln!(out, "rerun: {}\n", rerun(&[id], command));
+}
+
+/// Which lines stay of a long text: of output the last ones, of a traceback its beginning and
+/// its end.
+#[derive(Clone, Copy)]
+enum Keep {
+    BothEnds(usize),
+    End(usize),
+}
+
+fn push_cut(
+    out: &mut String,
+    text: &str,
+    keep: Keep,
+    line_bytes: usize,
+    log: Option<&Utf8PathBuf>,
+) {
+    let lines: Vec<&str> = text.trim_end().lines().collect();
+    let (head, tail) = match keep {
+        Keep::End(n) => (0, n),
+        Keep::BothEnds(n) => (n / 2, n - n / 2),
+    };
+    if lines.len() <= head + tail {
+        return push_lines(out, &lines, line_bytes);
+    }
+    push_lines(out, &lines[..head], line_bytes);
+    let place = log.map(|log| format!("; all of it in `{log}`")).unwrap_or_default();
+    let left_out = lines.len() - head - tail;
+    let _ = writeln!(out, "[{left_out} of {} lines left out{place}]", lines.len());
+    push_lines(out, &lines[lines.len() - tail..], line_bytes);
+}
+
+fn push_lines(out: &mut String, lines: &[&str], line_bytes: usize) {
+    for line in lines {
+        let end = boundary(line, line_bytes);
+        out.push_str(&line[..end]);
+        if end < line.len() {
+            let _ = write!(out, " [{} bytes left out]", line.len() - end);
+        }
+        out.push('\n');
+    }
+}
+
+/// The last place to cut a line at, at most `limit` bytes from its start.
+fn boundary(line: &str, limit: usize) -> usize {
+    (0..=limit.min(line.len())).rev().find(|&at| line.is_char_boundary(at)).unwrap_or(0)
+}
+
+fn list_names(out: &mut String, names: &[&str], limit: usize) {
+    if names.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "{} more:", names.len());
+    for name in names.iter().take(limit) {
+        let _ = writeln!(out, "    {}", one_line(name));
+    }
+    if names.len() > limit {
+        let _ = writeln!(out, "    … and {} more", names.len() - limit);
+    }
+    out.push('\n');
+}
+
+fn rerun_title(ids: &[&str], limits: &Limits) -> String {
+    if ids.len() <= limits.rerun_ids {
+        format!("rerun these {}:", ids.len())
+    } else {
+        format!("rerun the files of these {}:", ids.len())
+    }
+}
+
+fn rerun_all(ids: &[&str], command: &[String], limits: &Limits) -> String {
+    if ids.len() <= limits.rerun_ids {
+        return rerun(ids, command);
+    }
+    let mut files: Vec<&str> = ids.iter().map(|id| id.split("::").next().unwrap_or(id)).collect();
+    files.sort_unstable();
+    files.dedup();
+    rerun(&files, command)
+}
+
+/// A name on one line: pytest lets a custom id hold line breaks.
+fn one_line(id: &str) -> String {
+    id.replace('\n', "\\n").replace('\r', "\\r")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(id: &str, phase: Phase) -> Failure {
+        let text = "def test():\n>   assert 0\nE   assert 0\n".to_owned();
+        Failure { id: id.to_owned(), split: Some(3), phase, text, sections: vec![], log: None }
+    }
+
+    fn command() -> Vec<String> {
+        ["cargo", "xtask", "coverage", "-p", "in ventory"].map(str::to_owned).to_vec()
+    }
+
+    fn shown(failures: &[Failure], limits: &Limits) -> String {
+        render(failures, &command(), limits)
+    }
+
+    #[test]
+    fn nothing_is_said_where_nothing_failed() {
+        assert_eq!(shown(&[], &Limits::default()), "");
+    }
+
+    #[test]
+    fn one_failure_is_shown_with_its_output_and_the_line_that_reruns_it() {
+        let sections = vec![("Captured stdout call".to_owned(), "hello\n".to_owned())];
+        let failure = Failure { sections, ..failure("tests/test_x.py::test_y[3]", Phase::Call) };
+        let expected = "\
+---- tests/test_x.py::test_y[3] failed in split 3
+def test():
+>   assert 0
+E   assert 0
+-- Captured stdout call
+hello
+rerun: cargo xtask coverage -p 'in ventory' -- 'tests/test_x.py::test_y[3]'
+
+";
+        assert_eq!(shown(&[failure], &Limits::default()), expected);
+    }
+
+    #[test]
+    fn a_test_with_two_failures_is_named_once_to_rerun() {
+        let mut failures = [
+            failure("a.py::x", Phase::Call),
+            failure("b.py", Phase::Collect),
+            failure("a.py::x", Phase::Teardown),
+        ];
+        failures[1].split = None;
+        let expected = "\
+---- a.py::x failed in split 3
+def test():
+>   assert 0
+E   assert 0
+---- a.py::x error in teardown in split 3
+def test():
+>   assert 0
+E   assert 0
+rerun: cargo xtask coverage -p 'in ventory' -- a.py::x
+
+---- b.py could not be collected
+def test():
+>   assert 0
+E   assert 0
+rerun: cargo xtask coverage -p 'in ventory' -- b.py
+
+rerun these 2:
+    cargo xtask coverage -p 'in ventory' -- a.py::x b.py
+";
+        assert_eq!(shown(&failures, &Limits::default()), expected);
+    }
+
+    #[test]
+    fn long_texts_are_cut_and_say_where_all_of_it_is() {
+        let numbered = |n: u32| (1..=n).map(|i| format!("{i}\n")).collect::<String>();
+        let failure = Failure {
+            text: numbered(9),
+            sections: vec![("out".to_owned(), numbered(200)), ("log".to_owned(), "é".repeat(9))],
+            log: Some("/logs/split-3.log".into()),
+            ..failure("a.py::x", Phase::Crash)
+        };
+        let limits = Limits { text_lines: 5, section_lines: 2, line_bytes: 5, ..Limits::default() };
+        let expected = "\
+---- a.py::x crashed in split 3
+1
+2
+[4 of 9 lines left out; all of it in `/logs/split-3.log`]
+7
+8
+9
+-- out
+[198 of 200 lines left out; all of it in `/logs/split-3.log`]
+199
+200
+-- log
+éé [14 bytes left out]
+rerun: cargo xtask coverage -p 'in ventory' -- a.py::x
+
+";
+        assert_eq!(shown(&[failure], &limits), expected);
+    }
+
+    #[test]
+    fn of_very_many_the_rest_is_listed_and_files_are_rerun() {
+        let failures: Vec<Failure> =
+            (1..=6).map(|i| failure(&format!("{}.py::t{i}", i % 2), Phase::Timeout)).collect();
+        let limits = Limits { tests: 1, names: 3, rerun_ids: 5, ..Limits::default() };
+        let expected = "\
+---- 1.py::t1 timed out in split 3
+def test():
+>   assert 0
+E   assert 0
+rerun: cargo xtask coverage -p 'in ventory' -- 1.py::t1
+
+5 more:
+    0.py::t2
+    1.py::t3
+    0.py::t4
+    … and 2 more
+
+rerun the files of these 6:
+    cargo xtask coverage -p 'in ventory' -- 0.py 1.py
+";
+        assert_eq!(shown(&failures, &limits), expected);
+    }
+
+    /// What a shell makes of the line is the id again, whatever is in it.
+    #[test]
+    fn rerun_lines_survive_the_shell() -> anyhow::Result<()> {
+        let ids = [
+            "t.py::x[a b]",
+            "t.py::x['\"$HOME\"']",
+            "t.py::x[line\nbreak]",
+            "t é.py::x[`ls`;\\n*]",
+            "t.py::x[]",
+        ];
+        for id in ids {
+            let line = rerun(&[id], &["printf".to_owned(), "%s".to_owned()]);
+            let output = std::process::Command::new("sh").args(["-c", &line]).output()?;
+            assert_eq!(String::from_utf8(output.stdout)?, format!("--{id}"), "{line}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_name_stays_on_its_line() {
+        let shown = shown(&[failure("t.py::x[a\nb]", Phase::Setup)], &Limits::default());
+        assert!(shown.starts_with("---- t.py::x[a\\nb] error in setup in split 3\n"), "{shown}");
+    }
+}

@@ -1,0 +1,288 @@
+//! How the run ended: one exit code, one outcome, one sentence. Pure.
+
+use crate::exit::Exit;
+use crate::report::summary::{Outcome, Tally};
+use crate::shard::combine::Problem;
+
+/// All that the verdict depends on.
+#[derive(Clone, Debug, Default)]
+pub struct Evidence<'a> {
+    /// What became of the tests.
+    pub tally: Tally,
+    /// What is missing from the coverage data.
+    pub problems: &'a [Problem],
+    /// Something of ours broke: what.
+    pub broken: Option<&'a str>,
+    /// Only some of the tests were asked for: a shard, `-k`, paths, `--last-failed`.
+    pub narrowed: bool,
+    /// The failure budget was used up and the rest was stopped.
+    pub aborted: bool,
+    /// The signal that ended the run.
+    pub interrupted: Option<i32>,
+    /// A threshold was missed: coverage's sentence.
+    pub below: Option<&'a str>,
+    /// The threshold stands on the command line, so that it holds for partial runs too.
+    pub threshold_typed: bool,
+    /// `--exit-zero-on-test-failure`. An aborted run still ends with 1: its data is not whole.
+    pub failures_end_with_zero: bool,
+}
+
+impl Evidence<'_> {
+    /// True where the coverage is that of a part of the tests only.
+    pub fn partial(&self) -> bool {
+        self.narrowed || self.aborted || self.interrupted.is_some() || !self.problems.is_empty()
+    }
+}
+
+/// How the run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// The exit code.
+    pub exit: Exit,
+    /// The word in the summary. It says `tests-failed` even where failures end with zero.
+    pub outcome: Outcome,
+    /// True where thresholds were not judged, unless typed, and the report says "partial".
+    pub partial: bool,
+    /// One sentence, without a full stop at its end.
+    pub sentence: String,
+}
+
+/// Weighs all that happened: the worst by [`Exit::worse`] decides.
+pub fn judge(evidence: &Evidence<'_>) -> Verdict {
+    let worst = endings(evidence).into_iter().fold(Exit::Passed, Exit::worse);
+    let forgiven =
+        worst == Exit::TestsFailed && evidence.failures_end_with_zero && !evidence.aborted;
+    let exit = if forgiven { without_failures(evidence) } else { worst };
+    Verdict {
+        exit,
+        outcome: outcome(worst, evidence),
+        partial: evidence.partial(),
+        sentence: sentence(worst, evidence),
+    }
+}
+
+/// Everything that holds, in no order.
+fn endings(evidence: &Evidence<'_>) -> Vec<Exit> {
+    let tally = &evidence.tally;
+    let judged = !evidence.partial() || evidence.threshold_typed;
+    [
+        evidence.interrupted.map(Exit::Interrupted),
+        (evidence.broken.is_some() || !evidence.problems.is_empty()).then_some(Exit::Incomplete),
+        (evidence.aborted || tally.failures() > 0).then_some(Exit::TestsFailed),
+        (tally.collected == 0).then_some(Exit::NoTests),
+        (judged && evidence.below.is_some()).then_some(Exit::BelowThreshold),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn without_failures(evidence: &Evidence<'_>) -> Exit {
+    let others = endings(evidence).into_iter().filter(|&exit| exit != Exit::TestsFailed);
+    others.fold(Exit::Passed, Exit::worse)
+}
+
+fn outcome(worst: Exit, evidence: &Evidence<'_>) -> Outcome {
+    match worst {
+        Exit::Passed => Outcome::Passed,
+        Exit::TestsFailed if evidence.aborted => Outcome::Aborted,
+        Exit::TestsFailed => Outcome::TestsFailed,
+        Exit::BelowThreshold => Outcome::BelowThreshold,
+        Exit::Incomplete if evidence.broken.is_some() => Outcome::Error,
+        Exit::Incomplete => Outcome::Incomplete,
+        Exit::Usage => Outcome::Error,
+        Exit::NoTests => Outcome::NoTests,
+        Exit::Interrupted(_) => Outcome::Interrupted,
+    }
+}
+
+fn sentence(worst: Exit, evidence: &Evidence<'_>) -> String {
+    let tally = &evidence.tally;
+    match worst {
+        Exit::Passed => format!("{} passed", tests(tally.passed + tally.xfailed + tally.xpassed)),
+        Exit::TestsFailed if evidence.aborted => {
+            format!("stopped after {}{}", failures(tally.failures()), not_run(tally))
+        }
+        Exit::TestsFailed => format!("{} of {} failed", tally.failures(), tests(tally.collected)),
+        Exit::BelowThreshold => format!("coverage {}", evidence.below.unwrap_or_default()),
+        Exit::Incomplete => match evidence.broken {
+            Some(what) => what.to_owned(),
+            None => incomplete(evidence.problems),
+        },
+        Exit::Usage => "nothing was run".to_owned(),
+        Exit::NoTests => "no tests were found".to_owned(),
+        Exit::Interrupted(_) => format!("interrupted{}", not_run(tally)),
+    }
+}
+
+fn incomplete(problems: &[Problem]) -> String {
+    let Some(first) = problems.first() else {
+        return "coverage data is incomplete".to_owned();
+    };
+    let others = match problems.len() - 1 {
+        0 => String::new(),
+        1 => " (and 1 more problem)".to_owned(),
+        n => format!(" (and {n} more problems)"),
+    };
+    format!("coverage data is incomplete: {first}{others}")
+}
+
+fn not_run(tally: &Tally) -> String {
+    match tally.not_run {
+        0 => String::new(),
+        n => format!("; {} did not run", tests(n)),
+    }
+}
+
+fn tests(n: u64) -> String {
+    plural(n, "test")
+}
+
+fn failures(n: u64) -> String {
+    plural(n, "failure")
+}
+
+fn plural(n: u64, noun: &str) -> String {
+    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIGINT: i32 = nix::libc::SIGINT;
+    const SIGTERM: i32 = nix::libc::SIGTERM;
+
+    fn good() -> Evidence<'static> {
+        let tally = Tally { collected: 10, passed: 8, skipped: 1, xfailed: 1, ..Tally::default() };
+        Evidence { tally, ..Evidence::default() }
+    }
+
+    fn failing() -> Evidence<'static> {
+        let tally = Tally { collected: 10, passed: 7, failed: 2, errors: 1, ..Tally::default() };
+        Evidence { tally, ..Evidence::default() }
+    }
+
+    fn problems() -> &'static [Problem] {
+        static PROBLEMS: std::sync::LazyLock<Vec<Problem>> = std::sync::LazyLock::new(|| {
+            let what = "left no coverage data".to_owned();
+            vec![Problem { split: Some(3), file: None, what }]
+        });
+        &PROBLEMS
+    }
+
+    const BELOW: Option<&str> = Some("total of 89 is less than fail-under=90");
+
+    #[test]
+    fn every_ending_has_its_code_word_and_sentence() {
+        let stopped = Tally { collected: 30, failed: 10, not_run: 1, ..Tally::default() };
+        let table: Vec<(Evidence<'_>, u8, Outcome, &str)> = vec![
+            (good(), 0, Outcome::Passed, "9 tests passed"),
+            (failing(), 1, Outcome::TestsFailed, "3 of 10 tests failed"),
+            (
+                Evidence { tally: stopped, aborted: true, ..good() },
+                1,
+                Outcome::Aborted,
+                "stopped after 10 failures; 1 test did not run",
+            ),
+            (
+                Evidence { below: BELOW, ..good() },
+                2,
+                Outcome::BelowThreshold,
+                "coverage total of 89 is less than fail-under=90",
+            ),
+            (
+                Evidence { problems: problems(), ..good() },
+                3,
+                Outcome::Incomplete,
+                "coverage data is incomplete: split 3 left no coverage data",
+            ),
+            (
+                Evidence { broken: Some("split 3 exited with code 3"), ..good() },
+                3,
+                Outcome::Error,
+                "split 3 exited with code 3",
+            ),
+            (
+                Evidence { tally: Tally::default(), ..good() },
+                5,
+                Outcome::NoTests,
+                "no tests were found",
+            ),
+            (
+                Evidence { tally: stopped, interrupted: Some(SIGINT), ..good() },
+                130,
+                Outcome::Interrupted,
+                "interrupted; 1 test did not run",
+            ),
+            (
+                Evidence { interrupted: Some(SIGTERM), ..good() },
+                143,
+                Outcome::Interrupted,
+                "interrupted",
+            ),
+        ];
+        for (evidence, code, outcome, sentence) in table {
+            let verdict = judge(&evidence);
+            let said = (verdict.exit.code(), verdict.outcome, verdict.sentence.as_str());
+            assert_eq!(said, (code, outcome, sentence), "{evidence:?}");
+        }
+    }
+
+    /// From the best to the worst: each wins over all that come before it.
+    #[test]
+    fn the_worst_ending_decides() {
+        let mut evidence = Evidence { below: BELOW, threshold_typed: true, ..good() };
+        assert_eq!(judge(&evidence).exit.code(), 2);
+        evidence.tally = Tally::default();
+        assert_eq!(judge(&evidence).exit.code(), 5);
+        evidence.tally.errors = 1;
+        assert_eq!(judge(&evidence).exit.code(), 1);
+        evidence.problems = problems();
+        assert_eq!(judge(&evidence).exit.code(), 3);
+        evidence.interrupted = Some(SIGTERM);
+        assert_eq!(judge(&evidence).exit.code(), 143);
+    }
+
+    #[test]
+    fn a_threshold_of_a_partial_run_counts_only_if_typed() {
+        let below = Evidence { below: BELOW, ..good() };
+        for partial in [
+            Evidence { narrowed: true, ..below.clone() },
+            Evidence { narrowed: true, failures_end_with_zero: true, ..below.clone() },
+        ] {
+            assert!(judge(&partial).partial);
+            assert_eq!(judge(&partial).exit, Exit::Passed);
+            let typed = Evidence { threshold_typed: true, ..partial };
+            assert_eq!(judge(&typed).exit, Exit::BelowThreshold);
+        }
+        assert!(!judge(&below).partial);
+    }
+
+    #[test]
+    fn failures_can_be_left_to_a_later_step() {
+        let forgiving = Evidence { failures_end_with_zero: true, ..failing() };
+        assert_eq!(judge(&forgiving).exit, Exit::Passed);
+        assert_eq!(judge(&forgiving).outcome, Outcome::TestsFailed);
+        let below = Evidence { below: BELOW, ..forgiving.clone() };
+        assert_eq!(judge(&below).exit, Exit::BelowThreshold);
+        let incomplete = Evidence { problems: problems(), ..forgiving.clone() };
+        assert_eq!(judge(&incomplete).exit, Exit::Incomplete);
+        let aborted = Evidence { aborted: true, ..forgiving };
+        assert_eq!(judge(&aborted).exit, Exit::TestsFailed);
+    }
+
+    #[test]
+    fn every_kind_of_failure_counts() {
+        for tally in [
+            Tally { failed: 1, ..good().tally },
+            Tally { errors: 1, ..good().tally },
+            Tally { crashed: 1, ..good().tally },
+            Tally { timed_out: 1, ..good().tally },
+            Tally { errors: 1, ..Tally::default() },
+        ] {
+            let evidence = Evidence { tally, ..good() };
+            assert_eq!(judge(&evidence).exit, Exit::TestsFailed, "{tally:?}");
+        }
+    }
+}

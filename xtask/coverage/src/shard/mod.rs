@@ -1,0 +1,3 @@
+//! Parts of a run: which ones there must be, and which there are.
+
+pub mod combine;

@@ -1,0 +1,276 @@
+//! Combining and reporting through the real interpreter, with real data files, against
+//! coverage's own commands.
+
+use std::collections::BTreeMap;
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use xtask_coverage::exit::{self, Exit};
+use xtask_coverage::report::coverage::{Config, Data, Kind, Rendered, Report, Request, render};
+use xtask_coverage::report::summary;
+use xtask_coverage::shard::combine::{Expected, Origin, Part, check};
+
+/// A Python environment with coverage and pytest, made once and kept under `target/`.
+fn environment(name: &str, packages: &[&str]) -> Utf8PathBuf {
+    let folder = Utf8Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let python = folder.join("bin/python");
+    let done = folder.join("done");
+    if !done.exists() {
+        succeed(Command::new("python3").args(["-m", "venv", "--clear", folder.as_str()]));
+        let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+        succeed(Command::new(&python).args(pip).args(packages));
+        std::fs::write(done, "").expect("a file in the new environment");
+    }
+    python
+}
+
+fn python() -> &'static Utf8Path {
+    static PYTHON: OnceLock<Utf8PathBuf> = OnceLock::new();
+    PYTHON.get_or_init(|| environment("report-env", &["coverage", "pytest"]))
+}
+
+fn succeed(command: &mut Command) -> Output {
+    let output = command.output().expect("the command starts");
+    let text = [output.stdout.as_slice(), &output.stderr].concat();
+    assert!(output.status.success(), "{command:?}\n{}", String::from_utf8_lossy(&text));
+    output
+}
+
+/// A project of its own for one test.
+struct Project {
+    root: Utf8PathBuf,
+}
+
+const FILES: [(&str, &str); 5] = [
+    ("pkg/__init__.py", ""),
+    ("pkg/a.py", "def f(x):\n    if x > 1:\n        return 1\n    return 2\n"),
+    ("one.py", "from pkg.a import f\nf(1)\n"),
+    ("two.py", "from pkg.a import f\nf(2)\n"),
+    (".coveragerc", "[run]\nbranch = true\nsource = pkg\n[report]\nshow_missing = true\n"),
+];
+
+impl Project {
+    fn new(test: &str) -> Project {
+        let root = Utf8Path::new(env!("CARGO_TARGET_TMPDIR")).join("report").join(test);
+        let _ = std::fs::remove_dir_all(&root);
+        std::fs::create_dir_all(root.join("parts")).expect("a folder for the project");
+        let project = Project { root };
+        for (name, text) in FILES {
+            project.write(name, text);
+        }
+        project
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.root.join(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        std::fs::write(path, text).expect("a file");
+    }
+
+    fn coverage(&self, words: &[&str]) -> String {
+        let mut command = Command::new(python());
+        let output = succeed(command.args(["-m", "coverage"]).args(words).current_dir(&self.root));
+        String::from_utf8(output.stdout).expect("text")
+    }
+
+    /// Runs a script and returns its data as the part of a split.
+    fn part(&self, script: &str, split: u32) -> Part {
+        let file = self.root.join(format!("parts/{script}.data"));
+        self.coverage(&["run", &format!("--data-file={file}"), script]);
+        Part { split: Some(split), file, origin: Origin::Tests }
+    }
+
+    fn found(&self) -> Vec<Utf8PathBuf> {
+        let files = self.root.join("parts").read_dir_utf8().expect("the folder of parts");
+        files.map(|file| file.expect("a part").into_path()).collect()
+    }
+
+    fn request(&self, parts: &[Part]) -> Request {
+        let splits = parts.iter().filter_map(|part| part.split).collect();
+        let checked = check(&Expected { splits, parts: parts.to_vec() }, &self.found());
+        Request {
+            python: python().to_owned(),
+            root: self.root.clone(),
+            config: Config::Search,
+            data: Data::Combine {
+                parts: checked.parts,
+                problems: checked.problems,
+                into: self.root.join(".coverage"),
+                incomplete_into: Some(self.root.join("state/.coverage")),
+            },
+            source: None,
+            options: BTreeMap::new(),
+            reports: vec![Report { kind: Kind::Term, path: None }],
+            fail_under: None,
+        }
+    }
+
+    fn render(&self, parts: &[Part]) -> Rendered {
+        render(&self.request(parts)).expect("an answer")
+    }
+}
+
+#[test]
+fn combines_and_reports_as_coverage_does() {
+    let project = Project::new("whole");
+    let parts = [project.part("one.py", 1), project.part("two.py", 2)];
+    let request = Request {
+        reports: [Kind::Xml, Kind::Term, Kind::Html]
+            .map(|kind| Report { kind, path: None })
+            .to_vec(),
+        fail_under: Some(100.0),
+        ..project.request(&parts)
+    };
+    let rendered = render(&request).expect("an answer");
+
+    project.coverage(&[
+        "combine",
+        "--keep",
+        "--data-file=own",
+        "parts/one.py.data",
+        "parts/two.py.data",
+    ]);
+    assert_eq!(rendered.term, Some(project.coverage(&["report", "--data-file=own"])));
+    assert_eq!((rendered.combined, rendered.problems.len()), (2, 0));
+    assert_eq!(rendered.data_file, Some(project.root.join(".coverage")));
+    assert_eq!(rendered.below, None);
+    let totals = rendered.totals.as_ref().expect("totals");
+    assert_eq!((totals.statements, totals.missing, totals.branches, totals.files), (4, 0, 2, 2));
+    assert_eq!(totals.percent_text, "100");
+    assert_eq!(rendered.files[1].path, "pkg/a.py");
+    assert_eq!(rendered.reports[&Kind::Xml].path, Some(project.root.join("coverage.xml")));
+    let written = ["htmlcov/index.html", "coverage.xml"].map(|name| project.root.join(name));
+    assert_eq!(rendered.written().into_values().collect::<Vec<_>>(), written);
+    assert!(written.iter().all(|path| path.exists()));
+    assert_eq!(rendered.broken(), None);
+    let summary = summary::Coverage::of(&rendered).expect("totals");
+    assert_eq!((summary.percent, summary.fail_under), (100.0, Some(100.0)));
+    assert!(rendered.seconds.contains_key("combine") && rendered.seconds.contains_key("report"));
+}
+
+#[test]
+fn reports_again_without_combining() {
+    let project = Project::new("again");
+    let parts = [project.part("one.py", 1)];
+    let first = project.render(&parts);
+    let data = Data::Existing(project.root.join(".coverage"));
+    let request = Request { data, fail_under: Some(90.0), ..project.request(&parts) };
+    let again = render(&request).expect("an answer");
+    assert_eq!((again.term, again.combined), (first.term, 0));
+    assert_eq!(again.below.as_deref(), Some("total of 67 is less than fail-under=90"));
+}
+
+#[test]
+fn what_could_not_be_reported_is_said() {
+    let project = Project::new("unreported");
+    let parts = [project.part("one.py", 1)];
+    let reports = vec![
+        Report { kind: Kind::Json, path: Some("c.json".into()) },
+        Report { kind: Kind::Xml, path: Some("one.py/c.xml".into()) },
+    ];
+    let request = Request { reports, ..project.request(&parts) };
+    let rendered = render(&request).expect("an answer");
+    let broken = rendered.broken().expect("a failed report");
+    assert!(broken.starts_with("failed to make the `xml` report: "), "{broken}");
+    assert_eq!(rendered.written().into_keys().collect::<Vec<_>>(), ["json"]);
+
+    std::fs::remove_file(project.root.join("pkg/a.py")).expect("the source");
+    let broken = render(&request).expect("an answer").broken().expect("no totals");
+    assert!(broken.starts_with("No source for code: "), "{broken}");
+}
+
+#[test]
+fn a_missing_part_keeps_the_data_of_an_earlier_run() {
+    let project = Project::new("missing");
+    let parts = [project.part("one.py", 1), project.part("two.py", 2)];
+    project.render(&parts);
+    let before = std::fs::read(project.root.join(".coverage")).expect("data");
+    std::fs::remove_file(&parts[1].file).expect("the part");
+
+    let rendered = project.render(&parts);
+    let problems: Vec<String> = rendered.problems.iter().map(ToString::to_string).collect();
+    assert_eq!(problems, [format!("split 2: `{}` is missing", parts[1].file)]);
+    assert_eq!(rendered.data_file, Some(project.root.join("state/.coverage")));
+    assert_eq!(rendered.combined, 1);
+    assert!(rendered.term.expect("a table").contains("67%"));
+    assert_eq!(std::fs::read(project.root.join(".coverage")).expect("data"), before);
+}
+
+#[test]
+fn a_damaged_part_is_named_and_one_of_a_subprocess_is_a_warning() {
+    let project = Project::new("damaged");
+    let parts = [project.part("one.py", 1), project.part("two.py", 2)];
+    project.write("parts/two.py.data", "");
+    project.write("parts/.coverage.host.1.XX", "garbage");
+    let rendered = project.render(&parts);
+    let problems: Vec<String> = rendered.problems.iter().map(ToString::to_string).collect();
+    assert_eq!(problems, [format!("split 2: `{}` is empty", parts[1].file)]);
+    let stray = project.root.join("parts/.coverage.host.1.XX");
+    assert_eq!(rendered.warnings, [format!("`{stray}` is damaged: file is not a database")]);
+}
+
+/// Modules of the project that hide those of the standard library, and a coverage plugin in
+/// the project's folder that prints what looks like an answer.
+#[test]
+fn neither_hidden_modules_nor_noise_disturb() {
+    let project = Project::new("noise");
+    let parts = [project.part("one.py", 1)];
+    for module in ["json.py", "sqlite3.py", "coverage.py", "gc.py"] {
+        project.write(module, "raise SystemExit('the wrong module')\n");
+    }
+    project.write(
+        "noisy.py",
+        "print('\\nxtask-report:{}')\ndef coverage_init(reg, options): print('hello', end='')\n",
+    );
+    project.write(".coveragerc", "[run]\nbranch = true\nplugins = noisy\n");
+    let rendered = project.render(&parts);
+    assert!(rendered.term.expect("a table").contains("67%"));
+}
+
+#[test]
+fn a_breakdown_is_an_error_with_the_last_words() {
+    let project = Project::new("breakdown");
+    let parts = [project.part("one.py", 1)];
+    project.write("fatal.py", "import os\nos.write(2, b'last words')\nos._exit(7)\n");
+    project.write(".coveragerc", "[run]\nbranch = true\nplugins = fatal\n");
+    let error = render(&project.request(&parts)).expect_err("no answer");
+    assert_eq!(exit::of(&error), Exit::Incomplete);
+    let text = error.to_string();
+    assert!(text.contains("exit status: 7") && text.contains("last words"), "{text}");
+}
+
+#[test]
+fn a_wrong_configuration_is_a_usage_error() {
+    let project = Project::new("configuration");
+    let parts = [project.part("one.py", 1)];
+    project.write(".coveragerc", "[run]\nbranch = perhaps\n");
+    let error = render(&project.request(&parts)).expect_err("a usage error");
+    assert_eq!(exit::of(&error), Exit::Usage);
+    assert!(error.to_string().contains("perhaps"), "{error}");
+}
+
+#[test]
+fn an_interpreter_that_is_gone_is_named() {
+    let project = Project::new("interpreter");
+    let request = Request { python: "/no/python".into(), ..project.request(&[]) };
+    let error = render(&request).expect_err("no interpreter");
+    assert_eq!(error.to_string(), "failed to start `/no/python` for the reports");
+}
+
+#[test]
+fn the_program_passes_its_own_tests() {
+    host_tests(python());
+}
+
+#[test]
+#[ignore = "slow: the same tests again, with the oldest coverage that is promised"]
+fn the_program_passes_its_own_tests_with_an_old_coverage() {
+    host_tests(&environment("report-env-old", &["coverage==7.6.0", "pytest"]));
+}
+
+fn host_tests(python: &Utf8Path) {
+    let host = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("host");
+    let options = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_report.py"];
+    succeed(Command::new(python).args(options).current_dir(host));
+}
