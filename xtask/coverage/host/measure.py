@@ -11,7 +11,7 @@ from typing import Any, Iterator
 from coverage import Coverage
 
 from xtask_host import parts
-from xtask_host.harvest import Harvest, Recorder
+from xtask_host.harvest import Harvest, Recorder, state_of_log
 from xtask_host.outlet import Outlet, getpid
 
 # How a process of a test's own learns what to measure. `fork` of ours must not
@@ -61,10 +61,6 @@ class Measurement:
     @property
     def branch(self) -> bool:
         return bool(self.cov.config.branch)
-
-    @property
-    def static_context(self) -> str | None:
-        return self.cov.config.context
 
     def before_fork(self) -> None:
         """Leave nothing in memory that the unit would hand over a second time."""
@@ -132,17 +128,47 @@ class Measurement:
                 imported[package] = file
         return imported, list(inorout.source_pkgs_unmatched)
 
-    def save(self, imported: dict[str, str], unmatched: set[str] | None) -> str:
-        """Write the host's part: what host and collection executed, and the unexecuted files."""
+    def state_of_unit(self, folder: str) -> str:
+        return state_of_log(os.path.join(folder, parts.LOG))
+
+    def save_all(
+        self, folders: dict[int | None, list[tuple[int, str]]]
+    ) -> Iterator[dict[str, Any]]:
+        """One file for each split and one for the host; yields what was written."""
         self.cov.stop()
+        written = []
+        for split in sorted(folders, key=str):
+            part = self._write_split(split, folders[split])
+            written.append(part)
+            units = [unit for unit, _ in folders[split]]
+            event = {"event": "data", "split": split, "file": part.target}
+            yield {**event, "units": units, "damaged": part.damaged}
+        path = self._save_host(written)
+        yield {"event": "data", "split": None, "file": path}
+
+    def _write_split(
+        self, split: int | None, folders: list[tuple[int, str]]
+    ) -> parts.Part:
+        name = "units" if split is None else f"split-{split:03}"
+        target = os.path.join(self.data_dir, f"{name}.coverage")
+        part = parts.Part(target, self.branch, self.cov.config.context)
+        for _, folder in folders:
+            part.add_unit(folder)
+        part.finish()
+        return part
+
+    def _save_host(self, written: list[parts.Part]) -> str:
+        """What host and collection executed, and the unexecuted files."""
         inorout = self.cov._inorout
-        if unmatched is not None:
-            self.cov._warn_no_data = False
-            inorout.source_pkgs_unmatched = [
-                package
-                for package in inorout.source_pkgs_unmatched
-                if package in unmatched
-            ]
+        imported: dict[str, str] = {}
+        for part in written:
+            imported.update(part.imported)
+            if part.unmatched is not None:
+                # Warn only of source packages that no unit has met either.
+                met = set(inorout.source_pkgs_unmatched) - part.unmatched
+                for package in met:
+                    inorout.source_pkgs_unmatched.remove(package)
+        self.cov._warn_no_data = not written
         self._hide_our_files(inorout)
         with _as_if_imported(imported):
             # `save` looks for unexecuted files only if something was executed since
@@ -219,16 +245,3 @@ def _as_if_imported(packages: dict[str, str]) -> Iterator[None]:
     finally:
         for name in stubs:
             sys.modules.pop(name, None)
-
-
-class NoRecorder:
-    """Without coverage there is nothing to record."""
-
-    def note(self) -> None:
-        pass
-
-    def end(self) -> None:
-        pass
-
-    def release(self) -> None:
-        pass

@@ -118,5 +118,3 @@ def _wait_until_writable(fd: int) -> None:
     waiting = _poll()
     waiting.register(fd, select.POLLOUT)
     waiting.poll()
-
-

@@ -26,7 +26,7 @@ class Part:
     """
 
     def __init__(self, target: str, branch: bool, static_context: str | None) -> None:
-        self._target = target
+        self.target = target
         self._temporary = f"{target}.{os.getpid()}.tmp"
         self._data = CoverageData(basename=self._temporary)
         self._branch = branch
@@ -59,9 +59,8 @@ class Part:
             self._tracers.update(frame[1])
         elif frame[0] == "imported":
             self.imported.update(frame[1])
-            unmatched = set(frame[2])
-            known = self.unmatched
-            self.unmatched = unmatched if known is None else known & unmatched
+            here, before = set(frame[2]), self.unmatched
+            self.unmatched = here if before is None else before & here
 
     def _add(self, files: dict[str, bytes]) -> None:
         if self._branch:
@@ -85,7 +84,7 @@ class Part:
             self._data.add_file_tracers(self._tracers)
         self._data.write()
         close(self._data)
-        os.replace(self._temporary, self._target)
+        os.replace(self._temporary, self.target)
 
 
 def _union(known: bytes | None, new: bytes) -> bytes:

@@ -71,7 +71,7 @@ class Reporter:
         for phase, seconds in self._seconds.items():
             event[phase] = round(seconds, 6)
         if self._reason:
-            event["reason"] = _cut(self._reason, self.limit)
+            event["reason"] = cut(self._reason, self.limit)
         if self._properties:
             event["properties"] = self._properties
         self._held = encode(event)
@@ -99,7 +99,7 @@ class Reporter:
             self._send_failure("failed", report)
         if report.when == "teardown":
             self._properties = [
-                [str(name), _cut(str(value), self.limit)]
+                [str(name), cut(str(value), self.limit)]
                 for name, value in report.user_properties
             ]
 
@@ -126,9 +126,9 @@ class Reporter:
                 "unit": self.unit,
                 "test": self.test,
                 "phase": report.when,
-                "text": _cut(report.longreprtext, 4 * self.limit),
+                "text": cut(report.longreprtext, 4 * self.limit),
                 "sections": [
-                    [name, _cut(text, self.limit)] for name, text in report.sections
+                    [name, cut(text, self.limit)] for name, text in report.sections
                 ],
             }
         )
@@ -160,7 +160,7 @@ class Reporter:
                     "event": "warning",
                     "unit": self.unit,
                     "id": nodeid,
-                    "text": _cut(text, self.limit),
+                    "text": cut(text, self.limit),
                     "where": f"{warning.filename}:{warning.lineno}",
                 }
             )
@@ -173,7 +173,7 @@ def _skip_reason(report: Any) -> str:
     return report.longreprtext
 
 
-def _cut(text: str, limit: int) -> str:
+def cut(text: str, limit: int) -> str:
     """Keep head and tail: a line must stay small whatever a test prints."""
     if len(text) <= limit:
         return text

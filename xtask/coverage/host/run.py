@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import signal
 import sys
 import types
-from typing import Any, Callable
+from typing import Any
 
-from xtask_host.outlet import Outlet, exit_now
+from xtask_host.commands import Commands
+from xtask_host.outlet import Outlet
 
 PROTOCOL = 1
 _DEFAULTS: dict[str, Any] = {
+    "slots": 1,
     "engine": "fork",
     "args": [],
     "coverage": None,
-    "slots": 1,
     "freeze": True,
     "identity": "xdist",
     "basetemp": None,
@@ -24,30 +26,36 @@ _DEFAULTS: dict[str, Any] = {
     "output_limit": 65536,
     "allow_native_threads": False,
 }
+_USAGE_ERROR = 4
 
 
-def run(
-    argv: list[str], load: Callable[[str], types.ModuleType], here: str
-) -> None:
-    """Everything; ends the process."""
+def run(argv: list[str], loader: Any) -> None:
     fds, settings = _read_arguments(argv)
-    commands = load("commands").Commands(fds[0])
+    commands = Commands(fds[0])
     events, *slots = map(Outlet, fds[1:])
-    _behave_like_python_m_pytest(here)
-    measurement = _start_coverage(settings, load, here)
-    # From here on coverage looks: pytest, its plugins and all that they import.
-    import pytest
-
-    for name in ("reports", "session", "unit", "stacks"):
-        load(name)
-    server = load("serve").Server(settings, commands, events, slots, measurement)
+    _behave_like_python_m(loader.folder)
+    try:
+        measurement = _start_coverage(settings, loader)
+        # From here on coverage looks: at pytest, its plugins, and all they import.
+        import pytest
+    except Exception as error:
+        # No coverage, no pytest, or settings that coverage refuses.
+        text = f"{type(error).__name__}: {error}"
+        events.send({"event": "error", "text": text})
+        events.send({"event": "bye", "exit": _USAGE_ERROR})
+        return
+    loader.load("reports", "session", "unit", "stacks", "serve")
     events.send(_hello(pytest, measurement))
-    status = _run_pytest(pytest, settings, events, server, measurement)
+    server = sys.modules["xtask_host.serve"].Server(
+        settings, commands, events, slots, measurement
+    )
+    status = pytest.main(
+        _arguments(settings), plugins=_plugins(settings, events, server, measurement)
+    )
     if measurement is not None:
-        _save(measurement, server, events)
+        for event in measurement.save_all(server.folders):
+            events.send(event)
     events.send({"event": "bye", "exit": int(status)})
-    sys.stdout.flush()
-    sys.stderr.flush()
 
 
 def _read_arguments(argv: list[str]) -> tuple[list[int], dict[str, Any]]:
@@ -60,100 +68,68 @@ def _read_arguments(argv: list[str]) -> tuple[list[int], dict[str, Any]]:
     return fds, settings
 
 
-def _behave_like_python_m_pytest(here: str) -> None:
-    """`sys.path`, `sys.argv` and `__main__` as `coverage run -m pytest` leaves them."""
-    if sys.path and os.path.realpath(sys.path[0]) == os.path.realpath(here):
+def _behave_like_python_m(folder: str) -> None:
+    if sys.path and os.path.realpath(sys.path[0]) == os.path.realpath(folder):
         sys.path[0] = os.getcwd()
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         # A job in the background of a shell inherits that; tests expect otherwise.
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _start_coverage(
-    settings: dict[str, Any], load: Callable[[str], types.ModuleType], here: str
-) -> Any:
-    for name in ("harvest", "parts", "measure"):
-        load(name)
+def _start_coverage(settings: dict[str, Any], loader: Any) -> Any:
     if settings["coverage"] is None:
         return None
-    measure = sys.modules["xtask_host.measure"]
-    measurement = measure.Measurement(settings["coverage"], settings["work_dir"], here)
+    measure = loader.load("harvest", "parts", "measure")
+    measurement = measure.Measurement(
+        settings["coverage"], settings["work_dir"], loader.folder
+    )
     measurement.start()
     return measurement
 
 
-def _run_pytest(
-    pytest: Any, settings: dict[str, Any], events: Outlet, server: Any, measurement: Any
-) -> int:
+def _plugins(
+    settings: dict[str, Any], events: Outlet, server: Any, measurement: Any
+) -> list[Any]:
     session = sys.modules["xtask_host.session"]
-    plugins = [session.HostSession(events, settings, server.serve)]
+    plugins = [session.HostSession(events, settings["output_limit"], server.serve)]
     if measurement is not None and settings["coverage"].get("context") == "test":
         plugins.append(session.Contexts(measurement.cov))
+    return plugins
+
+
+def _arguments(settings: dict[str, Any]) -> list[str]:
     args = list(settings["args"])
     if settings["basetemp"]:
         args.append(f"--basetemp={settings['basetemp']}")
     if settings["cache_dir"]:
         args += ["-o", f"cache_dir={settings['cache_dir']}"]
     _pretend_to_be_main(args)
-    return pytest.main(args, plugins=plugins)
+    return args
 
 
 def _pretend_to_be_main(args: list[str]) -> None:
     """`multiprocessing` with spawn imports the main module again: let it find pytest's."""
-    import importlib.util
-
     spec = importlib.util.find_spec("pytest.__main__")
+    assert spec is not None and spec.origin is not None
     main = types.ModuleType("__main__")
     main.__spec__ = spec
     main.__package__ = "pytest"
     main.__file__ = spec.origin
-    main.__builtins__ = sys.modules["builtins"]
+    main.__builtins__ = sys.modules["builtins"]  # type: ignore[attr-defined]
     sys.modules["__main__"] = main
     sys.argv = [spec.origin, *args]
 
 
 def _hello(pytest: Any, measurement: Any) -> dict[str, Any]:
-    import coverage
-
+    coverage = sys.modules.get("coverage")
     return {
         "event": "hello",
         "protocol": PROTOCOL,
         "pid": os.getpid(),
         "python": ".".join(map(str, sys.version_info[:3])),
         "pytest": pytest.__version__,
-        "coverage": coverage.__version__,
+        "coverage": coverage.__version__ if coverage is not None else None,
         "core": measurement.core if measurement is not None else None,
         "threads": sys.modules["xtask_host.serve"].threads_alive(),
         "stacks_signal": int(sys.modules["xtask_host.stacks"].SIGNAL),
     }
-
-
-def _save(measurement: Any, server: Any, events: Outlet) -> None:
-    """One file for each split, one for the host."""
-    imported: dict[str, str] = {}
-    unmatched: set[str] | None = None
-    for split in sorted(server.folders, key=str):
-        part = _write_split(measurement, split, server.folders[split], events)
-        imported.update(part.imported)
-        if part.unmatched is not None:
-            unmatched = (
-                part.unmatched if unmatched is None else unmatched & part.unmatched
-            )
-    path = measurement.save(imported, unmatched)
-    events.send({"event": "data", "split": None, "file": path})
-
-
-def _write_split(
-    measurement: Any, split: Any, folders: list[tuple[int, str]], events: Outlet
-) -> Any:
-    parts = sys.modules["xtask_host.parts"]
-    name = "units.coverage" if split is None else f"split-{split:03}.coverage"
-    target = os.path.join(measurement.data_dir, name)
-    part = parts.Part(target, measurement.branch, measurement.static_context)
-    for _, folder in folders:
-        part.add_unit(folder)
-    part.finish()
-    units = [unit for unit, _ in folders]
-    event = {"event": "data", "split": split, "file": target, "units": units}
-    events.send({**event, "damaged": part.damaged})
-    return part

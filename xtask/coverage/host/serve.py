@@ -13,10 +13,8 @@ from typing import Any
 
 import pytest
 
-from xtask_host import parts, stacks, unit
+from xtask_host import stacks, unit
 from xtask_host.commands import Commands
-from xtask_host.harvest import state_of_log
-from xtask_host.measure import NoRecorder
 from xtask_host.outlet import Outlet, encode, exit_now
 from xtask_host.reports import Reporter
 
@@ -72,16 +70,22 @@ class Server:
             gc.freeze()
         self._commands.listen()
         self._events.send({"event": "ready", "fork": self._can_fork})
-        while not self._finished:
-            for command in self._commands.wait(self._patience()):
-                self._obey(command)
-            if self._commands.closed:
-                self._die_with_rust()
-            self._reap()
-            self._tell_stacks()
-        self._end_leftovers()
-        self._commands.deafen()
-        gc.unfreeze()
+        try:
+            while self._running or not self._finished:
+                self._turn()
+        finally:
+            self._kill(list(self._running.values()))
+            self._end_leftovers()
+            self._commands.deafen()
+            gc.unfreeze()
+
+    def _turn(self) -> None:
+        for command in self._commands.wait(self._patience()):
+            self._obey(command)
+        if self._commands.closed:
+            self._die_with_rust()
+        self._reap()
+        self._tell_stacks()
 
     def _check_threads(self) -> bool:
         """A lock that another thread holds at the fork stays locked for ever in the unit."""
@@ -104,7 +108,7 @@ class Server:
         if name == "run":
             self._run(command)
         elif name == "kill":
-            self._kill([one for one in self._by_id(command["unit"])])
+            self._kill(self._by_id(command["unit"]))
         elif name == "stacks":
             self._ask_stacks(command["unit"])
         elif name == "adopt":
@@ -177,7 +181,7 @@ class Server:
             unit.leave(code) if os.getpid() == me else exit_now(0)
 
     def _run_tests(self, one: Unit, outlet: Outlet) -> None:
-        recorder: Any = NoRecorder()
+        recorder: Any = unit.NoRecorder()
         if self._measurement is not None:
             recorder = self._measurement.record_unit(one.folder)
         self._reporter.begin_unit(outlet, one.id)
@@ -189,7 +193,13 @@ class Server:
 
     def _run_here(self, one: Unit) -> None:
         """Without forks: in this process, which is the one to be killed if it hangs."""
-        self._run_tests(one, self._slots[one.slot])
+        # Event loops of tests want the wake-up descriptor for themselves.
+        self._commands.deafen()
+        try:
+            stacks.register(one.stacks_file)
+            self._run_tests(one, self._slots[one.slot])
+        finally:
+            self._commands.listen()
         self._tell_exit(one, code=0)
 
     def _adopt(self, command: dict[str, Any]) -> None:
@@ -217,7 +227,7 @@ class Server:
         event = {"event": "unit-exited", "unit": one.id, "slot": one.slot}
         event.update(code=how.get("code"), signal=how.get("signal"))
         if self._measurement is not None:
-            event["data"] = state_of_log(os.path.join(one.folder, parts.LOG))
+            event["data"] = self._measurement.state_of_unit(one.folder)
         if "error" in how:
             event["error"] = how["error"]
         # On the pipe of the slot, after everything that the unit has said; the

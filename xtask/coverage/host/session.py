@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any, Callable, Generator
 
 import pytest
 
 from xtask_host.outlet import Outlet
-from xtask_host.reports import Reporter, _cut
+from xtask_host.reports import Reporter, cut
 
 _IDS_PER_LINE = 1000
 
@@ -30,12 +31,10 @@ _OVERRIDES = {
 class HostSession:
     """The plugin given to `pytest.main`."""
 
-    def __init__(
-        self, events: Outlet, settings: dict[str, Any], serve: Callable[..., None]
-    ) -> None:
+    def __init__(self, events: Outlet, limit: int, serve: Callable[..., None]) -> None:
         self._events = events
         self._serve = serve
-        self._limit = settings["output_limit"]
+        self._limit = limit
         self._deselected = 0
         self.reporter = Reporter(self._limit)
 
@@ -63,7 +62,7 @@ class HostSession:
 
     def pytest_collectreport(self, report: Any) -> None:
         if report.failed:
-            text = _cut(report.longreprtext, 4 * self._limit)
+            text = cut(report.longreprtext, 4 * self._limit)
             event = {"event": "collect-error", "id": report.nodeid, "text": text}
             self._events.send(event)
         elif report.skipped:
@@ -77,9 +76,7 @@ class HostSession:
         self._tell_collection(session.items)
         option = session.config.option
         if session.testsfailed and not option.continue_on_collection_errors:
-            raise session.Interrupted(
-                f"{session.testsfailed} errors during collection"
-            )
+            raise session.Interrupted(f"{session.testsfailed} errors during collection")
         if not option.collectonly:
             session.config.pluginmanager.register(self.reporter)
             self._serve(session, self.reporter)
@@ -124,8 +121,6 @@ def _without_rerun_server() -> None:
     It does so wherever pytest-xdist is installed, and with a second thread alive
     nothing can be forked.
     """
-    import sys
-
     plugin = sys.modules.get("pytest_rerunfailures")
     if plugin is not None:
         plugin.HAS_PYTEST_HANDLECRASHITEM = False

@@ -15,10 +15,12 @@ STEP = 0.02  # seconds between two looks at a dump that is being written
 _STEPS = 100
 
 
-def register(path: str) -> None:
-    """In the unit: from now on the signal writes all stacks into the file."""
+def register(path: str) -> int:
+    """In the unit: from now on the signal writes all stacks into the file; returns its descriptor."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    faulthandler.register(SIGNAL, file=move_high(fd), all_threads=True)
+    fd = move_high(fd)
+    faulthandler.register(SIGNAL, file=fd, all_threads=True)
+    return fd
 
 
 class Dump:

@@ -59,7 +59,9 @@ class Driver:
         for fd in fds:
             os.close(fd)
         for at, (read, _) in enumerate(pipes):
-            threading.Thread(target=self._read, args=(read, at == 0), daemon=True).start()
+            threading.Thread(
+                target=self._read, args=(read, at == 0), daemon=True
+            ).start()
 
     def _read(self, fd: int, main: bool) -> None:
         with os.fdopen(fd, "rb") as pipe:
@@ -88,7 +90,9 @@ class Driver:
         while True:
             event = self.next()
             if event is None:
-                raise AssertionError(f"the host ended before `{name}`:\n{self.output()}")
+                raise AssertionError(
+                    f"the host ended before `{name}`:\n{self.output()}"
+                )
             if event["event"] == name and fields.items() <= event.items():
                 return event
 
@@ -109,7 +113,9 @@ class Driver:
     def all(self, name: str) -> list[dict[str, Any]]:
         return [event for event in self.events if event["event"] == name]
 
-    def run(self, unit: int, tests: list[int], slot: int = 0, split: int | None = 1) -> None:
+    def run(
+        self, unit: int, tests: list[int], slot: int = 0, split: int | None = 1
+    ) -> None:
         self.send("run", unit=unit, slot=slot, split=split, tests=tests)
 
     def finish(self, **fields: Any) -> dict[str, Any]:
