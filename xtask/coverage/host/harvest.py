@@ -14,7 +14,8 @@ import marshal
 import struct
 import zlib
 from array import array
-from typing import Any, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
 
 from coverage import CoverageData
 
@@ -130,9 +131,7 @@ class Harvest(CoverageData):
             self._frames.append(_frame(("tracers", new)))
         return None
 
-    def touch_files(
-        self, filenames: Collection[str], plugin_name: str | None = None
-    ) -> None:
+    def touch_files(self, filenames: Collection[str], plugin_name: str | None = None) -> None:
         # Unexecuted files are the host's business, once.
         if getpid() != self.home:
             super().touch_files(filenames, plugin_name)

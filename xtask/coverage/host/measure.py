@@ -6,7 +6,8 @@ import contextlib
 import os
 import sys
 import types
-from typing import Any, Iterator
+from collections.abc import Iterator
+from typing import Any
 
 from coverage import Coverage
 
@@ -76,9 +77,7 @@ class Measurement:
         started = getattr(Coverage, "_instances", [])
         kept, started[:] = started[:], []
         variables = {
-            name: os.environ.pop(name)
-            for name in _PROCESS_VARIABLES
-            if name in os.environ
+            name: os.environ.pop(name) for name in _PROCESS_VARIABLES if name in os.environ
         }
         try:
             yield
@@ -112,10 +111,7 @@ class Measurement:
             os.environ["COVERAGE_PROCESS_CONFIG"] = cov.config.serialize()
         # Only where it is needed: a project whose tests run `coverage` themselves
         # would find its data file moved.
-        if (
-            "multiprocessing" in cov.config.concurrency
-            or "COVERAGE_PROCESS_START" in os.environ
-        ):
+        if "multiprocessing" in cov.config.concurrency or "COVERAGE_PROCESS_START" in os.environ:
             os.environ["COVERAGE_FILE"] = cov.config.data_file
 
     def packages_met(self) -> tuple[dict[str, str], list[str]]:
@@ -146,9 +142,7 @@ class Measurement:
         path = self._save_host(written)
         yield {"event": "data", "split": None, "file": path}
 
-    def _write_split(
-        self, split: int | None, folders: list[tuple[int, str]]
-    ) -> parts.Part:
+    def _write_split(self, split: int | None, folders: list[tuple[int, str]]) -> parts.Part:
         name = "units" if split is None else f"split-{split:03}"
         target = os.path.join(self.data_dir, f"{name}.coverage")
         part = parts.Part(target, self.branch, self.cov.config.context)
@@ -184,9 +178,7 @@ class Measurement:
         """Keep the host's own folder out, should it lie inside the measured source."""
         find = inorout.find_possibly_unexecuted_files
         inorout.find_possibly_unexecuted_files = lambda: (
-            found
-            for found in find()
-            if not os.path.realpath(found[0]).startswith(self._ours)
+            found for found in find() if not os.path.realpath(found[0]).startswith(self._ours)
         )
 
     def _publish(self, data: Any) -> str:

@@ -1,4 +1,4 @@
-"""Outlets: where bytes of ours leave a process, whatever a test has done to our file descriptors."""
+"""Outlets: where our bytes leave a process, whatever a test has done to its descriptors."""
 
 from __future__ import annotations
 
@@ -33,10 +33,7 @@ def _without_surrogates(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_without_surrogates(one) for one in value]
     if isinstance(value, dict):
-        return {
-            _without_surrogates(key): _without_surrogates(one)
-            for key, one in value.items()
-        }
+        return {_without_surrogates(key): _without_surrogates(one) for key, one in value.items()}
     return value
 
 

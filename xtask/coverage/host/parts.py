@@ -1,4 +1,4 @@
-"""Parts: turns the logs of a split's units, and what their subprocesses saved, into one data file."""
+"""Parts: turns the logs of a split's units, and their subprocesses' files, into one data file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import glob
 import os
 import sqlite3
 from array import array
-from typing import Any, Callable, Iterator
+from collections.abc import Iterator
+from typing import Any, Callable
 
 from coverage import CoverageData
 from coverage.exceptions import CoverageException
@@ -100,7 +101,7 @@ def saved_files(folder: str) -> list[str]:
 
 
 def merge_file(data: CoverageData, path: str) -> None:
-    """Merge one SQLite file after a look at all of it: damage deep inside would surface too late."""
+    """Merge one SQLite file, after a look at all of it: damage deep inside surfaces too late."""
     with contextlib.closing(sqlite3.connect(path)) as database:
         (verdict,) = database.execute("PRAGMA quick_check").fetchone()
     if verdict != "ok":

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Generator
+from collections.abc import Generator
+from typing import Any
 
 import pytest
 
@@ -99,8 +100,7 @@ class Reporter:
             self._send_failure("failed", report)
         if report.when == "teardown":
             self._properties = [
-                [str(name), cut(str(value), self.limit)]
-                for name, value in report.user_properties
+                [str(name), cut(str(value), self.limit)] for name, value in report.user_properties
             ]
 
     def _judge(self, report: Any) -> None:
@@ -127,16 +127,12 @@ class Reporter:
                 "test": self.test,
                 "phase": report.when,
                 "text": cut(report.longreprtext, 4 * self.limit),
-                "sections": [
-                    [name, cut(text, self.limit)] for name, text in report.sections
-                ],
+                "sections": [[name, cut(text, self.limit)] for name, text in report.sections],
             }
         )
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_fixture_setup(
-        self, fixturedef: Any, request: Any
-    ) -> Generator[None, Any, Any]:
+    def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> Generator[None, Any, Any]:
         if self.outlet is None or fixturedef.scope not in self.fixtures:
             return (yield)
         began = _clock()
@@ -145,9 +141,7 @@ class Reporter:
         finally:
             self.fixtures[fixturedef.scope] += _clock() - began
 
-    def pytest_warning_recorded(
-        self, warning_message: Any, nodeid: str, location: Any
-    ) -> None:
+    def pytest_warning_recorded(self, warning_message: Any, nodeid: str, location: Any) -> None:
         if self.outlet is None or len(self._warned) >= _MOST_WARNINGS:
             return
         warning = warning_message

@@ -46,9 +46,7 @@ def run(argv: list[str], loader: Any) -> None:
         return
     loader.load("reports", "session", "unit", "stacks", "serve")
     events.send(_hello(pytest, measurement))
-    server = sys.modules["xtask_host.serve"].Server(
-        settings, commands, events, slots, measurement
-    )
+    server = sys.modules["xtask_host.serve"].Server(settings, commands, events, slots, measurement)
     status = pytest.main(
         _arguments(settings), plugins=_plugins(settings, events, server, measurement)
     )
@@ -80,16 +78,12 @@ def _start_coverage(settings: dict[str, Any], loader: Any) -> Any:
     if settings["coverage"] is None:
         return None
     measure = loader.load("harvest", "parts", "measure")
-    measurement = measure.Measurement(
-        settings["coverage"], settings["work_dir"], loader.folder
-    )
+    measurement = measure.Measurement(settings["coverage"], settings["work_dir"], loader.folder)
     measurement.start()
     return measurement
 
 
-def _plugins(
-    settings: dict[str, Any], events: Outlet, server: Any, measurement: Any
-) -> list[Any]:
+def _plugins(settings: dict[str, Any], events: Outlet, server: Any, measurement: Any) -> list[Any]:
     session = sys.modules["xtask_host.session"]
     plugins = [session.HostSession(events, settings["output_limit"], server.serve)]
     if measurement is not None and settings["coverage"].get("context") == "test":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import signal
@@ -15,7 +16,7 @@ import pytest
 
 from xtask_host import stacks, unit
 from xtask_host.commands import Commands
-from xtask_host.outlet import Outlet, encode, exit_now
+from xtask_host.outlet import Outlet, encode, exit_now, getpid
 from xtask_host.reports import Reporter
 
 _LEFTOVERS_GRACE = 1.0
@@ -161,24 +162,29 @@ class Server:
 
     def _be(self, one: Unit) -> None:
         """The unit's process, from the fork to its last instruction."""
-        me = os.getpid()
+        me = getpid()
         code = unit.BROKEN
         outlet = self._slots[one.slot]
         try:
-            _own_group(me)
-            self._commands.deafen()
-            os.close(self._commands.fd)
-            self._events.close()
-            outlet.hand_over()
-            stacks.register(one.stacks_file)
-            self._surroundings.arrange(one.id, one.slot)
+            self._settle(one, outlet)
             self._run_tests(one, outlet)
             code = 0
         except BaseException:
-            if os.getpid() == me:
-                _complain(outlet, one)
+            unit.leave_if_a_copy(me)
+            _complain(outlet, one)
         finally:
-            unit.leave(code) if os.getpid() == me else exit_now(0)
+            unit.leave_if_a_copy(me)
+            unit.leave(code)
+
+    def _settle(self, one: Unit, outlet: Outlet) -> None:
+        """Let go of what is the host's."""
+        _own_group(getpid())
+        self._commands.deafen()
+        os.close(self._commands.fd)
+        self._events.close()
+        outlet.hand_over()
+        stacks.register(one.stacks_file)
+        self._surroundings.arrange(one.id, one.slot)
 
     def _run_tests(self, one: Unit, outlet: Outlet) -> None:
         recorder: Any = unit.NoRecorder()
@@ -294,17 +300,13 @@ def threads_alive() -> int:
 
 def _own_group(pid: int) -> None:
     """Called on both sides of the fork: whoever comes first."""
-    try:
+    with contextlib.suppress(OSError):
         os.setpgid(pid, pid)
-    except OSError:
-        pass
 
 
 def _signal_group(group: int, number: int) -> None:
-    try:
+    with contextlib.suppress(OSError):
         os.killpg(group, number)
-    except OSError:
-        pass
 
 
 def _group_alive(group: int) -> bool:
@@ -318,15 +320,13 @@ def _group_alive(group: int) -> bool:
 
 
 def _members(group: int) -> list[int]:
-    """The living processes of a group in our session; the number alone could be another's by now."""
+    """The living processes of a group, of our session: the number may be another's by now."""
     session = os.getsid(0)
     found = []
     for name in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{name}/stat") as file:
-                state, _, its_group, its_session = (
-                    file.read().rpartition(")")[2].split()[:4]
-                )
+                state, _, its_group, its_session = file.read().rpartition(")")[2].split()[:4]
         except (OSError, ValueError):
             continue
         if (int(its_group), int(its_session)) == (group, session) and state != "Z":

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, Callable, Generator
+from collections.abc import Generator
+from typing import Any, Callable
 
 import pytest
 
@@ -40,9 +41,7 @@ class HostSession:
 
     # Wrappers run before the `tryfirst` implementations of other plugins.
     @pytest.hookimpl(wrapper=True)
-    def pytest_load_initial_conftests(
-        self, early_config: Any
-    ) -> Generator[None, Any, Any]:
+    def pytest_load_initial_conftests(self, early_config: Any) -> Generator[None, Any, Any]:
         # pytest-cov would start a second `Coverage`, which pauses ours.
         known = early_config.known_args_namespace
         if getattr(known, "cov_source", None):
@@ -88,9 +87,7 @@ class HostSession:
             event: dict[str, Any] = {"event": "ids", "first": first}
             event["ids"] = [item.nodeid for item in some]
             groups = {
-                str(first + at): group
-                for at, item in enumerate(some)
-                if (group := _group(item))
+                str(first + at): group for at, item in enumerate(some) if (group := _group(item))
             }
             if groups:
                 event["groups"] = groups

@@ -14,13 +14,18 @@ SIGNAL = getattr(signal, "SIGRTMAX", signal.SIGUSR2 + 1) - 1
 STEP = 0.02  # seconds between two looks at a dump that is being written
 _STEPS = 100
 
+_registered: list[int] = []
 
-def register(path: str) -> int:
-    """In the unit: from now on the signal writes all stacks into the file; returns its descriptor."""
+
+def register(path: str) -> None:
+    """In the process of a unit: from now on the signal writes all stacks into the file."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     fd = move_high(fd)
     faulthandler.register(SIGNAL, file=fd, all_threads=True)
-    return fd
+    # Where units follow each other in one process, the last one's file is done with.
+    while _registered:
+        os.close(_registered.pop())
+    _registered.append(fd)
 
 
 class Dump:

@@ -34,12 +34,12 @@ def run_tests(
         try:
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=nextitem)
         except BaseException as error:
-            _leave_if_a_copy(me)
+            leave_if_a_copy(me)
             _say_why(error, reporter)
             _tear_down(session, reporter)
             recorder.note()
             return tests[at:]
-        _leave_if_a_copy(me)
+        leave_if_a_copy(me)
         # In this order: a test is not called finished before its coverage is safe.
         recorder.note()
         reporter.end()
@@ -51,7 +51,7 @@ def run_tests(
     return []
 
 
-def _leave_if_a_copy(original: int) -> None:
+def leave_if_a_copy(original: int) -> None:
     """A test forked and both returned: only one may go on."""
     if getpid() != original:
         exit_now(0)
@@ -159,7 +159,7 @@ def leave(code: int) -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(BaseException):
             stream.flush()
-    _leave_if_a_copy(me)
+    leave_if_a_copy(me)
     exit_now(code)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from coverage import CoverageData
+
 from driver import clean_environment
 
 
@@ -43,9 +44,7 @@ def sequential(
     where = [f"--data-file={work / '.coverage'}", *args]
     command = [*python, *where, "-m", "pytest", "-q", "-p", "no:cacheprovider", *pytest]
     environment = {**clean_environment(), "COVERAGE_FILE": str(work / ".coverage")}
-    done = subprocess.run(
-        command, cwd=project, env=environment, capture_output=True, check=False
-    )
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, check=False)
     files = glob.glob(str(work / ".coverage*"))
     assert files, done.stdout.decode() + done.stderr.decode()
     return contents(files)

@@ -17,9 +17,7 @@ HOST = Path(__file__).resolve().parent.parent / "host.py"
 class Driver:
     """A running host. Every wait ends with an event or with the end of the host."""
 
-    def __init__(
-        self, project: Path, work: Path, slots: int = 1, **settings: Any
-    ) -> None:
+    def __init__(self, project: Path, work: Path, slots: int = 1, **settings: Any) -> None:
         work.mkdir(parents=True, exist_ok=True)
         self.work = work
         self.events: list[dict[str, Any]] = []
@@ -59,9 +57,7 @@ class Driver:
         for fd in fds:
             os.close(fd)
         for at, (read, _) in enumerate(pipes):
-            threading.Thread(
-                target=self._read, args=(read, at == 0), daemon=True
-            ).start()
+            threading.Thread(target=self._read, args=(read, at == 0), daemon=True).start()
 
     def _read(self, fd: int, main: bool) -> None:
         with os.fdopen(fd, "rb") as pipe:
@@ -90,9 +86,7 @@ class Driver:
         while True:
             event = self.next()
             if event is None:
-                raise AssertionError(
-                    f"the host ended before `{name}`:\n{self.output()}"
-                )
+                raise AssertionError(f"the host ended before `{name}`:\n{self.output()}")
             if event["event"] == name and fields.items() <= event.items():
                 return event
 
@@ -113,9 +107,7 @@ class Driver:
     def all(self, name: str) -> list[dict[str, Any]]:
         return [event for event in self.events if event["event"] == name]
 
-    def run(
-        self, unit: int, tests: list[int], slot: int = 0, split: int | None = 1
-    ) -> None:
+    def run(self, unit: int, tests: list[int], slot: int = 0, split: int | None = 1) -> None:
         self.send("run", unit=unit, slot=slot, split=split, tests=tests)
 
     def finish(self, **fields: Any) -> dict[str, Any]:
