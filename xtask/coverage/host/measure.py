@@ -43,6 +43,7 @@ class Measurement:
             check_preimported=True,
             **options,
         )
+        self._imported: dict[str, str] = {}  # source packages that units have met
         self._ours = os.path.join(os.path.realpath(ours), "")
 
     def start(self) -> None:
@@ -127,44 +128,32 @@ class Measurement:
     def state_of_unit(self, folder: str) -> str:
         return state_of_log(os.path.join(folder, parts.LOG))
 
-    def save_all(
-        self, folders: dict[int | None, list[tuple[int, str]]]
-    ) -> Iterator[dict[str, Any]]:
-        """One file for each split and one for the host; yields what was written."""
-        self.cov.stop()
-        written = []
-        for split in sorted(folders, key=str):
-            part = self._write_split(split, folders[split])
-            written.append(part)
-            units = [unit for unit, _ in folders[split]]
-            event = {"event": "data", "split": split, "file": part.target}
-            yield {**event, "units": units, "damaged": part.damaged}
-        path = self._save_host(written)
-        yield {"event": "data", "split": None, "file": path}
-
-    def _write_split(self, split: int | None, folders: list[tuple[int, str]]) -> parts.Part:
+    def file_of_split(self, split: int | None) -> str:
         name = "units" if split is None else f"split-{split:03}"
-        target = os.path.join(self.data_dir, f"{name}.coverage")
-        part = parts.Part(target, self.branch, self.cov.config.context)
+        return os.path.join(self.data_dir, f"{name}.coverage")
+
+    def write_split(self, split: int | None, folders: list[tuple[int, str]]) -> dict[str, Any]:
+        part = parts.Part(self.file_of_split(split), self.branch, self.cov.config.context)
         for _, folder in folders:
             part.add_unit(folder)
         part.finish()
-        return part
+        unmatched = sorted(part.unmatched or ())
+        told = {"damaged": part.damaged, "imported": part.imported}
+        return {**told, "unmatched": unmatched, "any": part.unmatched is not None}
 
-    def _save_host(self, written: list[parts.Part]) -> str:
-        """What host and collection executed, and the unexecuted files."""
-        inorout = self.cov._inorout
-        imported: dict[str, str] = {}
-        for part in written:
-            imported.update(part.imported)
-            if part.unmatched is not None:
-                # Warn only of source packages that no unit has met either.
-                met = set(inorout.source_pkgs_unmatched) - part.unmatched
-                for package in met:
-                    inorout.source_pkgs_unmatched.remove(package)
-        self.cov._warn_no_data = not written
-        self._hide_our_files(inorout)
-        with _as_if_imported(imported):
+    def learn(self, told: dict[str, Any]) -> None:
+        """Remember what a split has met, so that the host warns only of what none has."""
+        if told["any"]:
+            self.cov._warn_no_data = False
+            self._imported.update(told["imported"])
+            packages = self.cov._inorout.source_pkgs_unmatched
+            packages[:] = [one for one in packages if one in told["unmatched"]]
+
+    def save(self) -> dict[str, Any]:
+        """Write the host's part: what configuring and collecting executed, and unexecuted files."""
+        self.cov.stop()
+        self._hide_our_files(self.cov._inorout)
+        with _as_if_imported(self._imported):
             # `save` looks for unexecuted files only if something was executed since
             # the last flush, and the last fork flushed.
             self.collector.flush_data()
@@ -172,7 +161,7 @@ class Measurement:
             (data.add_arcs if self.branch else data.add_lines)({})
             self.cov._post_save_work()
             self.cov.save()
-        return self._publish(data)
+        return {"event": "data", "split": None, "file": self._publish(data)}
 
     def _hide_our_files(self, inorout: Any) -> None:
         """Keep the host's own folder out, should it lie inside the measured source."""

@@ -44,15 +44,14 @@ def run(argv: list[str], loader: Any) -> None:
         events.send({"event": "error", "text": text})
         events.send({"event": "bye", "exit": _USAGE_ERROR})
         return
-    loader.load("reports", "session", "unit", "stacks", "serve")
+    loader.load("reports", "session", "unit", "stacks", "writers", "serve")
     events.send(_hello(pytest, measurement))
     server = sys.modules["xtask_host.serve"].Server(settings, commands, events, slots, measurement)
     status = pytest.main(
         _arguments(settings), plugins=_plugins(settings, events, server, measurement)
     )
     if measurement is not None:
-        for event in measurement.save_all(server.folders):
-            events.send(event)
+        events.send(measurement.save())
     events.send({"event": "bye", "exit": int(status)})
 
 

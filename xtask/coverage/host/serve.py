@@ -18,6 +18,7 @@ from xtask_host import stacks, unit
 from xtask_host.commands import Commands
 from xtask_host.outlet import Outlet, encode, exit_now, getpid
 from xtask_host.reports import Reporter
+from xtask_host.writers import Writers
 
 _LEFTOVERS_GRACE = 1.0
 
@@ -58,7 +59,8 @@ class Server:
         self._units = os.path.join(settings["work_dir"], "units")
         self._running: dict[int, Unit] = {}  # by pid
         self._leftovers: set[int] = set()  # process groups that outlived their unit
-        self.folders: dict[int | None, list[tuple[int, str]]] = {}  # by split
+        self._folders: dict[int | None, list[tuple[int, str]]] = {}  # by split
+        self._writers = Writers(measurement, settings["slots"])
         self._finished = False
 
     def serve(self, session: pytest.Session, reporter: Reporter) -> None:
@@ -74,8 +76,14 @@ class Server:
         try:
             while self._running or not self._finished:
                 self._turn()
+            for split in sorted(self._folders, key=str):
+                self._close(split)
+            self._write()
+            while self._writers.busy:
+                self._turn()
         finally:
             self._kill(list(self._running.values()))
+            self._writers.kill()
             self._end_leftovers()
             self._commands.deafen()
             gc.unfreeze()
@@ -86,7 +94,17 @@ class Server:
         if self._commands.closed:
             self._die_with_rust()
         self._reap()
+        self._write()
         self._tell_stacks()
+
+    def _close(self, split: int | None) -> None:
+        folders = self._folders.pop(split, None)
+        if folders and self._measurement is not None:
+            self._writers.add(split, folders)
+
+    def _write(self) -> None:
+        for event in self._writers.turn(self._can_fork):
+            self._events.send(event)
 
     def _check_threads(self) -> bool:
         """A lock that another thread holds at the fork stays locked for ever in the unit."""
@@ -114,6 +132,8 @@ class Server:
             self._ask_stacks(command["unit"])
         elif name == "adopt":
             self._adopt(command)
+        elif name == "close":
+            self._close(command["split"])
         elif name == "abort":
             self._kill(list(self._running.values()))
         elif name == "finish":
@@ -132,7 +152,7 @@ class Server:
         folder = os.path.join(self._units, str(command["unit"]))
         os.makedirs(folder, exist_ok=True)
         one = Unit(command, folder)
-        self.folders.setdefault(one.split, []).append((one.id, folder))
+        self._folders.setdefault(one.split, []).append((one.id, folder))
         if self._can_fork:
             self._fork(one)
         else:
@@ -210,7 +230,7 @@ class Server:
 
     def _adopt(self, command: dict[str, Any]) -> None:
         """Take over what a unit of another host has left: its log and its saved files."""
-        known = self.folders.setdefault(command.get("split"), [])
+        known = self._folders.setdefault(command.get("split"), [])
         known.append((command["unit"], command["folder"]))
 
     # Ending
@@ -248,6 +268,7 @@ class Server:
 
     def _die_with_rust(self) -> None:
         self._kill(list(self._running.values()))
+        self._writers.kill()
         for group in self._leftovers:
             _signal_group(group, signal.SIGKILL)
         exit_now(1)

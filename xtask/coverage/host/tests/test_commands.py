@@ -187,3 +187,47 @@ def test_a_unit_whose_fork_failed_is_told(project, start):
     exited = driver.until("unit-exited")
     assert exited["code"] is None and "no more processes" in exited["error"]
     driver.finish()
+
+
+def test_a_closed_split_is_written_beside_the_tests(project, start):
+    text = """
+        import time
+        def test_a(): pass
+        def test_hangs(): time.sleep(600)
+        """
+    driver = start(project({"test_it.py": text}), slots=2)
+    driver.until("ready")
+    driver.run(1, [1], slot=0, split=1)
+    driver.run(2, [0], slot=1, split=2)
+    driver.until("unit-exited", unit=2)
+    driver.send("close", split=2)
+    event = driver.until("data")
+    assert (event["split"], event["units"]) == (2, [2])
+    assert contents([event["file"]])["files"]
+    driver.send("kill", unit=1)
+    driver.until("unit-exited")
+    driver.finish()
+    assert [one["split"] for one in driver.all("data")] == [2, 1, None]
+
+
+def test_a_split_that_cannot_be_written_is_told(project, start):
+    driver = start(project({"test_it.py": "def test(): pass"}))
+    driver.until("ready")
+    (driver.work / "data" / "split-001.coverage" / "in the way").mkdir(parents=True)
+    driver.run(1, [0])
+    driver.until("unit-exited")
+    driver.finish()
+    [event] = [one for one in driver.all("data") if one["split"] == 1]
+    assert event["file"] is None and "split-001" in event["error"]
+
+
+def test_a_damaged_file_of_a_subprocess_is_told(project, start):
+    driver = start(project({"test_it.py": "def test(): pass"}))
+    driver.until("ready")
+    driver.run(1, [0])
+    driver.until("unit-exited")
+    (driver.work / "units" / "1" / ".coverage.cut.short").write_bytes(b"SQLite format 3\0...")
+    driver.finish()
+    [event] = [one for one in driver.all("data") if one["split"] == 1]
+    assert ".coverage.cut.short" in event["damaged"][0]
+    assert contents([event["file"]])["files"]
