@@ -20,7 +20,7 @@ from xtask_host.outlet import Outlet, encode, exit_now, getpid
 from xtask_host.reports import Reporter
 from xtask_host.writers import Writers
 
-_LEFTOVERS_GRACE = 1.0
+_LEFTOVERS_GRACE = 0.5  # seconds
 
 
 class Unit:
@@ -58,7 +58,7 @@ class Server:
         self._measurement = measurement
         self._units = os.path.join(settings["work_dir"], "units")
         self._running: dict[int, Unit] = {}  # by pid
-        self._leftovers: set[int] = set()  # process groups that outlived their unit
+        self._leftovers: dict[int, int | None] = {}  # groups that outlived their unit: split
         self._folders: dict[int | None, list[tuple[int, str]]] = {}  # by split
         self._writers = Writers(measurement, settings["slots"])
         self._finished = False
@@ -76,6 +76,7 @@ class Server:
         try:
             while self._running or not self._finished:
                 self._turn()
+            self._end_leftovers()
             for split in sorted(self._folders, key=str):
                 self._close(split)
             self._write()
@@ -84,7 +85,6 @@ class Server:
         finally:
             self._kill(list(self._running.values()))
             self._writers.kill()
-            self._end_leftovers()
             self._commands.deafen()
             gc.unfreeze()
 
@@ -133,7 +133,8 @@ class Server:
         elif name == "adopt":
             self._adopt(command)
         elif name == "close":
-            self._close(command["split"])
+            if command["split"] not in self._leftovers.values():
+                self._close(command["split"])  # else `finish` does: files may still come
         elif name == "abort":
             self._kill(list(self._running.values()))
         elif name == "finish":
@@ -243,7 +244,7 @@ class Server:
             one = self._running.pop(pid)
             self._tell_stacks_of(one)
             if _group_alive(pid):
-                self._leftovers.add(pid)
+                self._leftovers[pid] = one.split
             if os.WIFSIGNALED(status):
                 self._tell_exit(one, signal=os.WTERMSIG(status))
             else:
@@ -274,18 +275,17 @@ class Server:
         exit_now(1)
 
     def _end_leftovers(self) -> None:
-        """End what tests have left running; it lived as long as in a sequential run."""
-        groups = [group for group in self._leftovers if _members(group)]
-        if not groups:
+        """End what tests have left running; it lived as long as in a sequential run.
+
+        It may be about to end, and to save what it has measured: a little patience first.
+        """
+        if not _alive_within(_LEFTOVERS_GRACE, self._leftovers):
             return
-        for group in groups:
+        for group in self._leftovers:
             _signal_group(group, signal.SIGTERM)
-        until = time.monotonic() + _LEFTOVERS_GRACE
-        while time.monotonic() < until and any(map(_members, groups)):
-            time.sleep(0.02)
-        for group in filter(_members, groups):
+        for group in _alive_within(_LEFTOVERS_GRACE, self._leftovers):
             _signal_group(group, signal.SIGKILL)
-        text = f"tests left processes running in {len(groups)} units; ended them"
+        text = f"tests left processes running in {len(self._leftovers)} units; ended them"
         self._events.send({"event": "warning", "text": text})
 
     # Stacks
@@ -317,6 +317,17 @@ def threads_alive() -> int:
         return len(os.listdir("/proc/self/task"))
     except OSError:
         return threading.active_count()
+
+
+def _alive_within(seconds: float, groups: dict[int, Any]) -> list[int]:
+    """Wait for groups to end; forget those that have, return the others."""
+    until = time.monotonic() + seconds
+    while True:
+        for group in [one for one in groups if not _members(one)]:
+            del groups[group]
+        if not groups or time.monotonic() > until:
+            return list(groups)
+        time.sleep(0.02)
 
 
 def _own_group(pid: int) -> None:

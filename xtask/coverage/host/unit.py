@@ -150,10 +150,7 @@ def leave(code: int) -> None:
     me = getpid()
     with contextlib.suppress(BaseException):
         threading._shutdown()
-    multiprocessing = sys.modules.get("multiprocessing.util")
-    with contextlib.suppress(BaseException):
-        if multiprocessing is not None:
-            multiprocessing._exit_function()
+    _end_multiprocessing()
     with contextlib.suppress(BaseException):
         atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
@@ -161,6 +158,26 @@ def leave(code: int) -> None:
             stream.flush()
     leave_if_a_copy(me)
     exit_now(code)
+
+
+def _end_multiprocessing() -> None:
+    """Wait for the processes of `multiprocessing`, and for its own servants.
+
+    Those are measured too (`patch = subprocess`) and save when they see us gone,
+    which would be while somebody already reads what was saved.
+    """
+    util = sys.modules.get("multiprocessing.util")
+    tracker = sys.modules.get("multiprocessing.resource_tracker")
+    forkserver = sys.modules.get("multiprocessing.forkserver")
+    with contextlib.suppress(BaseException):
+        if util is not None:
+            util._exit_function()
+    with contextlib.suppress(BaseException):
+        if forkserver is not None:
+            forkserver._forkserver._stop()
+    with contextlib.suppress(BaseException):
+        if tracker is not None:
+            tracker._resource_tracker._stop()
 
 
 class NoRecorder:

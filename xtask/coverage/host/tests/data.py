@@ -10,7 +10,7 @@ from typing import Any
 
 from coverage import CoverageData
 
-from driver import clean_environment
+from driver import clean_environment, group_dead
 
 
 def contents(files: list[str]) -> dict[str, Any]:
@@ -44,9 +44,14 @@ def sequential(
     where = [f"--data-file={work / '.coverage'}", *args]
     command = [*python, *where, "-m", "pytest", "-q", "-p", "no:cacheprovider", *pytest]
     environment = {**clean_environment(), "COVERAGE_FILE": str(work / ".coverage")}
-    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, check=False)
+    with open(work / "log", "wb") as log:
+        options = {"cwd": project, "env": environment, "stdout": log, "stderr": log}
+        running = subprocess.Popen(command, start_new_session=True, **options)
+        running.wait()
+    # The resource tracker of `multiprocessing` outlives pytest, and is measured as well.
+    group_dead(running.pid)
     files = glob.glob(str(work / ".coverage*"))
-    assert files, done.stdout.decode() + done.stderr.decode()
+    assert files, (work / "log").read_text()
     return contents(files)
 
 

@@ -7,11 +7,13 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from pathlib import Path
 from typing import Any, Callable
 
 HOST = Path(__file__).resolve().parent.parent / "host.py"
+PATIENCE = float(os.environ.get("DRIVER_PATIENCE", "60"))  # seconds, if all goes wrong
 
 
 class Driver:
@@ -74,7 +76,7 @@ class Driver:
 
     def next(self) -> dict[str, Any] | None:
         with self._arrived:
-            if not self._arrived.wait_for(lambda: bool(self._queue), timeout=120):
+            if not self._arrived.wait_for(lambda: bool(self._queue), timeout=PATIENCE):
                 raise AssertionError(f"no event; had {self.events[-5:]}")
             event = self._queue.popleft()
         if event is not None:
@@ -113,7 +115,7 @@ class Driver:
     def finish(self, **fields: Any) -> dict[str, Any]:
         self.send("finish", **fields)
         bye = self.until("bye")
-        assert self.process.wait(timeout=60) == 0, self.output()
+        assert self.process.wait(timeout=PATIENCE) == 0, self.output()
         return bye
 
     def outcomes(self) -> dict[str, str]:
@@ -145,6 +147,30 @@ def run_all(
             running += 1
         free.append(driver.until("unit-exited")["slot"])
         running -= 1
+
+
+def until_dead(pid: int) -> None:
+    """A dead orphan may wait for its reaper; its state tells. Fails if it lives."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        try:
+            with open(f"/proc/{pid}/stat") as stat:
+                if stat.read().rpartition(")")[2].split()[0] in "ZX":
+                    return
+        except OSError:
+            return
+    raise AssertionError(f"process {pid} is still alive")
+
+
+def group_dead(group: int) -> None:
+    """Wait until a process group is empty."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return
+    raise AssertionError(f"process group {group} is still alive")
 
 
 def _parse(line: bytes) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from data import contents
+from driver import until_dead
 
 DIES = {
     "os._exit(0)": {"code": 0, "signal": None},
@@ -60,20 +61,30 @@ def test_a_death_is_told_and_finished_tests_keep_their_coverage(project, start, 
     assert {3, 9} <= lines and 6 not in lines
 
 
-def test_the_copy_of_a_test_that_forks_and_returns_ends(run):
+def test_the_copy_of_a_test_that_forks_and_returns_ends(run, tmp_path):
+    """It neither speaks nor runs the next test."""
     driver = run(
-        """
-        import os
+        f"""
+        import os, pathlib
+
+        log = pathlib.Path({str(tmp_path / "log")!r})
 
         def test_forks():
-            os.fork()
+            global copy
+            copy = os.fork()
+            assert copy, "only in the copy"
 
-        def test_next(): pass
+        def test_next():
+            with log.open("a") as out:
+                out.write("next\\n")
+            if copy:
+                os.waitpid(copy, 0)
         """
     )
-    assert [one["test"] for one in driver.all("finish")] == [0, 1]
+    assert [one["outcome"] for one in driver.all("finish")] == ["passed", "passed"]
+    assert (tmp_path / "log").read_text() == "next\n"
     assert len(driver.all("unit-started")) == len(driver.all("unit-ended")) == 1
-    assert not driver.all("malformed")
+    assert not driver.all("failed") and not driver.all("malformed")
 
 
 HOSTILE = {
@@ -157,17 +168,7 @@ def test_processes_left_behind_are_ended_at_the_end(project, start):
     os.kill(pid, 0)  # as in a sequential run, it lives on
     driver.finish()
     assert any("left processes" in one["text"] for one in driver.all("warning"))
-    with pytest.raises(ProcessLookupError):
-        _until_dead(pid)
-
-
-def _until_dead(pid: int) -> None:
-    """A dead orphan may wait for its reaper; its state tells."""
-    while True:
-        os.kill(pid, 0)
-        with open(f"/proc/{pid}/stat") as stat:
-            if stat.read().rpartition(")")[2].split()[0] == "Z":
-                raise ProcessLookupError
+    until_dead(pid)
 
 
 def test_units_start_from_the_pristine_parent(project, start):
@@ -240,22 +241,21 @@ def test_a_broken_hook_is_told(run):
     assert stop["why"] == "internal-error" and "oh" in stop["text"]
 
 
-def test_temporary_folders_do_not_collide(project, start):
+def test_each_unit_has_a_temporary_folder_of_its_own(project, start):
     text = """
-        import pytest
-        @pytest.mark.parametrize("n", range(30))
-        def test_it(tmp_path, n):
-            assert not list(tmp_path.iterdir())
-            (tmp_path / "x").write_text("x")
+        def test_it(tmp_path, record_property):
+            assert tmp_path.name == "test_it0" and not list(tmp_path.iterdir())
+            record_property("path", tmp_path)
         """
     driver = start(project({"test_a.py": text, "test_b.py": text}), slots=2)
     driver.until("ready")
-    driver.run(1, list(range(30)), slot=0)
-    driver.run(2, list(range(30, 60)), slot=1)
+    driver.run(1, [0], slot=0)
+    driver.run(2, [1], slot=1)
     for _ in range(2):
         driver.until("unit-exited")
     driver.finish()
     assert set(driver.outcomes().values()) == {"passed"}
+    assert len({one["properties"][0][1] for one in driver.all("finish")}) == 2
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads are counted in /proc")
@@ -277,7 +277,8 @@ def test_a_thread_of_the_collection_rules_out_forks(project, start):
     assert driver.all("unit-started")[0]["pid"] == driver.all("hello")[0]["pid"]
 
 
-def test_an_ignored_interrupt_is_restored(project, start):
+@pytest.mark.parametrize("engine", ["fork", "spawn"])
+def test_signals_are_as_in_a_sequential_run(project, start, engine):
     text = """
         import signal
         def test_it():
@@ -287,7 +288,7 @@ def test_an_ignored_interrupt_is_restored(project, start):
         """
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        driver = start(project({"test_it.py": text}))
+        driver = start(project({"test_it.py": text}), engine=engine)
     finally:
         signal.signal(signal.SIGINT, before)
     driver.until("ready")
