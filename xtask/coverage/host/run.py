@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import importlib.util
 import json
 import os
 import signal
 import sys
+import threading
 import types
 from typing import Any
 
 from xtask_host.commands import Commands
-from xtask_host.outlet import Outlet
+from xtask_host.outlet import Outlet, exit_now
 
 PROTOCOL = 1
 _DEFAULTS: dict[str, Any] = {
@@ -53,6 +56,15 @@ def run(argv: list[str], loader: Any) -> None:
     if measurement is not None:
         events.send(measurement.save())
     events.send({"event": "bye", "exit": int(status)})
+    _leave()
+
+
+def _leave() -> None:
+    """End as Python does, but leave the objects of a large suite to the kernel."""
+    for last in (threading._shutdown, atexit._run_exitfuncs, sys.stdout.flush, sys.stderr.flush):
+        with contextlib.suppress(BaseException):
+            last()
+    exit_now(0)
 
 
 def _read_arguments(argv: list[str]) -> tuple[list[int], dict[str, Any]]:

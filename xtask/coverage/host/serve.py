@@ -86,7 +86,6 @@ class Server:
             self._kill(list(self._running.values()))
             self._writers.kill()
             self._commands.deafen()
-            gc.unfreeze()
 
     def _turn(self) -> None:
         for command in self._commands.wait(self._patience()):
