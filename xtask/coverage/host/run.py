@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 import types
 from typing import Any
 
@@ -50,13 +51,23 @@ def run(argv: list[str], loader: Any) -> None:
     loader.load("reports", "session", "unit", "stacks", "writers", "serve")
     events.send(_hello(pytest, measurement))
     server = sys.modules["xtask_host.serve"].Server(settings, commands, events, slots, measurement)
-    status = pytest.main(
-        _arguments(settings), plugins=_plugins(settings, events, server, measurement)
-    )
+    plugins = _plugins(settings, events, server, measurement)
+    status = _run_pytest(pytest, _arguments(settings), plugins, events)
     if measurement is not None:
         events.send(measurement.save())
-    events.send({"event": "bye", "exit": int(status)})
+    events.send({"event": "bye", "exit": status})
     _leave()
+
+
+def _run_pytest(pytest: Any, args: list[str], plugins: list[Any], events: Outlet) -> int:
+    """pytest to its end; what a hook of the session's end raises must not cost the data."""
+    try:
+        return int(pytest.main(args, plugins=plugins))
+    except BaseException as error:
+        traceback.print_exc()
+        events.send({"event": "error", "text": traceback.format_exc()})
+        code = error.code if isinstance(error, SystemExit) else 1
+        return code if isinstance(code, int) else 1
 
 
 def _leave() -> None:

@@ -86,6 +86,8 @@ class Server:
             self._kill(list(self._running.values()))
             self._writers.kill()
             self._commands.deafen()
+            # Hooks of the session's end may look for referrers (hypothesis does).
+            gc.unfreeze()
 
     def _turn(self) -> None:
         for command in self._commands.wait(self._patience()):

@@ -224,3 +224,29 @@ def test_a_damaged_file_of_a_subprocess_is_told(project, start):
     [event] = [one for one in driver.all("data") if one["split"] == 1]
     assert ".coverage.cut.short" in event["damaged"][0]
     assert contents([event["file"]])["files"]
+
+
+def test_a_hook_that_breaks_the_end_of_the_session_costs_no_data(project, start):
+    conftest = "def pytest_sessionfinish(): raise ValueError('at the very end')\n"
+    driver = start(project({"conftest.py": conftest, "test_it.py": "def test(): pass"}))
+    driver.until("ready")
+    driver.run(1, [0])
+    driver.until("unit-exited")
+    assert driver.finish()["exit"] == 1
+    assert "at the very end" in driver.all("error")[0]["text"]
+    assert [one["split"] for one in driver.all("data")] == [1, None]
+
+
+def test_objects_are_unfrozen_for_the_end_of_the_session(project, start):
+    conftest = """
+        import gc
+        def pytest_sessionfinish(): assert gc.get_freeze_count() == 0
+        """
+    files = {"conftest.py": conftest, "test_it.py": "import gc\ndef test():\n"}
+    files["test_it.py"] += "    assert gc.get_freeze_count()\n"
+    driver = start(project(files))
+    driver.until("ready")
+    driver.run(1, [0])
+    driver.until("unit-exited")
+    assert driver.finish()["exit"] == 0
+    assert list(driver.outcomes().values()) == ["passed"]
