@@ -1,0 +1,57 @@
+"""Commands: lines that arrive on a pipe, and children that end, in one wait without a clock."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+from typing import Any
+
+from xtask_host.outlet import move_high
+
+
+class Commands:
+    """Reads commands; wakes up as well when a child has ended.
+
+    SIGCHLD and the wake-up descriptor belong to us only between `listen` and
+    `deafen`: a fork gives them back before any test runs.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self.fd = move_high(fd)
+        self._unread = b""
+        self.closed = False
+
+    def listen(self) -> None:
+        self._awake, write_end = map(move_high, os.pipe())
+        os.set_blocking(self._awake, False)
+        os.set_blocking(write_end, False)
+        self._write_end = write_end
+        self._old_handler = signal.signal(signal.SIGCHLD, lambda *_: None)
+        self._old_fd = signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
+        self._poll = select.poll()
+        self._poll.register(self.fd, select.POLLIN)
+        self._poll.register(self._awake, select.POLLIN)
+
+    def deafen(self) -> None:
+        signal.set_wakeup_fd(self._old_fd)
+        signal.signal(signal.SIGCHLD, self._old_handler or signal.SIG_DFL)
+        os.close(self._awake)
+        os.close(self._write_end)
+
+    def wait(self, seconds: float | None = None) -> list[dict[str, Any]]:
+        """The commands that have come in; none when a child ended, or the time is over."""
+        ready = self._poll.poll(None if seconds is None else seconds * 1000)
+        for fd, _ in ready:
+            if fd == self._awake:
+                os.read(self._awake, 4096)
+        if any(fd == self.fd for fd, _ in ready):
+            return self._read()
+        return []
+
+    def _read(self) -> list[dict[str, Any]]:
+        chunk = os.read(self.fd, 1 << 16)
+        self.closed = not chunk
+        *lines, self._unread = (self._unread + chunk).split(b"\n")
+        return [json.loads(line) for line in lines if line.strip()]

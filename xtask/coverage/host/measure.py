@@ -1,0 +1,228 @@
+"""Measuring: coverage as `coverage run -m pytest` would do it, made to survive forks."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import types
+from collections.abc import Iterator
+from typing import Any
+
+from coverage import Coverage
+
+from xtask_host import parts
+from xtask_host.harvest import Harvest, Recorder, state_of_log
+from xtask_host.outlet import Outlet, getpid
+
+# How a process of a test's own learns what to measure. `fork` of ours must not
+# trigger it; the ones that tests do must.
+_PROCESS_VARIABLES = ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
+
+
+class Measurement:
+    """The `Coverage` object of the host, and of each unit forked from it."""
+
+    def __init__(self, settings: dict[str, Any], work_dir: str, ours: str) -> None:
+        os.environ["COVERAGE_RUN"] = "true"
+        self.data_dir = settings["data_dir"]
+        self._folder = os.path.join(work_dir, "host")
+        os.makedirs(self._folder, exist_ok=True)
+        os.makedirs(self.data_dir, exist_ok=True)
+        options = {
+            "source": settings.get("source"),
+            "branch": settings.get("branch"),
+            **settings.get("options", {}),
+        }
+        self.cov = Coverage(
+            data_file=os.path.join(self._folder, ".coverage"),
+            # A suffix with the pid in it: processes forked by tests erase a file
+            # whose name is fixed.
+            data_suffix=True,
+            config_file=settings.get("config_file", True),
+            check_preimported=True,
+            **options,
+        )
+        self._imported: dict[str, str] = {}  # source packages that units have met
+        self._ours = os.path.join(os.path.realpath(ours), "")
+
+    def start(self) -> None:
+        self._point_subprocesses_at(self._folder)
+        self.cov.start()
+        # `patch = subprocess` has just put the configuration into the environment.
+        self._data = self.cov._data
+
+    @property
+    def collector(self) -> Any:
+        return self.cov._collector
+
+    @property
+    def core(self) -> str:
+        return self.collector.tracer_name()
+
+    @property
+    def branch(self) -> bool:
+        return bool(self.cov.config.branch)
+
+    def before_fork(self) -> None:
+        """Leave nothing in memory that the unit would hand over a second time."""
+        self.collector.flush_data()
+
+    @contextlib.contextmanager
+    def unnoticed_fork(self) -> Iterator[None]:
+        """Fork without the handler of `patch = fork`, which would start coverage anew.
+
+        The handler cannot be unregistered. It looks for a started `Coverage` and for
+        the variables; finding neither it does nothing.
+        """
+        started = getattr(Coverage, "_instances", [])
+        kept, started[:] = started[:], []
+        variables = {
+            name: os.environ.pop(name) for name in _PROCESS_VARIABLES if name in os.environ
+        }
+        try:
+            yield
+        finally:
+            started[:] = kept
+            os.environ.update(variables)
+
+    def record_unit(self, folder: str) -> UnitRecorder:
+        """Begin a unit: from here on what is executed goes into the folder."""
+        return UnitRecorder(self, folder)
+
+    def resume_host(self) -> None:
+        self.use_data(self._data, self._folder)
+
+    def use_data(self, data: Any, folder: str) -> None:
+        cov = self.cov
+        cov._data = data
+        if hasattr(cov, "_data_to_close"):
+            cov._data_to_close = [data]
+        self.collector.use_data(data, cov.config.context)
+        # A collector that seems to come from before a fork is dropped by the first
+        # `Coverage` that a test starts, instead of being paused and resumed.
+        self.collector.pid = getpid()
+        self._point_subprocesses_at(folder)
+
+    def _point_subprocesses_at(self, folder: str) -> None:
+        """Have whatever tests start save its data in the folder of their unit."""
+        cov = self.cov
+        cov.config.data_file = os.path.join(folder, ".coverage")
+        if "COVERAGE_PROCESS_CONFIG" in os.environ and hasattr(cov.config, "serialize"):
+            os.environ["COVERAGE_PROCESS_CONFIG"] = cov.config.serialize()
+        # Only where it is needed: a project whose tests run `coverage` themselves
+        # would find its data file moved.
+        if "multiprocessing" in cov.config.concurrency or "COVERAGE_PROCESS_START" in os.environ:
+            os.environ["COVERAGE_FILE"] = cov.config.data_file
+
+    def packages_met(self) -> tuple[dict[str, str], list[str]]:
+        """Which source packages have been imported here, and which were never measured."""
+        inorout = self.cov._inorout
+        imported = {}
+        for package in inorout.source_pkgs:
+            file = getattr(sys.modules.get(package), "__file__", None)
+            if file:
+                imported[package] = file
+        return imported, list(inorout.source_pkgs_unmatched)
+
+    def state_of_unit(self, folder: str) -> str:
+        return state_of_log(os.path.join(folder, parts.LOG))
+
+    def file_of_split(self, split: int | None) -> str:
+        name = "units" if split is None else f"split-{split:03}"
+        return os.path.join(self.data_dir, f"{name}.coverage")
+
+    def write_split(self, split: int | None, folders: list[tuple[int, str]]) -> dict[str, Any]:
+        part = parts.Part(self.file_of_split(split), self.branch, self.cov.config.context)
+        for _, folder in folders:
+            part.add_unit(folder)
+        part.finish()
+        unmatched = sorted(part.unmatched or ())
+        told = {"damaged": part.damaged, "imported": part.imported}
+        return {**told, "unmatched": unmatched, "any": part.unmatched is not None}
+
+    def learn(self, told: dict[str, Any]) -> None:
+        """Remember what a split has met, so that the host warns only of what none has."""
+        if told["any"]:
+            self.cov._warn_no_data = False
+            self._imported.update(told["imported"])
+            packages = self.cov._inorout.source_pkgs_unmatched
+            packages[:] = [one for one in packages if one in told["unmatched"]]
+
+    def save(self) -> dict[str, Any]:
+        """Write the host's part: what configuring and collecting executed, and unexecuted files."""
+        self.cov.stop()
+        self._hide_our_files(self.cov._inorout)
+        with _as_if_imported(self._imported):
+            # `save` looks for unexecuted files only if something was executed since
+            # the last flush, and the last fork flushed.
+            self.collector.flush_data()
+            data = self.cov._data
+            (data.add_arcs if self.branch else data.add_lines)({})
+            self.cov._post_save_work()
+            self.cov.save()
+        return {"event": "data", "split": None, "file": self._publish(data)}
+
+    def _hide_our_files(self, inorout: Any) -> None:
+        """Keep the host's own folder out, should it lie inside the measured source."""
+        find = inorout.find_possibly_unexecuted_files
+        inorout.find_possibly_unexecuted_files = lambda: (
+            found for found in find() if not os.path.realpath(found[0]).startswith(self._ours)
+        )
+
+    def _publish(self, data: Any) -> str:
+        parts.close(data)
+        own = data.data_filename()
+        for path in parts.saved_files(self._folder):
+            if path != own:
+                parts.merge_file(data, path)
+        parts.close(data)
+        target = os.path.join(self.data_dir, "host.coverage")
+        os.replace(own, target)
+        return target
+
+
+class UnitRecorder:
+    """Measures one unit into its own folder."""
+
+    def __init__(self, measurement: Measurement, folder: str) -> None:
+        self._measurement = measurement
+        cov = measurement.cov
+        log = Outlet.to_file(os.path.join(folder, parts.LOG))
+        self._harvest = Harvest(
+            os.path.join(folder, ".coverage"), log, warn=cov._warn, debug=cov._debug
+        )
+        measurement.use_data(self._harvest, folder)
+        self._recorder = Recorder(measurement.collector, self._harvest)
+
+    def note(self) -> None:
+        """Put what was executed since the last call out of reach of a crash."""
+        for plugin in self._measurement.cov._plugins:
+            if not plugin._coverage_enabled:
+                self._measurement.collector.plugin_was_disabled(plugin)
+        self._recorder.note()
+
+    def end(self) -> None:
+        self.note()
+        self._harvest.end(*self._measurement.packages_met())
+
+    def release(self) -> None:
+        """Where units run in the host itself: give the collector back to the host."""
+        self._measurement.collector.flush_data()
+        self._measurement.resume_host()
+
+
+@contextlib.contextmanager
+def _as_if_imported(packages: dict[str, str]) -> Iterator[None]:
+    """Let coverage find the files of source packages that only tests have imported."""
+    stubs = {}
+    for name, file in packages.items():
+        if name not in sys.modules:
+            stubs[name] = types.ModuleType(name)
+            stubs[name].__file__ = file
+    sys.modules.update(stubs)
+    try:
+        yield
+    finally:
+        for name in stubs:
+            sys.modules.pop(name, None)

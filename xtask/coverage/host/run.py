@@ -1,0 +1,151 @@
+"""The run: the order in which the host does things, from its arguments to `bye`."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import importlib.util
+import json
+import os
+import signal
+import sys
+import threading
+import traceback
+import types
+from typing import Any
+
+from xtask_host.commands import Commands
+from xtask_host.outlet import Outlet, exit_now
+
+PROTOCOL = 1
+_DEFAULTS: dict[str, Any] = {
+    "slots": 1,
+    "engine": "fork",
+    "args": [],
+    "coverage": None,
+    "freeze": True,
+    "identity": "xdist",
+    "basetemp": None,
+    "cache_dir": None,
+    "output_limit": 65536,
+    "allow_native_threads": False,
+}
+_USAGE_ERROR = 4
+
+
+def run(argv: list[str], loader: Any) -> None:
+    fds, settings = _read_arguments(argv)
+    commands = Commands(fds[0])
+    events, *slots = map(Outlet, fds[1:])
+    _behave_like_python_m(loader.folder)
+    try:
+        measurement = _start_coverage(settings, loader)
+        # From here on coverage looks: at pytest, its plugins, and all they import.
+        import pytest
+    except Exception as error:
+        # No coverage, no pytest, or settings that coverage refuses.
+        text = f"{type(error).__name__}: {error}"
+        events.send({"event": "error", "text": text})
+        events.send({"event": "bye", "exit": _USAGE_ERROR})
+        return
+    loader.load("reports", "session", "unit", "stacks", "writers", "serve")
+    events.send(_hello(pytest, measurement))
+    server = sys.modules["xtask_host.serve"].Server(settings, commands, events, slots, measurement)
+    plugins = _plugins(settings, events, server, measurement)
+    status = _run_pytest(pytest, _arguments(settings), plugins, events)
+    if measurement is not None:
+        events.send(measurement.save())
+    events.send({"event": "bye", "exit": status})
+    _leave()
+
+
+def _run_pytest(pytest: Any, args: list[str], plugins: list[Any], events: Outlet) -> int:
+    """pytest to its end; what a hook of the session's end raises must not cost the data."""
+    try:
+        return int(pytest.main(args, plugins=plugins))
+    except BaseException as error:
+        traceback.print_exc()
+        events.send({"event": "error", "text": traceback.format_exc()})
+        code = error.code if isinstance(error, SystemExit) else 1
+        return code if isinstance(code, int) else 1
+
+
+def _leave() -> None:
+    """End as Python does, but leave the objects of a large suite to the kernel."""
+    for last in (threading._shutdown, atexit._run_exitfuncs, sys.stdout.flush, sys.stderr.flush):
+        with contextlib.suppress(BaseException):
+            last()
+    exit_now(0)
+
+
+def _read_arguments(argv: list[str]) -> tuple[list[int], dict[str, Any]]:
+    options = dict(zip(argv[::2], argv[1::2]))
+    fds = [int(fd) for fd in options["--fds"].split(",")]
+    with open(options["--config"], encoding="utf-8") as file:
+        settings = {**_DEFAULTS, **json.load(file)}
+    if settings["protocol"] != PROTOCOL:
+        sys.exit(f"this host speaks protocol {PROTOCOL}, not {settings['protocol']}")
+    return fds, settings
+
+
+def _behave_like_python_m(folder: str) -> None:
+    if sys.path and os.path.realpath(sys.path[0]) == os.path.realpath(folder):
+        sys.path[0] = os.getcwd()
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        # A job in the background of a shell inherits that; tests expect otherwise.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _start_coverage(settings: dict[str, Any], loader: Any) -> Any:
+    if settings["coverage"] is None:
+        return None
+    measure = loader.load("harvest", "parts", "measure")
+    measurement = measure.Measurement(settings["coverage"], settings["work_dir"], loader.folder)
+    measurement.start()
+    return measurement
+
+
+def _plugins(settings: dict[str, Any], events: Outlet, server: Any, measurement: Any) -> list[Any]:
+    session = sys.modules["xtask_host.session"]
+    plugins = [session.HostSession(events, settings["output_limit"], server.serve)]
+    if measurement is not None and settings["coverage"].get("context") == "test":
+        plugins.append(session.Contexts(measurement.cov))
+    return plugins
+
+
+def _arguments(settings: dict[str, Any]) -> list[str]:
+    args = list(settings["args"])
+    if settings["basetemp"]:
+        args.append(f"--basetemp={settings['basetemp']}")
+    if settings["cache_dir"]:
+        args += ["-o", f"cache_dir={settings['cache_dir']}"]
+    _pretend_to_be_main(args)
+    return args
+
+
+def _pretend_to_be_main(args: list[str]) -> None:
+    """`multiprocessing` with spawn imports the main module again: let it find pytest's."""
+    spec = importlib.util.find_spec("pytest.__main__")
+    assert spec is not None and spec.origin is not None
+    main = types.ModuleType("__main__")
+    main.__spec__ = spec
+    main.__package__ = "pytest"
+    main.__file__ = spec.origin
+    main.__builtins__ = sys.modules["builtins"]  # type: ignore[attr-defined]
+    sys.modules["__main__"] = main
+    sys.argv = [spec.origin, *args]
+
+
+def _hello(pytest: Any, measurement: Any) -> dict[str, Any]:
+    coverage = sys.modules.get("coverage")
+    return {
+        "event": "hello",
+        "protocol": PROTOCOL,
+        "pid": os.getpid(),
+        "python": ".".join(map(str, sys.version_info[:3])),
+        "pytest": pytest.__version__,
+        "coverage": coverage.__version__ if coverage is not None else None,
+        "core": measurement.core if measurement is not None else None,
+        "threads": sys.modules["xtask_host.serve"].threads_alive(),
+        "stacks_signal": int(sys.modules["xtask_host.stacks"].SIGNAL),
+    }

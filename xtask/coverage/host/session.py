@@ -1,0 +1,139 @@
+"""The session: pytest's own hooks, once, in the host, around a loop that takes commands."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Generator
+from typing import Any, Callable
+
+import pytest
+
+from xtask_host.outlet import Outlet
+from xtask_host.reports import Reporter, cut
+
+_IDS_PER_LINE = 1000
+
+# Options that other engines or plugins would act on. Set after parsing, so that it
+# does not matter whether their plugins are installed, blocked, or spelled in addopts.
+_OVERRIDES = {
+    "maxfail": 0,  # the budget is counted outside, over all units
+    "numprocesses": None,  # pytest-xdist
+    "maxprocesses": None,
+    "dist": "no",
+    "tx": [],
+    "distload": False,
+    "looponfail": False,
+    "usepdb": False,
+    "trace": False,
+    "xmlpath": None,  # written outside; this session sees no outcomes
+}
+
+
+class HostSession:
+    """The plugin given to `pytest.main`."""
+
+    def __init__(self, events: Outlet, limit: int, serve: Callable[..., None]) -> None:
+        self._events = events
+        self._serve = serve
+        self._limit = limit
+        self._deselected = 0
+        self.reporter = Reporter(self._limit)
+
+    # Wrappers run before the `tryfirst` implementations of other plugins.
+    @pytest.hookimpl(wrapper=True)
+    def pytest_load_initial_conftests(self, early_config: Any) -> Generator[None, Any, Any]:
+        # pytest-cov would start a second `Coverage`, which pauses ours.
+        known = early_config.known_args_namespace
+        if getattr(known, "cov_source", None):
+            known.cov_source = []
+        return (yield)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_cmdline_main(self, config: pytest.Config) -> Generator[None, Any, Any]:
+        for name, value in _OVERRIDES.items():
+            if hasattr(config.option, name):
+                setattr(config.option, name, value)
+        _without_rerun_server()
+        return (yield)
+
+    def pytest_deselected(self, items: list[Any]) -> None:
+        self._deselected += len(items)
+
+    def pytest_collectreport(self, report: Any) -> None:
+        if report.failed:
+            text = cut(report.longreprtext, 4 * self._limit)
+            event = {"event": "collect-error", "id": report.nodeid, "text": text}
+            self._events.send(event)
+        elif report.skipped:
+            reason = report.longrepr
+            reason = str(reason[2] if isinstance(reason, tuple) else reason)
+            event = {"event": "collect-skip", "id": report.nodeid, "reason": reason}
+            self._events.send(event)
+
+    @pytest.hookimpl(tryfirst=True)  # instead of pytest's own loop
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        self._tell_collection(session.items)
+        option = session.config.option
+        if session.testsfailed and not option.continue_on_collection_errors:
+            raise session.Interrupted(f"{session.testsfailed} errors during collection")
+        if not option.collectonly:
+            session.config.pluginmanager.register(self.reporter)
+            self._serve(session, self.reporter)
+        return True
+
+    def _tell_collection(self, items: list[pytest.Item]) -> None:
+        for first in range(0, len(items), _IDS_PER_LINE):
+            some = items[first : first + _IDS_PER_LINE]
+            event: dict[str, Any] = {"event": "ids", "first": first}
+            event["ids"] = [item.nodeid for item in some]
+            groups = {
+                str(first + at): group for at, item in enumerate(some) if (group := _group(item))
+            }
+            if groups:
+                event["groups"] = groups
+            self._events.send(event)
+        self._events.send(
+            {
+                "event": "collected",
+                "tests": len(items),
+                "deselected": self._deselected,
+            }
+        )
+
+
+def _group(item: pytest.Item) -> str | None:
+    """The group of pytest-xdist's `xdist_group`, named as its `loadgroup` names it."""
+    if "xdist_group" not in item.keywords:
+        return None
+    names = {
+        str(mark.args[0] if mark.args else mark.kwargs.get("name", "default"))
+        for mark in item.iter_markers("xdist_group")
+    }
+    return "_".join(sorted(names)) or None
+
+
+def _without_rerun_server() -> None:
+    """Keep pytest-rerunfailures from starting a server thread for workers that we have none of.
+
+    It does so wherever pytest-xdist is installed, and with a second thread alive
+    nothing can be forked.
+    """
+    plugin = sys.modules.get("pytest_rerunfailures")
+    if plugin is not None:
+        plugin.HAS_PYTEST_HANDLECRASHITEM = False
+
+
+class Contexts:
+    """A context for each phase of each test, as `pytest --cov-context=test` names them."""
+
+    def __init__(self, cov: Any) -> None:
+        self._cov = cov
+
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        self._cov.switch_context(f"{item.nodeid}|setup")
+
+    def pytest_runtest_call(self, item: pytest.Item) -> None:
+        self._cov.switch_context(f"{item.nodeid}|run")
+
+    def pytest_runtest_teardown(self, item: pytest.Item) -> None:
+        self._cov.switch_context(f"{item.nodeid}|teardown")

@@ -1,0 +1,48 @@
+"""Stacks: where a unit is stuck, written by the unit itself, even from inside a C call."""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import signal
+
+from xtask_host.outlet import move_high
+
+# Tests use the low signals, and SIGUSR1 and 2 at that.
+SIGNAL = getattr(signal, "SIGRTMAX", signal.SIGUSR2 + 1) - 1
+
+STEP = 0.02  # seconds between two looks at a dump that is being written
+_STEPS = 100
+
+_registered: list[int] = []
+
+
+def register(path: str) -> None:
+    """In the process of a unit: from now on the signal writes all stacks into the file."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    fd = move_high(fd)
+    faulthandler.register(SIGNAL, file=fd, all_threads=True)
+    # Where units follow each other in one process, the last one's file is done with.
+    while _registered:
+        os.close(_registered.pop())
+    _registered.append(fd)
+
+
+class Dump:
+    """In the host: a dump that was asked for. Nothing tells when it is complete but its size."""
+
+    def __init__(self, pid: int, path: str) -> None:
+        self.path = path
+        self._size = -1
+        self._left = _STEPS
+        os.kill(pid, SIGNAL)
+
+    def settled(self) -> bool:
+        size, before = os.path.getsize(self.path), self._size
+        self._size = size
+        self._left -= 1
+        return 0 < size == before or self._left == 0
+
+    def text(self, limit: int) -> str:
+        with open(self.path, errors="replace") as file:
+            return file.read(limit)

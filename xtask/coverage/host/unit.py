@@ -1,0 +1,193 @@
+"""A unit: a forked process that runs the tests it was given, and leaves."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import gc
+import os
+import signal
+import sys
+import threading
+import traceback
+from typing import Any
+
+import pytest
+
+from xtask_host.outlet import exit_now, getpid
+from xtask_host.reports import Reporter
+
+# Exit codes of a unit that did not run to its end by itself.
+BROKEN = 70
+
+
+def run_tests(
+    session: pytest.Session, tests: list[int], reporter: Reporter, recorder: Any
+) -> list[int]:
+    """Run the tests as pytest's own loop does; returns those that it did not come to."""
+    me = getpid()
+    last = len(tests) - 1
+    for at, test in enumerate(tests):
+        item = session.items[test]
+        nextitem = session.items[tests[at + 1]] if at < last else None
+        reporter.begin(test)
+        try:
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=nextitem)
+        except BaseException as error:
+            leave_if_a_copy(me)
+            _say_why(error, reporter)
+            _tear_down(session, reporter)
+            recorder.note()
+            return tests[at:]
+        leave_if_a_copy(me)
+        # In this order: a test is not called finished before its coverage is safe.
+        recorder.note()
+        reporter.end()
+        stop = session.shouldfail or session.shouldstop
+        if stop:
+            reporter.send({"event": "stop", "why": "session", "text": str(stop)})
+            _tear_down(session, reporter)
+            return tests[at + 1 :]
+    return []
+
+
+def leave_if_a_copy(original: int) -> None:
+    """A test forked and both returned: only one may go on."""
+    if getpid() != original:
+        exit_now(0)
+
+
+def _say_why(error: BaseException, reporter: Reporter) -> None:
+    """The protocol lets through what ends a session: `pytest.exit`, Ctrl-C, a broken hook."""
+    if isinstance(error, pytest.exit.Exception):
+        event = {"why": "exit", "text": str(error.msg), "code": error.returncode}
+    elif isinstance(error, KeyboardInterrupt):
+        event = {"why": "interrupt", "text": "KeyboardInterrupt"}
+    else:
+        event = {"why": "internal-error", "text": traceback.format_exc()}
+    reporter.send({"event": "stop", **event})
+
+
+def _tear_down(session: pytest.Session, reporter: Reporter) -> None:
+    try:
+        session._setupstate.teardown_exact(None)
+    except BaseException:
+        text = traceback.format_exc()
+        reporter.send({"event": "stop", "why": "teardown", "text": text})
+
+
+class Surroundings:
+    """Makes a fork of the host into a process that a test may call its own."""
+
+    def __init__(self, config: pytest.Config, settings: dict[str, Any]) -> None:
+        self._config = config
+        self._identity = settings.get("identity")
+        self._count = settings["slots"]
+        self._run = f"{os.getpid():x}"
+        self._temporary = getattr(config, "_tmp_path_factory", None)
+        if self._temporary is not None:
+            self._base = self._temporary.getbasetemp()
+
+    def arrange(self, unit: int, slot: int) -> None:
+        atexit._clear()  # the host's; they would run once per unit
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        self._restart_capture()
+        self._silence_terminal()
+        self._own_temporary_folder(unit)
+        if self._identity == "xdist":
+            self._look_like_a_worker(slot)
+
+    def _restart_capture(self) -> None:
+        """The host's capture files are shared, offsets included, by all that were forked."""
+        capture = self._config.pluginmanager.getplugin("capturemanager")
+        if capture is None or capture._global_capturing is None:
+            return
+        # What is left in them was the host's to print, once.
+        capture.read_global_capture()
+        capture.stop_global_capturing()
+        capture.start_global_capturing()
+        capture.suspend_global_capture()
+
+    def _silence_terminal(self) -> None:
+        """Plugins look the reporter up, so it stays; what it prints goes nowhere."""
+        terminal = self._config.pluginmanager.getplugin("terminalreporter")
+        writer = getattr(terminal, "_tw", None)
+        if writer is not None:
+            writer._file = open(os.devnull, "w")
+
+    def _own_temporary_folder(self, unit: int) -> None:
+        if self._temporary is not None:
+            self._temporary._basetemp = None
+            self._temporary._given_basetemp = self._base / f"u{unit}"
+
+    def _look_like_a_worker(self, slot: int) -> None:
+        """What pytest-xdist sets; plugins name databases, ports and folders after it."""
+        name = f"gw{slot}"
+        os.environ["PYTEST_XDIST_WORKER"] = name
+        os.environ["PYTEST_XDIST_WORKER_COUNT"] = str(self._count)
+        os.environ["PYTEST_XDIST_TESTRUNUID"] = self._run
+        self._config.workerinput = {
+            "workerid": name,
+            "workercount": self._count,
+            "testrunuid": self._run,
+            "mainargv": sys.argv,
+        }
+        self._config.workeroutput = {}
+
+
+def finish(recorder: Any) -> None:
+    """The unit's last measured moments: what only garbage held is finalised while we look."""
+    gc.collect()
+    recorder.end()
+
+
+def leave(code: int) -> None:
+    """Do what the end of a process would do for tests, but nothing of the host's.
+
+    Threads and processes that the tests left are waited for as at the end of any
+    Python process; the results are out already, so Rust may lose patience here.
+    """
+    me = getpid()
+    with contextlib.suppress(BaseException):
+        threading._shutdown()
+    _end_multiprocessing()
+    with contextlib.suppress(BaseException):
+        atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(BaseException):
+            stream.flush()
+    leave_if_a_copy(me)
+    exit_now(code)
+
+
+def _end_multiprocessing() -> None:
+    """Wait for the processes of `multiprocessing`, and for its own servants.
+
+    Those are measured too (`patch = subprocess`) and save when they see us gone,
+    which would be while somebody already reads what was saved.
+    """
+    util = sys.modules.get("multiprocessing.util")
+    tracker = sys.modules.get("multiprocessing.resource_tracker")
+    forkserver = sys.modules.get("multiprocessing.forkserver")
+    with contextlib.suppress(BaseException):
+        if util is not None:
+            util._exit_function()
+    with contextlib.suppress(BaseException):
+        if forkserver is not None:
+            forkserver._forkserver._stop()
+    with contextlib.suppress(BaseException):
+        if tracker is not None:
+            tracker._resource_tracker._stop()
+
+
+class NoRecorder:
+    """Without coverage there is nothing to record."""
+
+    def note(self) -> None:
+        pass
+
+    def end(self) -> None:
+        pass
+
+    def release(self) -> None:
+        pass

@@ -1,0 +1,93 @@
+"""Writers: forks that turn the logs of finished splits into data files, aside from the tests.
+
+A log is cheap to write and has to be paid for once: about 3 µs an arc that stands in
+a context of its own, which for a large suite with contexts is longer than its tests.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import traceback
+from collections import deque
+from typing import Any
+
+from xtask_host.outlet import exit_now
+
+Folders = list  # of (unit, folder)
+
+
+class Writers:
+    """Writes splits, as many at once as there are slots."""
+
+    def __init__(self, measurement: Any, limit: int) -> None:
+        self._measurement = measurement
+        self._limit = limit
+        self._waiting: deque[tuple[int | None, Folders]] = deque()
+        self._running: dict[int, tuple[int | None, Folders]] = {}  # by pid
+        self._done: list[dict[str, Any]] = []
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._waiting or self._running)
+
+    def add(self, split: int | None, folders: Folders) -> None:
+        self._waiting.append((split, folders))
+
+    def turn(self, can_fork: bool) -> list[dict[str, Any]]:
+        """Start what can be started; returns an event for each split that is written."""
+        done, self._done = self._done, []
+        for pid in list(self._running):
+            if os.waitpid(pid, os.WNOHANG)[0]:
+                done.append(self._event(*self._running.pop(pid)))
+        while self._waiting and len(self._running) < self._limit:
+            split, folders = self._waiting.popleft()
+            if can_fork:
+                self._fork(split, folders)
+            else:
+                self._write(split, folders)
+                done.append(self._event(split, folders))
+        return done
+
+    def kill(self) -> None:
+        for pid in self._running:
+            os.kill(pid, signal.SIGKILL)
+
+    def _fork(self, split: int | None, folders: Folders) -> None:
+        self._measurement.before_fork()
+        with self._measurement.unnoticed_fork():
+            pid = os.fork()
+        if pid == 0:
+            sys.settrace(None)
+            self._write(split, folders)
+            exit_now(0)
+        self._running[pid] = split, folders
+
+    def _write(self, split: int | None, folders: Folders) -> None:
+        """Write the split, and beside it what the host must know; never raises."""
+        try:
+            told = self._measurement.write_split(split, folders)
+        except BaseException:
+            told = {"error": traceback.format_exc()}
+        with open(self._note(split), "w", encoding="utf-8") as note:
+            json.dump(told, note)
+
+    def _note(self, split: int | None) -> str:
+        return self._measurement.file_of_split(split) + ".json"
+
+    def _event(self, split: int | None, folders: Folders) -> dict[str, Any]:
+        file = self._measurement.file_of_split(split)
+        units = [unit for unit, _ in folders]
+        event = {"event": "data", "split": split, "file": file, "units": units}
+        try:
+            with open(self._note(split), encoding="utf-8") as note:
+                told = json.load(note)
+            os.unlink(self._note(split))
+        except (OSError, ValueError) as error:
+            told = {"error": f"the writer died: {error}"}
+        if "error" in told:
+            return {**event, "file": None, "error": told["error"]}
+        self._measurement.learn(told)
+        return {**event, "damaged": told["damaged"]}
