@@ -4,6 +4,7 @@ pub mod exit;
 pub mod project;
 pub mod report;
 pub mod shard;
+pub mod split;
 
 /// Runs the task named on the command line.
 pub fn main() -> std::process::ExitCode {

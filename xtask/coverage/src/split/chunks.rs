@@ -1,0 +1,84 @@
+//! pytest-split's `duration_based_chunks`, bit for bit: the same groups as
+//! `pytest --splits N --group i` under the same Python.
+
+use std::collections::HashSet;
+
+use super::Durations;
+
+/// How Python's `sum()` adds floats. A group's share of the time is such a sum, so with round
+/// durations the way of adding decides where a group ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sum {
+    /// One after the other: up to Python 3.11.
+    Naive,
+    /// With Neumaier's compensation: from Python 3.12 on.
+    Compensated,
+}
+
+impl Sum {
+    /// The sum of a Python version such as `3.12.1`; one that cannot be read counts as new.
+    pub fn of_python(version: &str) -> Sum {
+        let mut numbers = version.split('.').map(|part| part.parse::<u32>().ok());
+        match (numbers.next().flatten(), numbers.next().flatten()) {
+            (Some(major), Some(minor)) if (major, minor) < (3, 12) => Sum::Naive,
+            _ => Sum::Compensated,
+        }
+    }
+
+    fn of(self, values: &[f64]) -> f64 {
+        match self {
+            // Not `iter().sum()`: Rust's starts at -0.0, and leaves the order to the library.
+            Sum::Naive => values.iter().fold(0.0, |sum, value| sum + value),
+            Sum::Compensated => compensated(values),
+        }
+    }
+}
+
+/// `sum()` in CPython's `bltinmodule.c`. The compensation is added last, and only if it is a
+/// number, so that an infinite sum stays infinite.
+fn compensated(values: &[f64]) -> f64 {
+    let (mut sum, mut lost) = (0.0_f64, 0.0_f64);
+    for &value in values {
+        let next = sum + value;
+        lost += if sum.abs() >= value.abs() { (sum - next) + value } else { (value - next) + sum };
+        sum = next;
+    }
+    if lost.is_finite() { sum + lost } else { sum }
+}
+
+/// The tests of each group, as indices into `ids`, in order.
+///
+/// A group takes tests until it has its share of the time, so it overshoots, and later groups can
+/// be empty. Where the plugin looks for a group after the last one (an `IndexError`: tests
+/// without duration at the very end), the rest goes to the last group.
+pub fn chunks(ids: &[String], durations: &Durations, splits: u32, sum: Sum) -> Vec<Vec<usize>> {
+    let splits = splits.max(1);
+    let seconds = expected(ids, durations, sum);
+    let share = sum.of(&seconds) / f64::from(splits);
+    let mut groups = vec![Vec::new(); splits as usize];
+    let (mut group, mut filled) = (0, 0.0);
+    for (test, seconds) in seconds.iter().enumerate() {
+        if filled >= share && group + 1 < groups.len() {
+            group += 1;
+            filled = 0.0;
+        }
+        groups[group].push(test);
+        filled += seconds;
+    }
+    groups
+}
+
+/// What each test is expected to take: its duration, or the average of the known ones, or 1 s
+/// if none is known.
+pub(super) fn expected(ids: &[String], durations: &Durations, sum: Sum) -> Vec<f64> {
+    let average = average(ids, durations, sum);
+    ids.iter().map(|id| durations.get(id).unwrap_or(average)).collect()
+}
+
+/// An id collected twice counts once, as a key of the plugin's dictionary.
+fn average(ids: &[String], durations: &Durations, sum: Sum) -> f64 {
+    let mut seen = HashSet::new();
+    let known = ids.iter().filter(|id| seen.insert(id.as_str()));
+    let known: Vec<f64> = known.filter_map(|id| durations.get(id)).collect();
+    if known.is_empty() { 1.0 } else { sum.of(&known) / known.len() as f64 }
+}
