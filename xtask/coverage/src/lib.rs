@@ -1,8 +1,11 @@
 //! `cargo xtask coverage`, as a library.
 
+pub mod cli;
 pub mod exit;
+pub mod machine;
 pub mod project;
 pub mod report;
+pub mod settings;
 pub mod shard;
 pub mod split;
 

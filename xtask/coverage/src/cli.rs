@@ -1,0 +1,524 @@
+//! What was typed: the commands, their options, and the doc comments that are their help.
+//! What it means is decided in [`crate::settings`].
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+
+use anyhow::Result;
+use camino::Utf8PathBuf;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+use crate::exit::Exit;
+use crate::report::coverage::Kind;
+use crate::settings::layer;
+
+/// The environment, as a value.
+pub type Env = BTreeMap<String, String>;
+
+/// The environment of this process. What is not UTF-8 in it is replaced: none of it is ours.
+pub fn env() -> Env {
+    let text = |text: OsString| text.to_string_lossy().into_owned();
+    std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect()
+}
+
+/// A command line, understood.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Typed {
+    /// What to do.
+    pub task: Task,
+    /// The options that configuration files may have too.
+    pub options: Options,
+    /// The others, environment variables included.
+    pub general: General,
+    /// `-- PYTEST_ARGS`.
+    pub pytest_args: Vec<String>,
+}
+
+/// What to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// `cargo xtask coverage`: run, combine, report.
+    Coverage,
+    /// `cargo xtask coverage plan`: show the splits.
+    Plan,
+    /// `cargo xtask coverage report`: report again on the data that is there.
+    Report,
+}
+
+/// Reads a command line, the program's name first, and the `XTASK_…` variables of the options
+/// that no configuration file has. An error may be a [`clap::Error`]: see [`said`].
+pub fn parse(args: impl IntoIterator<Item = OsString>, env: &Env) -> Result<Typed> {
+    let matches = command().try_get_matches_from(args)?;
+    let Cli { command: Command::Coverage(coverage) } = Cli::from_arg_matches(&matches)?;
+    let mut typed = coverage.typed();
+    typed.general = typed.general.or(layer::from_env(env)?);
+    Ok(typed)
+}
+
+/// What clap has to say itself, and how the process ends after it: help and version are asked
+/// for and go to stdout, wrong usage to stderr.
+pub fn said(error: &anyhow::Error) -> Option<(&clap::Error, Exit)> {
+    let error = error.downcast_ref::<clap::Error>()?;
+    Some((error, if error.use_stderr() { Exit::Usage } else { Exit::Passed }))
+}
+
+/// The whole command line, for its help.
+pub fn command() -> clap::Command {
+    Cli::command().term_width(if cfg!(test) { 100 } else { 0 })
+}
+
+/// The tasks of this workspace
+#[derive(Debug, Parser)]
+#[command(name = "xtask", bin_name = "cargo xtask", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Coverage(Coverage),
+}
+
+/// Run a Python project's tests in parallel splits and report their coverage
+///
+/// The suite is cut into splits, some of which run at the same time, each with some workers.
+/// The coverage is that of one sequential run.
+///
+/// Every option also reads a variable, `XTASK_SPLITS` for `--splits`, and most can stand in
+/// `[tool.xtask.coverage]` of the project's `pyproject.toml` or in
+/// `[workspace.metadata.xtask.coverage]` of the workspace's `Cargo.toml`. The command line wins,
+/// then the environment, the project, pytest's addopts, the workspace, and last what suits the
+/// machine.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, args_override_self = true)]
+struct Coverage {
+    #[command(subcommand)]
+    other: Option<Other>,
+    #[command(flatten)]
+    pool: Pool,
+    #[command(flatten)]
+    limits: Limits,
+    #[command(flatten)]
+    measure: Measure,
+    #[command(flatten)]
+    reporting: Reporting,
+    #[command(flatten)]
+    general: General,
+    #[command(flatten)]
+    pytest: Pytest,
+}
+
+#[derive(Debug, Subcommand)]
+enum Other {
+    Plan(Plan),
+    Report(Report),
+}
+
+/// Show which tests each split runs and how long they should take
+#[derive(Debug, Args)]
+#[command(args_override_self = true)]
+struct Plan {
+    #[command(flatten)]
+    pool: Pool,
+    #[command(flatten)]
+    chosen: Chosen,
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    pytest: Pytest,
+}
+
+/// Report again on the coverage of the last run, without running a test
+#[derive(Debug, Args)]
+#[command(args_override_self = true)]
+struct Report {
+    #[command(flatten)]
+    reporting: Reporting,
+    #[command(flatten)]
+    chosen: Chosen,
+    #[command(flatten)]
+    output: Output,
+}
+
+impl Coverage {
+    fn typed(self) -> Typed {
+        let Coverage { other, pool, limits, measure, reporting, general, pytest } = self;
+        match other {
+            None => Typed {
+                task: Task::Coverage,
+                options: Options { pool, limits, measure, reporting },
+                general,
+                pytest_args: pytest.args,
+            },
+            Some(Other::Plan(plan)) => plan.typed(),
+            Some(Other::Report(report)) => report.typed(),
+        }
+    }
+}
+
+impl Plan {
+    fn typed(self) -> Typed {
+        Typed {
+            task: Task::Plan,
+            options: Options { pool: self.pool, ..Options::default() },
+            general: General { chosen: self.chosen, output: self.output, ..General::default() },
+            pytest_args: self.pytest.args,
+        }
+    }
+}
+
+impl Report {
+    fn typed(self) -> Typed {
+        Typed {
+            task: Task::Report,
+            options: Options { reporting: self.reporting, ..Options::default() },
+            general: General { chosen: self.chosen, output: self.output, ..General::default() },
+            pytest_args: Vec::new(),
+        }
+    }
+}
+
+/// The options that the environment and configuration files may have too.
+#[derive(Args, Clone, Debug, Default, PartialEq)]
+pub struct Options {
+    /// How the work is cut and how much of it runs at once.
+    #[command(flatten)]
+    pub pool: Pool,
+    /// When to stop.
+    #[command(flatten)]
+    pub limits: Limits,
+    /// What is measured.
+    #[command(flatten)]
+    pub measure: Measure,
+    /// What is reported.
+    #[command(flatten)]
+    pub reporting: Reporting,
+}
+
+/// How the work is cut and how much of it runs at once.
+#[derive(Args, Clone, Debug, Default, PartialEq)]
+#[command(next_help_heading = "Parallel runs")]
+pub struct Pool {
+    /// Cut the suite into N splits
+    ///
+    /// Default: 12. The cut is that of pytest-split, so split 3 here is group 3 in CI.
+    #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true)]
+    pub splits: Option<usize>,
+
+    /// Run at most N splits at once
+    ///
+    /// The default suits the machine's cores and memory. `MAX_CONCURRENT_SPLITS` is read too.
+    #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true)]
+    pub max_concurrent_splits: Option<usize>,
+
+    /// Give each split N worker processes
+    ///
+    /// The default suits the machine's cores and memory. `WORKERS_PER_SPLIT` is read too.
+    #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true)]
+    pub workers_per_split: Option<usize>,
+
+    /// Set both numbers at once
+    ///
+    /// A number given in the same place wins, and memory may still lower them.
+    #[arg(long, value_name = "PROFILE", value_enum)]
+    pub profile: Option<Profile>,
+
+    /// Choose what runs the tests
+    ///
+    /// `stock` is pytest with the plugins pytest-xdist, pytest-cov and pytest-split.
+    #[arg(long, value_name = "ENGINE", value_enum)]
+    pub engine: Option<Engine>,
+}
+
+/// When to stop.
+#[derive(Args, Clone, Debug, Default, PartialEq)]
+#[command(next_help_heading = "Running tests")]
+pub struct Limits {
+    /// Stop everything after N failures
+    ///
+    /// Default: 10, counted over all splits together. 0 means never. `MAX_FAILURES` is read too.
+    #[arg(long, value_name = "N", value_parser = whole, allow_negative_numbers = true)]
+    pub max_failures: Option<usize>,
+
+    /// Stop a test that takes longer than SECS
+    ///
+    /// The run goes on. The project's own settings of pytest-timeout win.
+    #[arg(long, value_name = "SECS", value_parser = seconds, allow_negative_numbers = true)]
+    pub timeout: Option<f64>,
+
+    /// Write the tests' durations to `.test_durations`
+    ///
+    /// The file decides how the suite is cut, here and in CI, so it is meant to be committed.
+    #[arg(long, overrides_with = "no_store_durations")]
+    pub store_durations: bool,
+
+    /// Leave `.test_durations` as it is
+    #[arg(long, overrides_with = "store_durations", hide_short_help = true)]
+    pub no_store_durations: bool,
+}
+
+/// What is measured.
+#[derive(Args, Clone, Debug, Default, PartialEq)]
+#[command(next_help_heading = "Measuring")]
+pub struct Measure {
+    /// Measure these folders or packages
+    ///
+    /// Folders are relative to the project. Default: what coverage's configuration or `--cov` in
+    /// addopts says, else every package under `src/` or in the project's folder.
+    #[arg(long, value_name = "DIR|PKG", value_delimiter = ',', value_parser = text)]
+    pub source: Vec<String>,
+
+    /// Measure branches too
+    #[arg(long, overrides_with = "no_branch")]
+    pub branch: bool,
+
+    /// Measure lines only
+    #[arg(long, overrides_with = "branch")]
+    pub no_branch: bool,
+}
+
+/// What is reported.
+#[derive(Args, Clone, Debug, Default, PartialEq)]
+#[command(next_help_heading = "Reports")]
+pub struct Reporting {
+    /// Fail if less than PCT percent is covered
+    ///
+    /// Default: coverage's `fail_under`. Runs of a part of the suite are judged only if this
+    /// stands on the command line. 0 means never.
+    #[arg(long, value_name = "PCT", value_parser = percent, allow_negative_numbers = true)]
+    pub fail_under: Option<f64>,
+
+    /// Make these reports
+    ///
+    /// Some of term, html, xml, json, lcov and markdown, or none. Default: term,html.
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = report)]
+    pub report: Vec<Wanted>,
+}
+
+/// The options that stand on the command line or in a variable only.
+#[derive(Args, Clone, Debug, Default, PartialEq)]
+pub struct General {
+    /// Which project.
+    #[command(flatten)]
+    pub chosen: Chosen,
+
+    /// What is said.
+    #[command(flatten)]
+    pub output: Output,
+
+    /// Write a summary of the run to FILE, as JSON
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub summary_json: Option<Utf8PathBuf>,
+
+    /// Print the commands, run none of them
+    #[arg(long, help_heading = "Output")]
+    pub dry_run: bool,
+}
+
+/// Which project.
+#[derive(Args, Clone, Debug, Default, PartialEq)]
+#[command(next_help_heading = "Project")]
+pub struct Chosen {
+    /// Run these projects
+    ///
+    /// A folder, or the name of a project that the workspace lists. Default: the project around
+    /// the current folder, or the workspace's default projects at its root.
+    #[arg(short, long, value_name = "NAME|DIR", value_delimiter = ',', value_parser = text)]
+    pub project: Vec<String>,
+
+    /// Use this Python
+    ///
+    /// Default: the active environment, or the one that poetry, uv or pdm keep for the project,
+    /// or its `.venv`, or one made for it.
+    #[arg(long, value_name = "EXE", value_parser = text)]
+    pub python: Option<String>,
+}
+
+/// What is said.
+#[derive(Args, Clone, Debug, Default, PartialEq)]
+#[command(next_help_heading = "Output")]
+pub struct Output {
+    /// Use colours
+    ///
+    /// Default: auto, that is on a terminal, unless `NO_COLOR` is set.
+    #[arg(long, value_name = "WHEN", value_enum)]
+    pub color: Option<Color>,
+
+    /// Print less
+    ///
+    /// Failing tests, the reports and the verdict remain.
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub quiet: bool,
+
+    /// Print more, with every setting and its origin
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+/// What pytest gets.
+#[derive(Args, Clone, Debug, Default, PartialEq)]
+struct Pytest {
+    /// Arguments for pytest, after `--`
+    #[arg(last = true, value_name = "PYTEST_ARGS")]
+    args: Vec<String>,
+}
+
+/// How much of the machine to use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Profile {
+    /// 2 splits at once, 3 workers each
+    Conservative,
+    /// 3 splits at once, 4 workers each
+    Balanced,
+    /// 4 splits at once, 6 workers each
+    Aggressive,
+}
+
+impl Profile {
+    /// The name that is typed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Profile::Conservative => "conservative",
+            Profile::Balanced => "balanced",
+            Profile::Aggressive => "aggressive",
+        }
+    }
+}
+
+/// What runs the tests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Engine {
+    /// The best that works here
+    #[default]
+    Auto,
+    /// pytest with its well-known plugins
+    Stock,
+}
+
+impl Engine {
+    /// The name that is typed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Engine::Auto => "auto",
+            Engine::Stock => "stock",
+        }
+    }
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// Whether to use colours: what is typed wins, then `NO_COLOR` and `TERM`, then the stream.
+pub fn colour(choice: Color, no_color: Option<&str>, term: Option<&str>, is_tty: bool) -> bool {
+    match choice {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => is_tty && no_color.is_none_or(str::is_empty) && term != Some("dumb"),
+    }
+}
+
+/// A word of `--report`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// No report at all.
+    Nothing,
+    /// This one.
+    Report(Kind),
+}
+
+impl Limits {
+    /// `--store-durations` or `--no-store-durations`.
+    pub fn stores_durations(&self) -> Option<bool> {
+        pair(self.store_durations, self.no_store_durations)
+    }
+}
+
+impl Measure {
+    /// `--branch` or `--no-branch`.
+    pub fn branches(&self) -> Option<bool> {
+        pair(self.branch, self.no_branch)
+    }
+}
+
+fn pair(yes: bool, no: bool) -> Option<bool> {
+    (yes || no).then_some(yes)
+}
+
+impl General {
+    /// What is given here, and from `other` what is not.
+    fn or(self, other: General) -> General {
+        let loud = if self.output.quiet || self.output.verbose { &self } else { &other };
+        General {
+            output: Output {
+                color: self.output.color.or(other.output.color),
+                quiet: loud.output.quiet,
+                verbose: loud.output.verbose,
+            },
+            chosen: Chosen {
+                project: match self.chosen.project.is_empty() {
+                    true => other.chosen.project,
+                    false => self.chosen.project.clone(),
+                },
+                python: self.chosen.python.clone().or(other.chosen.python),
+            },
+            summary_json: self.summary_json.clone().or(other.summary_json.clone()),
+            dry_run: self.dry_run || other.dry_run,
+        }
+    }
+}
+
+fn text(word: &str) -> Result<String, String> {
+    if word.is_empty() { Err("must not be empty".to_owned()) } else { Ok(word.to_owned()) }
+}
+
+fn whole(word: &str) -> Result<usize, String> {
+    match word.parse::<i64>() {
+        Ok(number) => usize::try_from(number).map_err(|_| "must be at least 0".to_owned()),
+        Err(_) => Err("must be a whole number".to_owned()),
+    }
+}
+
+fn at_least_one(word: &str) -> Result<usize, String> {
+    match whole(word) {
+        Ok(1..) => whole(word),
+        Err(reason) if reason.contains("whole") => Err(reason),
+        _ => Err("must be at least 1".to_owned()),
+    }
+}
+
+fn seconds(word: &str) -> Result<f64, String> {
+    match word.parse::<f64>() {
+        Ok(number) if number > 0.0 && number.is_finite() => Ok(number),
+        Ok(_) => Err("must be more than 0".to_owned()),
+        Err(_) => Err("must be a number of seconds".to_owned()),
+    }
+}
+
+fn percent(word: &str) -> Result<f64, String> {
+    match word.parse::<f64>() {
+        Ok(number) if (0.0..=100.0).contains(&number) => Ok(number),
+        Ok(_) => Err("must be between 0 and 100".to_owned()),
+        Err(_) => Err("must be a number".to_owned()),
+    }
+}
+
+fn report(word: &str) -> Result<Wanted, String> {
+    if word == "none" {
+        return Ok(Wanted::Nothing);
+    }
+    let kinds = [Kind::Term, Kind::Html, Kind::Xml, Kind::Json, Kind::Lcov, Kind::Markdown];
+    let found = kinds.into_iter().find(|kind| kind.name() == word);
+    found.map(Wanted::Report).ok_or_else(|| {
+        format!("unknown report `{word}` (known: term, html, xml, json, lcov, markdown, none)")
+    })
+}
