@@ -4,6 +4,7 @@
 use std::fmt::Write;
 
 use camino::Utf8PathBuf;
+use serde::Deserialize;
 
 /// One failure of one test. A test that fails and then errs in its teardown has two.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +24,8 @@ pub struct Failure {
 }
 
 /// Where a test failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Phase {
     /// A fixture, before the test.
     Setup,
@@ -40,7 +42,8 @@ pub enum Phase {
 }
 
 impl Phase {
-    fn words(self) -> &'static str {
+    /// In words.
+    pub fn words(self) -> &'static str {
         match self {
             Phase::Setup => "error in setup",
             Phase::Call => "failed",

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// What one split's pytest had collected right before pytest-split's cut, and what it kept.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 pub struct Cut {
     /// The node ids before the cut, in order.
     pub before: Vec<String>,

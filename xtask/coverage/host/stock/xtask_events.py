@@ -1,0 +1,424 @@
+"""Tells what happens in one split of the stock engine, as JSON Lines on a pipe of its own.
+
+A pytest plugin, loaded with ``-p xtask_events``. In the process that was started (the only one,
+or xdist's controller) it writes the events; in xdist's workers it says only what the controller
+cannot see, by xdist's own channel. It is installed as bytecode compiled under the name
+``<xtask events>``, so coverage never measures it.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import fcntl
+import json
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+Event = dict[str, Any]
+Send = Callable[..., None]
+
+# Tests patch these; ours must be the real ones.
+_write, _getpid, _exit, _setitimer = os.write, os.getpid, os._exit, signal.setitimer
+
+#: Sent by the runner when a process must leave now: what it has measured is saved first.
+LEAVE = getattr(signal, "SIGPWR", None)
+#: Characters kept of one captured section, and of one traceback.
+SECTION_LIMIT, TEXT_LIMIT = 64 * 1024, 256 * 1024
+#: Seconds between the polite end of a test that runs too long and the end of its process.
+GRACE = 5.0
+
+#: Where the stacks of a stuck test go: the log, as long as nothing captures it.
+_log = os.fdopen(fcntl.fcntl(2, fcntl.F_DUPFD_CLOEXEC, 400), "w")
+
+_settings: Event = json.loads(os.environ.pop("XTASK_STOCK", "{}"))
+
+
+class Pipe:
+    """The way to the runner; silent in a copy of the process that a test forked."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 400)
+        os.close(descriptor)
+        self._pid = _getpid()
+
+    def send(self, event: str, **fields: Any) -> None:
+        if _getpid() != self._pid:
+            return
+        line = json.dumps(_clean({"event": event, **fields})) + "\n"
+        data = line.encode()
+        while data:
+            data = data[_write(self._descriptor, data) :]
+
+
+def _clean(value: Any) -> Any:
+    """Replaces lone surrogates: Python writes them into JSON, and other readers refuse them."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {key: _clean(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_clean(item) for item in value]
+    return value
+
+
+def _cut(text: str, limit: int) -> str:
+    if len(text) <= limit:
+        return text
+    half = limit // 2
+    return f"{text[:half]}\n… {len(text) - limit} characters left out …\n{text[-half:]}"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A background job of a shell starts so, and could then not be interrupted.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    worker = hasattr(config, "workerinput")
+    if not worker and not _settings:
+        return
+    register = config.pluginmanager.register
+    settings = config.workerinput["xtask"] if worker else _settings
+    register(Cut(config.pluginmanager, settings["cut_file"]), "xtask-cut")
+    if settings["timeout"] is not None:
+        register(Timeout(settings["timeout"]), "xtask-timeout")
+    if settings["context"] is not None:
+        register(Contexts(), "xtask-contexts")
+    if worker:
+        register(Worker(config), "xtask-worker")
+        return
+    # Started by hand, from a printed command, there is nobody to tell.
+    send = Pipe(_settings["events"]).send if "events" in _settings else _keep
+    register(Reporter(config, send), "xtask-reporter")
+    if distributes(config):
+        register(Controller(send), "xtask-controller")
+    leave_on_signal()
+
+
+def _keep(event: str, **fields: Any) -> None:
+    """Tells nobody."""
+
+
+def distributes(config: pytest.Config) -> bool:
+    """True in the controller of xdist, whose own plugin may not be registered yet."""
+    return bool(getattr(config.option, "tx", None)) and config.option.dist != "no"
+
+
+def leave_on_signal() -> None:
+    """Makes LEAVE save the coverage so far and end the process at once."""
+    if LEAVE is None:
+        return
+    pid = _getpid()
+
+    def leave(*_: Any) -> None:
+        if _getpid() == pid:
+            save_coverage()
+        _exit(1)
+
+    signal.signal(LEAVE, leave)
+
+
+def save_coverage() -> None:
+    coverage = current_coverage()
+    if coverage is not None:
+        coverage.stop()
+        coverage.save()
+
+
+def current_coverage() -> Any:
+    """The running measurement, or None where the run is not measured."""
+    module = sys.modules.get("coverage")
+    return module.Coverage.current() if module is not None else None
+
+
+class Reporter:
+    """Turns pytest's reports into events, in the process that was started."""
+
+    def __init__(self, config: pytest.Config, send: Send) -> None:
+        self.config = config
+        self.send = send
+        self._tests: dict[str, Event] = {}
+        self._collect_errors: set[str] = set()
+        self.send("hello", pid=_getpid())
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed and report.nodeid not in self._collect_errors:
+            self._collect_errors.add(report.nodeid)
+            self.send("collect-error", id=report.nodeid, text=_cut(report.longreprtext, TEXT_LIMIT))
+        elif report.skipped:
+            self.send("collect-skip", id=report.nodeid, reason=_reason(report))
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        if not distributes(self.config):
+            self.send("collected", tests=len(session.items))
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        self.send("start", id=nodeid)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when not in ("setup", "call", "teardown"):  # xdist's report of a crash
+            self._failed(report, "crash")
+            self._finish(report.nodeid, "crashed")
+            return
+        if report.outcome == "rerun":
+            self._tests.pop(report.nodeid, None)
+            self.send("rerun", id=report.nodeid, text=_cut(report.longreprtext, TEXT_LIMIT))
+            return
+        test = self._tests.setdefault(report.nodeid, {"outcome": "passed"})
+        if not hasattr(report, "context"):  # one subtest of several
+            test[report.when] = report.duration
+        if report.failed:
+            timed_out = getattr(report, "xtask_timed_out", False)
+            self._failed(report, "timeout" if timed_out else report.when)
+        _judge(test, report)
+        if report.when == "teardown":
+            self._finish(report.nodeid, test["outcome"])
+
+    def _failed(self, report: pytest.TestReport, phase: str) -> None:
+        sections = [(name, _cut(text, SECTION_LIMIT)) for name, text in report.sections]
+        text = _cut(report.longreprtext, TEXT_LIMIT)
+        self.send("failed", id=report.nodeid, phase=phase, text=text, sections=sections)
+
+    def _finish(self, nodeid: str, outcome: str) -> None:
+        test = self._tests.pop(nodeid, {})
+        fields = {key: test[key] for key in ("setup", "call", "teardown", "reason") if key in test}
+        self.send("finish", id=nodeid, outcome=outcome, **fields)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, exitstatus: int) -> None:
+        coverage = current_coverage()
+        if coverage is not None:
+            self.send("data", file=coverage.get_data().data_filename())
+        self.send("bye", exit=int(exitstatus))
+
+
+def _judge(test: Event, report: pytest.TestReport) -> None:
+    """Sets the outcome of a test from one more of its reports; a failure stays one."""
+    if report.failed:
+        if test["outcome"] != "failed":
+            test["outcome"] = "failed" if report.when == "call" else "error"
+    elif report.skipped and not hasattr(report, "context"):
+        test["outcome"] = "xfailed" if hasattr(report, "wasxfail") else "skipped"
+        test["reason"] = getattr(report, "wasxfail", None) or _reason(report)
+    elif report.when == "call" and hasattr(report, "wasxfail"):
+        test["outcome"] = "xpassed"
+
+
+def _reason(report: Any) -> str:
+    if isinstance(report.longrepr, tuple):
+        return str(report.longrepr[2])
+    return str(report.longrepr or "")
+
+
+class Controller:
+    """What only xdist's controller sees: its workers."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._told_count = False
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        # Worker names that are unique over all splits that run at once: plugins make databases
+        # and ports of them.
+        first, option = _settings["first_worker"], session.config.option
+        option.tx = [f"popen//id=gw{first + k}" for k in range(len(option.tx))]
+
+    def pytest_configure_node(self, node: Any) -> None:
+        """Starts coverage in a worker before anything of the project or of pytest is imported
+        there; pytest-cov would start it only after the conftests."""
+        node.workerinput["xtask"] = _settings
+        coverage = current_coverage()
+        request = None
+        if coverage is not None:
+            config = coverage.config
+            request = {
+                "config_file": config.config_file or False,
+                "branch": config.branch,
+                "source": config.source,
+            }
+        channel = node.gateway.remote_exec(START_WORKER)
+        channel.send(json.dumps([request, _settings["first_worker"]]))
+        pid, file = channel.receive()
+        channel.waitclose()
+        self._send("worker", id=node.gateway.id, pid=pid, file=file)
+
+    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
+        if not self._told_count:
+            self._told_count = True
+            self._send("collected", tests=len(ids))
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object | None) -> None:
+        if error:
+            self._send("worker-lost", id=node.gateway.id, text=str(error))
+
+
+START_WORKER = """
+import json, os
+request, first = json.loads(channel.receive())
+os.environ.pop("XTASK_STOCK", None)
+file = None
+if request is not None:
+    import coverage
+    measurement = coverage.Coverage(
+        data_suffix=True,
+        config_file=request["config_file"],
+        branch=request["branch"],
+        source=request["source"],
+    )
+    measurement.start()
+    file = measurement.get_data().data_filename()
+channel.send((os.getpid(), file))
+"""
+
+
+class Worker:
+    """In a worker of xdist: saves the coverage at the end of the session."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        name = config.workerinput["workerid"]
+        os.environ["XTASK_SLOT"] = name.removeprefix("gw")
+        leave_on_signal()
+
+    @pytest.hookimpl(hookwrapper=True, trylast=True)
+    def pytest_sessionfinish(self) -> Iterator[None]:
+        """Innermost: xdist's own wrapper tells the controller that the worker is done, and the
+        controller may then end it; the data must be on disk before."""
+        yield
+        save_coverage()
+
+
+class Cut:
+    """Notes the tests right before and right after pytest-split takes its group, in a file: a
+    worker of xdist has no other way to tell before its session ends."""
+
+    def __init__(self, manager: pytest.PytestPluginManager, file: str) -> None:
+        self._manager, self._file = manager, file
+        self._before: list[str] = []
+        self._after: list[str] = []
+
+    def pytest_sessionstart(self) -> None:
+        # pytest-split's hook is `trylast`, and of several such hooks the one registered last
+        # runs last: so ours go right before and right behind it.
+        split = self._manager.get_plugin("pytestsplitplugin")
+        if split is not None:
+            self._manager.unregister(split)
+        self._manager.register(_Note(self._note_before), "xtask-before-cut")
+        if split is not None:
+            self._manager.register(split, "pytestsplitplugin")
+        self._manager.register(_Note(self._note_after), "xtask-after-cut")
+
+    def _note_before(self, items: list[pytest.Item]) -> None:
+        self._before = [item.nodeid for item in items]
+
+    def _note_after(self, items: list[pytest.Item]) -> None:
+        self._after = [item.nodeid for item in items]
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_finish(self) -> None:
+        if os.path.exists(self._file):
+            return  # another worker was first, and xdist itself compares what they collected
+        temporary = f"{self._file}.{_getpid()}"
+        with open(temporary, "w", encoding="utf-8") as stream:
+            json.dump(_clean({"before": self._before, "after": self._after}), stream)
+        os.replace(temporary, self._file)
+
+
+class _Note:
+    def __init__(self, note: Callable[[list[pytest.Item]], None]) -> None:
+        self._note = note
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        self._note(items)
+
+
+class Contexts:
+    """The dynamic contexts of ``pytest --cov-context=test``, whose plugin is switched off."""
+
+    def _switch(self, item: pytest.Item, phase: str) -> None:
+        coverage = current_coverage()
+        if coverage is not None:
+            coverage.switch_context(f"{item.nodeid}|{phase}")
+
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        self._switch(item, "setup")
+
+    def pytest_runtest_teardown(self, item: pytest.Item) -> None:
+        self._switch(item, "teardown")
+
+    def pytest_runtest_call(self, item: pytest.Item) -> None:
+        self._switch(item, "run")
+
+
+class TimedOut(BaseException):
+    """Raised in a test at its time limit; no ``except Exception`` of the test stops it."""
+
+
+class Timeout:
+    """Ends a test that runs longer than ``--timeout`` seconds, and names it."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._left = seconds
+
+    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        self._left = self.seconds
+        # The second net, for code that never comes back to Python: a thread in C that prints
+        # the stacks to the log and ends the process.
+        faulthandler.dump_traceback_later(self.seconds + GRACE, exit=True, file=_log)
+        yield
+        faulthandler.cancel_dump_traceback_later()
+
+    # Only within a phase does an exception land in the test's report.
+    @pytest.hookimpl(hookwrapper=True, trylast=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> Iterator[None]:
+        yield from self._limited(item)
+
+    @pytest.hookimpl(hookwrapper=True, trylast=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Iterator[None]:
+        yield from self._limited(item)
+
+    @pytest.hookimpl(hookwrapper=True, trylast=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> Iterator[None]:
+        yield from self._limited(item)
+
+    def _limited(self, item: pytest.Item) -> Iterator[None]:
+        def ring(*_: Any) -> None:
+            item.xtask_timed_out = True  # type: ignore[attr-defined]
+            raise TimedOut(f"the test ran longer than {self.seconds:g} s{_other_stacks()}")
+
+        previous = signal.signal(signal.SIGALRM, ring)
+        _setitimer(signal.ITIMER_REAL, max(self._left, 0.001))
+        try:
+            yield
+        finally:
+            self._left = _setitimer(signal.ITIMER_REAL, 0)[0]
+            signal.signal(signal.SIGALRM, previous)
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item) -> Iterator[None]:
+        outcome = yield
+        if getattr(item, "xtask_timed_out", False):
+            report = outcome.get_result()
+            if report.failed:
+                report.xtask_timed_out = True
+                item.xtask_timed_out = False  # type: ignore[attr-defined]
+
+
+def _other_stacks() -> str:
+    """The stacks of all other threads: the traceback shows only the main one."""
+    me, names = threading.get_ident(), {t.ident: t.name for t in threading.enumerate()}
+    stacks = [
+        f"\nthread {names.get(ident, ident)}:\n{''.join(traceback.format_stack(frame))}"
+        for ident, frame in sys._current_frames().items()
+        if ident != me
+    ]
+    return "".join(stacks)

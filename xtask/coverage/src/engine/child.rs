@@ -1,0 +1,239 @@
+//! The only place that starts long-lived processes: each in a process group of its own, with
+//! its output in a file and pipes of its own for events.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, PipeReader, PipeWriter, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::{fmt, thread};
+
+use anyhow::{Context, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+use command_fds::{CommandFdExt, FdMapping};
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
+
+/// A command, as data: it can be started, and printed so that it can be pasted.
+#[derive(Clone, Debug)]
+pub struct Command {
+    /// The program.
+    pub program: Utf8PathBuf,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// Environment variables that are set in addition.
+    pub env: Vec<(String, String)>,
+    /// The working directory.
+    pub dir: Utf8PathBuf,
+}
+
+impl fmt::Display for Command {
+    /// One line for a POSIX shell.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cd {} &&", shell_words::quote(self.dir.as_str()))?;
+        for (name, value) in &self.env {
+            write!(f, " {name}={}", shell_words::quote(value))?;
+        }
+        write!(f, " {}", shell_words::quote(self.program.as_str()))?;
+        self.args.iter().try_for_each(|arg| write!(f, " {}", shell_words::quote(arg)))
+    }
+}
+
+/// A running process and the group it leads.
+#[derive(Debug)]
+pub struct Child {
+    handle: Arc<duct::Handle>,
+    pid: Pid,
+}
+
+/// The lowest descriptor that a child's pipes get: `FIRST_PIPE`, `FIRST_PIPE + 1`, …
+pub const FIRST_PIPE: i32 = 3;
+
+impl Child {
+    /// Starts a process. Its output goes to `log`; `pipes` become its descriptors from
+    /// [`FIRST_PIPE`] on. To be called from a thread that lives as long as the child should:
+    /// the kernel ends the child with that thread.
+    pub fn start(command: &Command, log: &Utf8Path, pipes: Vec<OwnedFd>) -> Result<Child> {
+        let output = File::options()
+            .create(true)
+            .append(true)
+            .open(log)
+            .with_context(|| format!("failed to open the log `{log}`"))?;
+        let mut expression = duct::cmd(command.program.as_std_path(), &command.args)
+            .dir(&command.dir)
+            .stdin_null()
+            .stdout_file(output)
+            .stderr_to_stdout()
+            .unchecked();
+        for (name, value) in &command.env {
+            expression = expression.env(name, value);
+        }
+        let pipes = Arc::new(pipes);
+        let handle = expression
+            .before_spawn(move |command| {
+                command.process_group(0);
+                die_with_parent(command);
+                let mappings = pipes.iter().zip(FIRST_PIPE..).map(|(pipe, child_fd)| {
+                    Ok(FdMapping { parent_fd: pipe.try_clone()?, child_fd })
+                });
+                let mappings = mappings.collect::<std::io::Result<Vec<_>>>()?;
+                command.fd_mappings(mappings).map_err(std::io::Error::other)?;
+                Ok(())
+            })
+            .start()
+            .with_context(|| format!("failed to start `{}`", command.program))?;
+        let pid = handle.pids().first().copied().unwrap_or_default();
+        let pid = Pid::from_raw(i32::try_from(pid).unwrap_or_default());
+        Ok(Child { handle: Arc::new(handle), pid })
+    }
+
+    /// Calls `tell` from a thread of its own when the process has ended.
+    pub fn on_exit(&self, tell: impl FnOnce(ExitStatus) + Send + 'static) {
+        let handle = Arc::clone(&self.handle);
+        thread::spawn(move || {
+            let status = handle.wait().map(|output| output.status);
+            tell(status.unwrap_or_else(|_| ExitStatus::from_raw(0xff00)));
+        });
+    }
+
+    /// Sends a signal to the process alone.
+    pub fn signal(&self, signal: Signal) {
+        send(self.pid, signal);
+    }
+
+    /// Sends SIGKILL to the whole process group: also to what the process left behind.
+    pub fn kill_group(&self) {
+        kill_group(self.pid.as_raw());
+    }
+}
+
+/// Sends a signal to one process; that it may be gone already is no error.
+pub fn send(pid: Pid, signal: Signal) {
+    if pid.as_raw() > 1 {
+        let _ = kill(pid, signal);
+    }
+}
+
+/// Sends SIGKILL to a process group; that it may be gone already is no error.
+pub fn kill_group(leader: i32) {
+    if leader > 1 {
+        let _ = killpg(Pid::from_raw(leader), Signal::SIGKILL);
+    }
+}
+
+/// Has the kernel end the child when the thread that started it ends, however that happens:
+/// nothing of ours outlives a SIGKILL.
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code)] // std has no safe way to run code between fork and exec
+fn die_with_parent(command: &mut std::process::Command) {
+    // SAFETY: `prctl` is async-signal-safe, and nothing is allocated.
+    unsafe {
+        command.pre_exec(|| {
+            nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(std::io::Error::from)
+        });
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn die_with_parent(_: &mut std::process::Command) {}
+
+/// The reading side of a child's pipe, whose lines go to a channel.
+#[derive(Debug)]
+pub struct Lines {
+    ours: PipeWriter,
+}
+
+/// Ends the stream: a process that was left behind may hold the pipe open for ever, so the
+/// end is said by us, once the child is gone and all it wrote is in the pipe.
+const END: &str = "\n{\"event\":\"end-of-stream\"}\n";
+
+impl Lines {
+    /// A pipe: what `wrap` makes of each line goes to `to`, and `wrap(None)` at the end. The
+    /// second value is the descriptor for the child.
+    pub fn open<T: Send + 'static>(
+        to: Sender<T>,
+        wrap: impl Fn(Option<String>) -> T + Send + 'static,
+    ) -> Result<(Lines, OwnedFd)> {
+        let (reader, writer) = std::io::pipe().context("failed to make a pipe")?;
+        let theirs = writer.as_fd().try_clone_to_owned().context("failed to copy a pipe")?;
+        thread::spawn(move || read_lines(reader, &to, wrap));
+        Ok((Lines { ours: writer }, theirs))
+    }
+
+    /// Says that nothing more comes. The last lines are still delivered.
+    pub fn end(&mut self) {
+        let _ = self.ours.write_all(END.as_bytes());
+    }
+}
+
+fn read_lines<T>(reader: PipeReader, to: &Sender<T>, wrap: impl Fn(Option<String>) -> T) {
+    let mut reader = BufReader::new(reader);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let read = reader.read_until(b'\n', &mut line);
+        let text = String::from_utf8_lossy(&line);
+        if !matches!(read, Ok(1..)) || text.trim() == END.trim() {
+            let _ = to.send(wrap(None));
+            return;
+        }
+        if !text.trim().is_empty() && to.send(wrap(Some(text.trim().to_owned()))).is_err() {
+            return;
+        }
+    }
+}
+
+/// Makes this process the parent of every orphan among its descendants, so that
+/// [`end_descendants`] finds those that left their process group.
+pub fn adopt_orphans() {
+    #[cfg(target_os = "linux")]
+    let _ = nix::sys::prctl::set_child_subreaper(true);
+}
+
+/// Kills every process that descends from this one: for the end of a run, when all children
+/// that we know of have been waited for.
+pub fn end_descendants() {
+    let mut parents: Vec<(i32, i32)> = processes();
+    let mut family = vec![std::process::id().cast_signed()];
+    // Children have no smaller depth than their parents, not no smaller pid: look until
+    // nothing new is found.
+    loop {
+        let (found, rest): (Vec<_>, Vec<_>) =
+            parents.into_iter().partition(|(_, parent)| family.contains(parent));
+        if found.is_empty() {
+            break;
+        }
+        family.extend(found.iter().map(|(pid, _)| pid));
+        parents = rest;
+    }
+    for &pid in &family[1..] {
+        send(Pid::from_raw(pid), Signal::SIGKILL);
+    }
+}
+
+/// Every process and its parent, from `/proc/*/stat`; empty where there is none.
+fn processes() -> Vec<(i32, i32)> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter_map(|pid: i32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The name in parentheses may hold anything, also a parenthesis.
+        let parent = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?;
+        Some((pid, parent.parse().ok()?))
+    })
+    .collect()
+}
+
+/// How a process ended, in words.
+pub fn describe(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit code {code}"),
+        (None, Some(number)) => match Signal::try_from(number) {
+            Ok(signal) => format!("signal {signal}"),
+            Err(_) => format!("signal {number}"),
+        },
+        (None, None) => "no status".to_owned(),
+    }
+}

@@ -1,0 +1,46 @@
+//! Collects a suite without running it: one pytest with `--collect-only` and our plugin.
+
+use anyhow::Result;
+
+use super::child::Command;
+use super::{Job, stock, tail};
+use crate::exit;
+use crate::split::Cut;
+
+/// The node ids of the whole suite, in collection order; empty where there are no tests.
+pub fn ids(job: &Job) -> Result<Vec<String>> {
+    let job = Job { splits: 1, workers: 1, ..job.clone() };
+    stock::prepare(&job)?;
+    stock::prepare_split(&job, 1)?;
+    let mut command = stock::command(&job, 1, 1, None);
+    command.args = without_coverage(command.args);
+    command.args.extend(["--collect-only".to_owned(), "-q".to_owned()]);
+    let log = job.folders.logs.join("collect.log");
+    let status = run(&command, &log)?;
+    match status.code() {
+        Some(0 | 5) => {
+            let text = std::fs::read_to_string(stock::cut_file(&job, 1)).unwrap_or_default();
+            Ok(serde_json::from_str::<Cut>(&text).map(|cut| cut.before).unwrap_or_default())
+        }
+        _ => Err(exit::usage(format!("pytest failed to collect:\n{}", tail(&log, 40))).into()),
+    }
+}
+
+/// Nothing is measured: `-m coverage run … -m pytest …` becomes `-m pytest …`.
+fn without_coverage(args: Vec<String>) -> Vec<String> {
+    let pytest = args.windows(2).position(|pair| pair == ["-m", "pytest"]).unwrap_or(0);
+    args[pytest..].to_vec()
+}
+
+fn run(command: &Command, log: &camino::Utf8Path) -> Result<std::process::ExitStatus> {
+    let mut expression = duct::cmd(command.program.as_std_path(), &command.args)
+        .dir(&command.dir)
+        .stdin_null()
+        .stdout_path(log)
+        .stderr_to_stdout()
+        .unchecked();
+    for (name, value) in &command.env {
+        expression = expression.env(name, value);
+    }
+    Ok(expression.run()?.status)
+}

@@ -1,0 +1,86 @@
+//! What the Python side tells while it runs, one JSON object a line.
+
+use camino::Utf8PathBuf;
+use serde::Deserialize;
+
+use crate::report::failures::Phase;
+
+/// One line of the stock engine's plugin, `host/stock/xtask_events.py`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "the fields are those of pytest's reports")]
+pub enum Event {
+    /// pytest is configured.
+    Hello { pid: i32 },
+    /// A worker of xdist has started.
+    Worker { id: String, pid: i32, file: Option<Utf8PathBuf> },
+    /// A worker of xdist went away, and its coverage with it.
+    WorkerLost { id: String, text: String },
+    /// A file or folder that cannot be collected.
+    CollectError { id: String, text: String },
+    /// A module or class skipped as a whole.
+    CollectSkip { id: String, reason: String },
+    /// Collection has ended; `tests` of them are in this split.
+    Collected { tests: u64 },
+    /// A test begins.
+    Start { id: String },
+    /// A test failed, at the moment it does.
+    Failed { id: String, phase: Phase, text: String, sections: Vec<(String, String)> },
+    /// An attempt failed and is repeated; what was said of the test before does not count.
+    Rerun { id: String, text: String },
+    /// A test has ended.
+    Finish {
+        id: String,
+        outcome: TestOutcome,
+        #[serde(flatten)]
+        seconds: PhaseSeconds,
+        reason: Option<String>,
+    },
+    /// The file that coverage will be in when the process has ended.
+    Data { file: Utf8PathBuf },
+    /// The session has ended with this exit status of pytest.
+    Bye { exit: i32 },
+}
+
+/// How a test ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TestOutcome {
+    /// It passed.
+    Passed,
+    /// Its call failed.
+    Failed,
+    /// Its setup or teardown failed.
+    Error,
+    /// It was skipped.
+    Skipped,
+    /// It failed as expected.
+    Xfailed,
+    /// It passed against expectation.
+    Xpassed,
+    /// Its process died.
+    Crashed,
+    /// It was stopped at its time limit.
+    TimedOut,
+}
+
+/// Seconds that the phases of a test took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+pub struct PhaseSeconds {
+    /// Fixtures before the test.
+    #[serde(default)]
+    pub setup: f64,
+    /// The test itself.
+    #[serde(default)]
+    pub call: f64,
+    /// Fixtures after the test.
+    #[serde(default)]
+    pub teardown: f64,
+}
+
+impl PhaseSeconds {
+    /// Their sum, in the order in which pytest-split adds them up.
+    pub fn total(self) -> f64 {
+        self.setup + self.teardown + self.call
+    }
+}

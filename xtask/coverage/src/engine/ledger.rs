@@ -1,0 +1,253 @@
+//! The account of a run, whichever engine runs it: what became of each test, the failures in
+//! order of arrival, and whether the failure budget is used up. Pure.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use camino::Utf8PathBuf;
+
+use super::event::{PhaseSeconds, TestOutcome};
+use crate::report::failures::{Failure, Phase};
+use crate::report::summary::Tally;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    /// How many failed tests end the run; 0 means never.
+    budget: u64,
+    collected: u64,
+    tests: HashMap<String, Test>,
+    failures: Vec<Failure>,
+    failed_ids: Vec<String>,
+    collect_errors: HashSet<String>,
+    skipped_files: HashSet<String>,
+    reruns: u64,
+    closed: bool,
+}
+
+#[derive(Debug, Default)]
+struct Test {
+    failed_in: Option<Phase>,
+    outcome: Option<TestOutcome>,
+    seconds: Option<f64>,
+}
+
+impl Ledger {
+    /// An empty account; `budget` failed tests end the run, 0 means that nothing does.
+    pub fn new(budget: u32) -> Ledger {
+        Ledger { budget: budget.into(), ..Ledger::default() }
+    }
+
+    /// How many tests the whole run has.
+    pub fn collected(&mut self, tests: u64) {
+        self.collected = self.collected.max(tests);
+    }
+
+    /// Nothing more counts from now on: what comes after the end of the budget, or after a
+    /// signal, did not run.
+    pub fn close(&mut self) {
+        self.closed = true;
+    }
+
+    /// True when the failure budget is used up.
+    pub fn exhausted(&self) -> bool {
+        self.budget > 0 && self.failed_ids.len() as u64 >= self.budget
+    }
+
+    /// Notes a failure of a test. False where it came after the end and does not count.
+    pub fn failed(&mut self, failure: Failure) -> bool {
+        if self.closed || self.repeats_collect_error(&failure) {
+            return false;
+        }
+        let test = self.tests.entry(failure.id.clone()).or_default();
+        if test.failed_in.is_none() {
+            self.failed_ids.push(failure.id.clone());
+        }
+        test.failed_in = Some(worse(test.failed_in, failure.phase));
+        self.failures.push(failure);
+        if self.exhausted() {
+            self.close();
+        }
+        true
+    }
+
+    /// Every split, and every worker, meets the same broken file.
+    fn repeats_collect_error(&mut self, failure: &Failure) -> bool {
+        failure.phase == Phase::Collect && !self.collect_errors.insert(failure.id.clone())
+    }
+
+    /// Forgets an attempt that is repeated.
+    pub fn rerun(&mut self, id: &str) {
+        if self.closed {
+            return;
+        }
+        self.reruns += 1;
+        if self.tests.remove(id).is_some_and(|test| test.failed_in.is_some()) {
+            self.failures.retain(|failure| failure.id != id);
+            self.failed_ids.retain(|failed| failed != id);
+        }
+    }
+
+    /// Notes the end of a test.
+    pub fn finished(&mut self, id: &str, outcome: TestOutcome, seconds: PhaseSeconds) {
+        if self.closed {
+            return;
+        }
+        let test = self.tests.entry(id.to_owned()).or_default();
+        test.outcome = Some(outcome);
+        test.seconds = Some(seconds.total());
+    }
+
+    /// Notes a module or class that is skipped as a whole; pytest counts it as one test.
+    pub fn skipped_file(&mut self, id: &str) {
+        self.skipped_files.insert(id.to_owned());
+    }
+
+    /// True where this test has ended.
+    pub fn has_finished(&self, id: &str) -> bool {
+        self.tests.get(id).is_some_and(|test| test.outcome.is_some())
+    }
+
+    /// How many tests have ended.
+    pub fn done(&self) -> usize {
+        self.tests.values().filter(|test| test.outcome.is_some()).count()
+    }
+
+    /// All failures, in order of arrival.
+    pub fn failures(&self) -> &[Failure] {
+        &self.failures
+    }
+
+    /// The tests that failed, each once, in order of arrival.
+    pub fn failed_ids(&self) -> &[String] {
+        &self.failed_ids
+    }
+
+    /// Seconds per node id, of the tests that ran to their end.
+    pub fn durations(&self) -> BTreeMap<String, f64> {
+        let ended = |(id, test): (&String, &Test)| {
+            let skipped = test.outcome == Some(TestOutcome::Skipped);
+            Some((id.clone(), test.seconds.filter(|_| !skipped)?))
+        };
+        self.tests.iter().filter_map(ended).collect()
+    }
+
+    /// The counts.
+    pub fn tally(&self) -> Tally {
+        let mut tally = Tally { reruns: self.reruns, ..Tally::default() };
+        tally.skipped = self.skipped_files.len() as u64;
+        self.tests.values().for_each(|test| test.count(&mut tally));
+        let ended = self.tests.values().filter(|test| test.has_result()).count() as u64;
+        let known = ended + self.skipped_files.len() as u64;
+        tally.collected = (self.collected + self.extra()).max(known);
+        tally.not_run = tally.collected - known;
+        tally
+    }
+
+    /// What counts although it is no collected test.
+    fn extra(&self) -> u64 {
+        (self.collect_errors.len() + self.skipped_files.len()) as u64
+    }
+
+    /// Where the log of each failure is.
+    pub fn logs(&self) -> impl Iterator<Item = &Utf8PathBuf> {
+        self.failures.iter().filter_map(|failure| failure.log.as_ref())
+    }
+}
+
+impl Test {
+    fn has_result(&self) -> bool {
+        self.failed_in.is_some() || self.outcome.is_some()
+    }
+
+    /// A failure counts from the moment it is told; all else when the test has ended.
+    fn count(&self, tally: &mut Tally) {
+        let counter = match (self.failed_in, self.outcome) {
+            (Some(Phase::Crash), _) | (None, Some(TestOutcome::Crashed)) => &mut tally.crashed,
+            (Some(Phase::Timeout), _) | (None, Some(TestOutcome::TimedOut)) => &mut tally.timed_out,
+            (Some(Phase::Call), _) | (None, Some(TestOutcome::Failed)) => &mut tally.failed,
+            (Some(Phase::Setup | Phase::Teardown | Phase::Collect), _)
+            | (None, Some(TestOutcome::Error)) => &mut tally.errors,
+            (None, Some(TestOutcome::Passed)) => &mut tally.passed,
+            (None, Some(TestOutcome::Skipped)) => &mut tally.skipped,
+            (None, Some(TestOutcome::Xfailed)) => &mut tally.xfailed,
+            (None, Some(TestOutcome::Xpassed)) => &mut tally.xpassed,
+            (None, None) => return,
+        };
+        *counter += 1;
+    }
+}
+
+/// Of two phases in which one test failed, the one it counts under.
+fn worse(earlier: Option<Phase>, later: Phase) -> Phase {
+    match (earlier, later) {
+        (_, Phase::Crash | Phase::Timeout) | (None, _) => later,
+        (Some(earlier), _) => earlier,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(id: &str, phase: Phase) -> Failure {
+        let id = id.to_owned();
+        Failure { id, split: Some(1), phase, text: String::new(), sections: Vec::new(), log: None }
+    }
+
+    fn finish(ledger: &mut Ledger, id: &str, outcome: TestOutcome) {
+        ledger.finished(id, outcome, PhaseSeconds::default());
+    }
+
+    #[test]
+    fn the_budget_counts_tests_over_all_splits_and_nothing_after_it_counts() {
+        let mut ledger = Ledger::new(2);
+        ledger.collected(10);
+        assert!(ledger.failed(failure("a", Phase::Call)));
+        finish(&mut ledger, "a", TestOutcome::Failed);
+        assert!(ledger.failed(failure("a", Phase::Teardown)), "the same test does not count twice");
+        assert!(!ledger.exhausted());
+        assert!(ledger.failed(failure("b", Phase::Setup)));
+        assert!(ledger.exhausted());
+        assert!(!ledger.failed(failure("c", Phase::Call)));
+        finish(&mut ledger, "d", TestOutcome::Passed);
+        let tally = ledger.tally();
+        assert_eq!((tally.failed, tally.errors, tally.passed, tally.not_run), (1, 1, 0, 8));
+        assert_eq!(ledger.failed_ids(), ["a", "b"]);
+    }
+
+    #[test]
+    fn no_budget_means_never() {
+        let mut ledger = Ledger::new(0);
+        (0..100).for_each(|n| assert!(ledger.failed(failure(&n.to_string(), Phase::Call))));
+        assert!(!ledger.exhausted());
+    }
+
+    #[test]
+    fn a_repeated_attempt_does_not_count_as_a_failure() {
+        let mut ledger = Ledger::new(1);
+        ledger.collected(1);
+        ledger.rerun("a");
+        finish(&mut ledger, "a", TestOutcome::Passed);
+        assert_eq!(
+            (ledger.tally().passed, ledger.tally().reruns, ledger.exhausted()),
+            (1, 1, false)
+        );
+    }
+
+    #[test]
+    fn a_broken_file_that_every_split_meets_counts_once() {
+        let mut ledger = Ledger::new(0);
+        assert!(ledger.failed(failure("tests/test_x.py", Phase::Collect)));
+        assert!(!ledger.failed(failure("tests/test_x.py", Phase::Collect)));
+        assert_eq!(ledger.tally(), Tally { collected: 1, errors: 1, ..Tally::default() });
+    }
+
+    #[test]
+    fn a_test_that_crashes_in_its_teardown_counts_as_crashed_once() {
+        let mut ledger = Ledger::new(0);
+        ledger.collected(1);
+        ledger.failed(failure("a", Phase::Call));
+        ledger.failed(failure("a", Phase::Crash));
+        assert_eq!(ledger.tally(), Tally { collected: 1, crashed: 1, ..Tally::default() });
+    }
+}

@@ -1,0 +1,185 @@
+//! Runs tests. Every engine takes a [`Job`], tells what happens as [`Happening`]s, and leaves a
+//! [`Ran`]: the account of the tests, and what coverage data there must be.
+
+pub mod child;
+pub mod collect;
+pub mod event;
+pub mod ledger;
+pub mod signals;
+pub mod stock;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use camino::Utf8PathBuf;
+
+use self::ledger::Ledger;
+use crate::report::failures::Failure;
+use crate::shard::combine::{Expected, Problem};
+
+/// What to run, and with which means.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// The project's folder: where `pytest` would be typed.
+    pub project: Utf8PathBuf,
+    /// The project's interpreter.
+    pub python: Utf8PathBuf,
+    /// Into how many groups the tests are split.
+    pub splits: u32,
+    /// How many of them run at once.
+    pub concurrent: u32,
+    /// Processes for each of these.
+    pub workers: u32,
+    /// How many failed tests end the run; 0 means never.
+    pub budget: u32,
+    /// Seconds for one test.
+    pub timeout: Option<f64>,
+    /// What coverage measures.
+    pub measure: Measure,
+    /// Arguments for pytest: paths, what the user typed, and what neutralises addopts.
+    pub pytest_args: Vec<String>,
+    /// The project's `.test_durations`, from which the splits are cut.
+    pub durations: Option<Utf8PathBuf>,
+    /// Expected seconds of each split, from earlier runs; the longest starts first.
+    pub expected: BTreeMap<u32, f64>,
+    /// pytest-xdist is there and not switched off.
+    pub xdist: bool,
+    /// Plugins that put tests into an order of their own, by name.
+    pub reordering: Vec<String>,
+    /// Go on when a file cannot be collected.
+    pub continue_on_collection_errors: bool,
+    /// Folders of this run.
+    pub folders: Folders,
+}
+
+/// What coverage measures, where the command line, addopts or the layout of the project decide;
+/// all else is in coverage's own configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Measure {
+    /// `--source`; empty leaves it to the configuration.
+    pub source: Vec<String>,
+    /// `--branch`.
+    pub branch: Option<bool>,
+    /// `--rcfile`.
+    pub config_file: Option<Utf8PathBuf>,
+    /// A dynamic context for each test, as `--cov-context=test`.
+    pub contexts: bool,
+}
+
+/// Where a run keeps its things; all absolute, all there.
+#[derive(Clone, Debug)]
+pub struct Folders {
+    /// Coverage data, a folder for each split.
+    pub parts: Utf8PathBuf,
+    /// Output, a file for each split.
+    pub logs: Utf8PathBuf,
+    /// Our own Python.
+    pub host: Utf8PathBuf,
+    /// For `tmp_path`; short, because sockets have short names.
+    pub temporary: Utf8PathBuf,
+}
+
+/// Something worth showing while it happens.
+#[derive(Debug)]
+pub enum Happening<'a> {
+    /// A split begins.
+    SplitStarted {
+        /// 1-based.
+        split: u32,
+        /// Of how many.
+        of: u32,
+    },
+    /// A split has ended.
+    SplitEnded(&'a SplitEnd),
+    /// A test failed.
+    Failed(&'a Failure),
+    /// A test ended; so many of all have.
+    Progress {
+        /// Ended.
+        done: usize,
+        /// Known so far.
+        of: u64,
+    },
+    /// The run is being stopped: why.
+    Stopping(&'a str),
+    /// Something else the user should know.
+    Warning(String),
+}
+
+/// The end of one split.
+#[derive(Clone, Debug)]
+pub struct SplitEnd {
+    /// 1-based.
+    pub split: u32,
+    /// Of how many.
+    pub of: u32,
+    /// Tests that ended in it.
+    pub tests: u64,
+    /// Of these, failed ones.
+    pub failed: u64,
+    /// From its start to its end.
+    pub took: Duration,
+    /// How it ended.
+    pub state: SplitState,
+    /// Its output.
+    pub log: Utf8PathBuf,
+}
+
+/// How a split ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SplitState {
+    /// All its tests ran.
+    Completed,
+    /// It was stopped by us.
+    Stopped,
+    /// Its process ended before its tests did: how.
+    Died(String),
+}
+
+/// What an engine leaves.
+#[derive(Debug)]
+pub struct Ran {
+    /// The account of the tests.
+    pub ledger: Ledger,
+    /// The splits that were started, in order of their end.
+    pub splits: Vec<SplitEnd>,
+    /// Data that must be there.
+    pub expected: Expected,
+    /// What is wrong with the result although no test says so.
+    pub problems: Vec<Problem>,
+    /// The failure budget was used up.
+    pub aborted: bool,
+    /// Files could not be collected, so that nothing ran.
+    pub uncollectable: bool,
+    /// The signal that ended the run.
+    pub interrupted: Option<i32>,
+    /// pytest refused to run at all: its words, and whether that was the user's doing.
+    pub refused: Option<Refusal>,
+    /// The largest process, bytes; 0 where unknown.
+    pub peak_memory: u64,
+}
+
+/// pytest did not get as far as running tests.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// The end of what it printed.
+    pub text: String,
+    /// Its usage or the project's configuration is wrong, rather than something broken.
+    pub usage: bool,
+}
+
+/// The largest process among all that have ended and were waited for, bytes.
+pub fn peak_memory() -> u64 {
+    let usage = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_CHILDREN);
+    // Linux counts in KiB, macOS in bytes.
+    let unit = if cfg!(target_os = "macos") { 1 } else { 1024 };
+    usage.map_or(0, |usage| u64::try_from(usage.max_rss()).unwrap_or(0) * unit)
+}
+
+/// The last lines of a log, for a message.
+pub fn tail(log: &camino::Utf8Path, lines: usize) -> String {
+    let bytes = std::fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(64 * 1024)..]);
+    let all: Vec<&str> = text.trim_end().lines().collect();
+    all[all.len().saturating_sub(lines)..].join("\n")
+}

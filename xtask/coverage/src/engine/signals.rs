@@ -1,0 +1,55 @@
+//! Ctrl-C, SIGTERM and SIGHUP. While an engine runs, it is told and stops its processes in
+//! good order; at any other time everything we started ends at once, and so do we.
+
+use std::sync::Mutex;
+use std::thread;
+
+use anyhow::{Context, Result};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use super::child::end_descendants;
+use crate::exit::Exit;
+
+type Listener = Box<dyn Fn(i32) + Send>;
+
+static LISTENER: Mutex<Option<Listener>> = Mutex::new(None);
+
+/// Takes charge of the signals, once, at the start of the program.
+pub fn watch() -> Result<()> {
+    let mut signals =
+        Signals::new([SIGINT, SIGTERM, SIGHUP]).context("failed to watch for signals")?;
+    thread::spawn(move || signals.forever().for_each(received));
+    Ok(())
+}
+
+fn received(signal: i32) {
+    let listener = LISTENER.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    match listener.as_ref() {
+        Some(tell) => tell(signal),
+        None => {
+            end_descendants();
+            std::process::exit(Exit::Interrupted(signal).code().into());
+        }
+    }
+}
+
+/// As long as it lives, signals go to the function it was made with.
+#[derive(Debug)]
+pub struct Listening(());
+
+/// Has `tell` called with the number of each signal that arrives.
+pub fn listen(tell: impl Fn(i32) + Send + 'static) -> Listening {
+    set(Some(Box::new(tell)));
+    Listening(())
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        set(None);
+    }
+}
+
+fn set(listener: Option<Listener>) {
+    *LISTENER.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = listener;
+}

@@ -1,0 +1,563 @@
+//! The stock engine: for each split one pytest with the well-known plugins, pytest-split for
+//! the cut and pytest-xdist for the workers, under `coverage run`. Our plugin only tells.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+use serde_json::json;
+
+use super::child::{self, Child, Command, FIRST_PIPE, Lines};
+use super::event::{Event, TestOutcome};
+use super::ledger::Ledger;
+use super::{Happening, Job, Ran, Refusal, SplitEnd, SplitState, signals};
+use crate::report::failures::{Failure, Phase};
+use crate::shard::combine::{Expected, Origin, Part, Problem};
+use crate::split::{Cut, check_union};
+
+/// Our plugin, and the words by which an interpreter compiles it.
+const PLUGIN: &str = include_str!("../../host/stock/xtask_events.py");
+const COMPILE: &str = "import importlib.util, marshal, sys
+code = compile(sys.stdin.read(), '<xtask events>', 'exec')
+with open(sys.argv[1], 'wb') as file:
+    file.write(importlib.util.MAGIC_NUMBER + bytes(12) + marshal.dumps(code))
+";
+
+/// How long a process that is to stop may take for its teardown, and for saving its data.
+const POLITE: Duration = Duration::from_millis(1100);
+const SAVING: Duration = Duration::from_millis(600);
+
+/// Installs our plugin where [`command`] expects it: as bytecode of this interpreter, under a
+/// file name that coverage does not measure.
+pub fn prepare(job: &Job) -> Result<()> {
+    let file = plugin_folder(job).join("xtask_events.pyc");
+    fs::create_dir_all(plugin_folder(job))
+        .with_context(|| format!("failed to make the folder of `{file}`"))?;
+    let compiled = duct::cmd!(job.python.as_std_path(), "-I", "-c", COMPILE, file.as_str())
+        .stdin_bytes(PLUGIN)
+        .stderr_to_stdout()
+        .stdout_capture()
+        .unchecked()
+        .run()
+        .with_context(|| format!("failed to start `{}`", job.python))?;
+    if !compiled.status.success() {
+        let said = String::from_utf8_lossy(&compiled.stdout).trim().to_owned();
+        anyhow::bail!("`{}` failed to compile our plugin: {said}", job.python);
+    }
+    Ok(())
+}
+
+fn plugin_folder(job: &Job) -> Utf8PathBuf {
+    job.folders.host.join("stock")
+}
+
+fn split_folder(job: &Job, split: u32) -> Utf8PathBuf {
+    job.folders.parts.join(format!("split-{split:02}"))
+}
+
+/// Where our plugin notes the tests before and after the cut.
+pub fn cut_file(job: &Job, split: u32) -> Utf8PathBuf {
+    split_folder(job, split).join("cut.json")
+}
+
+fn log_file(job: &Job, split: u32) -> Utf8PathBuf {
+    job.folders.logs.join(format!("split-{split:02}.log"))
+}
+
+/// The command of one split in one of the `concurrent` slots, both 1-based. It can be pasted:
+/// without the descriptor in `XTASK_STOCK` our plugin tells nobody.
+pub fn command(job: &Job, split: u32, slot: u32, pipe: Option<i32>) -> Command {
+    let folder = split_folder(job, split);
+    let first_worker = (slot - 1) * job.workers;
+    let mut settings = json!({
+        "first_worker": first_worker,
+        "timeout": job.timeout,
+        "context": job.measure.contexts.then_some("test"),
+        "cut_file": cut_file(job, split),
+    });
+    if let Some(descriptor) = pipe {
+        settings["events"] = descriptor.into();
+    }
+    let env = [
+        ("COVERAGE_FILE", folder.join("data").into_string()),
+        ("PYTHONPATH", python_path(&plugin_folder(job))),
+        ("XTASK_STOCK", settings.to_string()),
+        ("XTASK_SPLIT", format!("{split}/{}", job.splits)),
+        ("XTASK_SLOT", first_worker.to_string()),
+    ];
+    Command {
+        program: job.python.clone(),
+        args: arguments(job, split, &folder),
+        env: env.map(|(name, value)| (name.to_owned(), value)).to_vec(),
+        dir: job.project.clone(),
+    }
+}
+
+fn python_path(ours: &Utf8Path) -> String {
+    match std::env::var("PYTHONPATH") {
+        Ok(theirs) if !theirs.is_empty() => format!("{ours}:{theirs}"),
+        _ => ours.to_string(),
+    }
+}
+
+fn arguments(job: &Job, split: u32, folder: &Utf8Path) -> Vec<String> {
+    let mut args = words(["-m", "coverage", "run", "--parallel-mode"]);
+    args.extend(job.measure.config_file.iter().map(|file| format!("--rcfile={file}")));
+    args.extend((job.measure.branch == Some(true)).then(|| "--branch".to_owned()));
+    if !job.measure.source.is_empty() {
+        args.push(format!("--source={}", job.measure.source.join(",")));
+    }
+    args.extend(words(["-m", "pytest"]));
+    args.extend(job.pytest_args.iter().cloned());
+    args.extend(words(["-p", "xtask_events"]));
+    if job.splits > 1 {
+        args.extend(words(["--splits", &job.splits.to_string(), "--group", &split.to_string()]));
+        // A copy for each split: with `--store-durations` in addopts, one would write it while
+        // another reads it.
+        args.extend(words(["--durations-path", folder.join("durations.json").as_str()]));
+    }
+    if job.xdist {
+        let workers = if job.workers > 1 { job.workers } else { 0 };
+        args.extend(words(["-n", &workers.to_string()]));
+    }
+    args.push(format!("--basetemp={}", job.folders.temporary.join(format!("{split:02}"))));
+    args
+}
+
+fn words<const N: usize>(words: [&str; N]) -> Vec<String> {
+    words.map(str::to_owned).to_vec()
+}
+
+/// Makes the folder of a split, and in it what pytest-split reads.
+pub fn prepare_split(job: &Job, split: u32) -> Result<()> {
+    let folder = split_folder(job, split);
+    fs::create_dir_all(&folder).with_context(|| format!("failed to make `{folder}`"))?;
+    if let Some(durations) = &job.durations {
+        fs::copy(durations, folder.join("durations.json"))
+            .with_context(|| format!("failed to copy `{durations}`"))?;
+    }
+    Ok(())
+}
+
+/// Runs all splits, and tells `show` what happens.
+pub fn run(job: &Job, show: &mut dyn FnMut(Happening<'_>)) -> Result<Ran> {
+    prepare(job)?;
+    let (tell, hear) = channel();
+    let to_signals = tell.clone();
+    let _listening = signals::listen(move |signal| {
+        let _ = to_signals.send(Message::Signal(signal));
+    });
+    let mut supervisor = Supervisor::new(job, tell, show);
+    supervisor.run(&hear)?;
+    child::end_descendants();
+    Ok(supervisor.finish())
+}
+
+enum Message {
+    Line(u32, Option<String>),
+    Exited(u32, ExitStatus),
+    Signal(i32),
+}
+
+struct Running {
+    child: Child,
+    lines: Lines,
+    slot: u32,
+    started: Instant,
+    status: Option<ExitStatus>,
+    drained: bool,
+    /// The session told its end: pytest's exit status.
+    bye: Option<i32>,
+    tests: u64,
+    failed: u64,
+    /// Tests that began and did not end.
+    open: Vec<String>,
+    workers: Vec<Worker>,
+    data: Vec<Utf8PathBuf>,
+    bad_line: Option<String>,
+}
+
+struct Worker {
+    id: String,
+    pid: Pid,
+    file: Option<Utf8PathBuf>,
+}
+
+/// The two stages after the polite one, when a run is stopped.
+enum Next {
+    Save(Instant),
+    Kill(Instant),
+    Nothing,
+}
+
+struct Supervisor<'a> {
+    job: &'a Job,
+    tell: Sender<Message>,
+    show: &'a mut dyn FnMut(Happening<'_>),
+    waiting: Vec<u32>,
+    running: BTreeMap<u32, Running>,
+    cuts: BTreeMap<u32, Cut>,
+    stopping: Option<Next>,
+    ran: Ran,
+}
+
+impl<'a> Supervisor<'a> {
+    fn new(job: &'a Job, tell: Sender<Message>, show: &'a mut dyn FnMut(Happening<'_>)) -> Self {
+        let ran = Ran {
+            ledger: Ledger::new(job.budget),
+            splits: Vec::new(),
+            expected: Expected::default(),
+            problems: Vec::new(),
+            aborted: false,
+            uncollectable: false,
+            interrupted: None,
+            refused: None,
+            peak_memory: 0,
+        };
+        let waiting = order(job);
+        let (running, cuts) = (BTreeMap::new(), BTreeMap::new());
+        Supervisor { job, tell, show, waiting, running, cuts, stopping: None, ran }
+    }
+
+    fn run(&mut self, hear: &Receiver<Message>) -> Result<()> {
+        loop {
+            self.start_what_fits()?;
+            if self.running.is_empty() {
+                return Ok(());
+            }
+            match self.next_message(hear) {
+                Some(Message::Line(split, line)) => self.heard(split, line),
+                Some(Message::Exited(split, status)) => self.exited(split, status),
+                Some(Message::Signal(signal)) => self.signalled(signal),
+                None => self.next_stage(),
+            }
+        }
+    }
+
+    /// None when the next stage of stopping is due.
+    fn next_message(&self, hear: &Receiver<Message>) -> Option<Message> {
+        let due = match self.stopping {
+            Some(Next::Save(due) | Next::Kill(due)) => due,
+            Some(Next::Nothing) | None => return hear.recv().ok(),
+        };
+        match hear.recv_timeout(due.saturating_duration_since(Instant::now())) {
+            Ok(message) => Some(message),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
+        }
+    }
+
+    fn start_what_fits(&mut self) -> Result<()> {
+        while self.stopping.is_none() && self.running.len() < self.job.concurrent as usize {
+            let Some(split) = self.waiting.pop() else { return Ok(()) };
+            let taken = |slot: &u32| self.running.values().any(|running| running.slot == *slot);
+            let slot = (1..=self.job.concurrent).find(|slot| !taken(slot)).unwrap_or(1);
+            let running = self.start(split, slot)?;
+            self.running.insert(split, running);
+            (self.show)(Happening::SplitStarted { split, of: self.job.splits });
+        }
+        Ok(())
+    }
+
+    fn start(&self, split: u32, slot: u32) -> Result<Running> {
+        let what = || format!("failed to start split {split} of {}", self.job.splits);
+        prepare_split(self.job, split).with_context(what)?;
+        let wrap = move |line| Message::Line(split, line);
+        let (lines, pipe) = Lines::open(self.tell.clone(), wrap).with_context(what)?;
+        let command = command(self.job, split, slot, Some(FIRST_PIPE));
+        let child =
+            Child::start(&command, &log_file(self.job, split), vec![pipe]).with_context(what)?;
+        let tell = self.tell.clone();
+        child.on_exit(move |status| {
+            let _ = tell.send(Message::Exited(split, status));
+        });
+        Ok(Running {
+            child,
+            lines,
+            slot,
+            started: Instant::now(),
+            status: None,
+            drained: false,
+            bye: None,
+            tests: 0,
+            failed: 0,
+            open: Vec::new(),
+            workers: Vec::new(),
+            data: Vec::new(),
+            bad_line: None,
+        })
+    }
+
+    fn heard(&mut self, split: u32, line: Option<String>) {
+        match line.as_deref().map(serde_json::from_str::<Event>) {
+            Some(Ok(event)) => self.happened(split, event),
+            Some(Err(error)) => {
+                let bad = format!("sent an event that cannot be read: {error}");
+                self.of(split, |running| running.bad_line = Some(bad));
+            }
+            None => {
+                self.of(split, |running| running.drained = true);
+                self.ended(split);
+            }
+        }
+    }
+
+    fn of(&mut self, split: u32, change: impl FnOnce(&mut Running)) {
+        if let Some(running) = self.running.get_mut(&split) {
+            change(running);
+        }
+    }
+
+    fn happened(&mut self, split: u32, event: Event) {
+        match event {
+            Event::Hello { .. } => {}
+            Event::Worker { id, pid, file } => {
+                let worker = Worker { id, pid: Pid::from_raw(pid), file };
+                self.of(split, |running| running.workers.push(worker));
+            }
+            Event::WorkerLost { id, text } => self.worker_lost(split, &id, &text),
+            Event::CollectError { id, text } => {
+                self.failed(split, id, Phase::Collect, text, Vec::new());
+                if !self.job.continue_on_collection_errors {
+                    self.ran.uncollectable = true;
+                    self.stop("a file cannot be collected");
+                }
+            }
+            Event::CollectSkip { id, .. } => self.ran.ledger.skipped_file(&id),
+            Event::Collected { .. } => self.read_cut(split),
+            Event::Start { id } => self.of(split, |running| running.open.push(id)),
+            Event::Failed { id, phase, text, sections } => {
+                self.failed(split, id, phase, text, sections);
+            }
+            Event::Rerun { id, .. } => self.ran.ledger.rerun(&id),
+            Event::Finish { id, outcome, seconds, .. } => {
+                self.ran.ledger.finished(&id, outcome, seconds);
+                self.test_ended(split, &id, outcome);
+            }
+            Event::Data { file } => self.of(split, |running| running.data.push(file)),
+            Event::Bye { exit } => self.of(split, |running| running.bye = Some(exit)),
+        }
+    }
+
+    fn test_ended(&mut self, split: u32, id: &str, outcome: TestOutcome) {
+        use TestOutcome::{Crashed, Error, Failed, TimedOut};
+        let failed = matches!(outcome, Failed | Error | Crashed | TimedOut);
+        self.of(split, |running| {
+            running.open.retain(|open| open != id);
+            running.tests += 1;
+            running.failed += u64::from(failed);
+        });
+        let (done, of) = (self.ran.ledger.done(), self.ran.ledger.tally().collected);
+        (self.show)(Happening::Progress { done, of });
+    }
+
+    fn failed(
+        &mut self,
+        split: u32,
+        id: String,
+        phase: Phase,
+        text: String,
+        sections: Vec<(String, String)>,
+    ) {
+        let log = Some(log_file(self.job, split));
+        let failure = Failure { id, split: Some(split), phase, text, sections, log };
+        if !self.ran.ledger.failed(failure.clone()) {
+            return;
+        }
+        (self.show)(Happening::Failed(&failure));
+        if self.ran.ledger.exhausted() {
+            self.ran.aborted = true;
+            self.stop("the failure budget is used up");
+        }
+    }
+
+    /// A crash of a worker is a failed test for xdist; what the worker had measured is gone.
+    fn worker_lost(&mut self, split: u32, id: &str, text: &str) {
+        let Some(running) = self.running.get_mut(&split) else { return };
+        let Some(at) = running.workers.iter().position(|worker| worker.id == id) else { return };
+        let lost = running.workers.remove(at);
+        let left_data = lost.file.as_ref().is_some_and(|file| file.exists());
+        if self.stopping.is_none() && !left_data {
+            let what = format!("lost worker {id} and the coverage it had measured ({text})");
+            self.ran.problems.push(Problem { split: Some(split), file: None, what });
+        }
+    }
+
+    fn read_cut(&mut self, split: u32) {
+        let read = fs::read_to_string(cut_file(self.job, split)).ok();
+        if let Some(cut) = read.and_then(|text| serde_json::from_str::<Cut>(&text).ok()) {
+            self.ran.ledger.collected(cut.before.len() as u64);
+            self.cuts.insert(split, cut);
+        }
+    }
+
+    fn exited(&mut self, split: u32, status: ExitStatus) {
+        self.of(split, |running| {
+            running.status = Some(status);
+            // What a test left behind must not live on, nor hold the pipe.
+            running.child.kill_group();
+            running.lines.end();
+        });
+        self.ended(split);
+    }
+
+    /// A split has ended when its process has, and all it told was heard.
+    fn ended(&mut self, split: u32) {
+        let both = |running: &Running| running.status.filter(|_| running.drained);
+        let Some(status) = self.running.get(&split).and_then(both) else { return };
+        let Some(running) = self.running.remove(&split) else { return };
+        let state = self.judge(split, &running, status);
+        if state == SplitState::Completed {
+            self.expect_data(split, &running);
+        }
+        let end = SplitEnd {
+            split,
+            of: self.job.splits,
+            tests: running.tests,
+            failed: running.failed,
+            took: running.started.elapsed(),
+            state,
+            log: log_file(self.job, split),
+        };
+        (self.show)(Happening::SplitEnded(&end));
+        self.ran.splits.push(end);
+    }
+
+    fn judge(&mut self, split: u32, running: &Running, status: ExitStatus) -> SplitState {
+        // 0: passed, 1: failures, 5: no tests in this group.
+        if matches!(running.bye, Some(0 | 1 | 5)) && running.bad_line.is_none() {
+            return SplitState::Completed;
+        }
+        if self.stopping.is_some() {
+            return SplitState::Stopped;
+        }
+        let pytest_exit = running.bye.or_else(|| status.code().filter(|code| *code == 4));
+        match pytest_exit {
+            Some(exit @ (3 | 4)) => self.refused(split, exit == 4),
+            _ => self.died(split, running, status),
+        }
+    }
+
+    fn refused(&mut self, split: u32, usage: bool) -> SplitState {
+        let text = super::tail(&log_file(self.job, split), 40);
+        self.ran.refused = Some(Refusal { text, usage });
+        self.stop("pytest refused to run");
+        SplitState::Died("pytest refused to run".to_owned())
+    }
+
+    /// The process is gone, and with it all it had measured: named, never passed over.
+    fn died(&mut self, split: u32, running: &Running, status: ExitStatus) -> SplitState {
+        let how = match (&running.bad_line, running.bye) {
+            (Some(bad), _) => bad.clone(),
+            (None, Some(2)) => "was interrupted from within (`pytest.exit`, Ctrl-C)".to_owned(),
+            (None, Some(exit)) => format!("ended with pytest's exit status {exit}"),
+            (None, None) if status.core_dumped() || status.signal().is_some() => {
+                format!("was ended by {}", child::describe(status))
+            }
+            (None, None) => format!("ended early with {}", child::describe(status)),
+        };
+        // With workers the controller names the test of a dead worker itself.
+        let timed_out = self.job.timeout.is_some() && status.code() == Some(1);
+        let phase = if timed_out { Phase::Timeout } else { Phase::Crash };
+        for id in &running.open {
+            let text = format!("its process {how} while this test ran");
+            self.failed(split, id.clone(), phase, text, Vec::new());
+        }
+        let what = format!("{how}; its coverage is lost");
+        self.ran.problems.push(Problem { split: Some(split), file: None, what });
+        SplitState::Died(how)
+    }
+
+    fn expect_data(&mut self, split: u32, running: &Running) {
+        self.ran.expected.splits.insert(split);
+        let workers = running.workers.iter().filter_map(|worker| worker.file.clone());
+        let files = running.data.iter().cloned().chain(workers);
+        let part = |file| Part { split: Some(split), file, origin: Origin::Tests };
+        self.ran.expected.parts.extend(files.map(part));
+    }
+
+    fn signalled(&mut self, signal: i32) {
+        let again = self.ran.interrupted.is_some();
+        self.ran.interrupted = Some(signal);
+        self.ran.ledger.close();
+        self.stop("interrupted");
+        if again {
+            self.running.values().for_each(|running| running.child.kill_group());
+        }
+    }
+
+    /// Ends everything in three stages: a polite word, so that fixtures are torn down and data
+    /// is saved; the demand to save and leave; the end.
+    fn stop(&mut self, why: &str) {
+        if self.stopping.is_some() {
+            return;
+        }
+        self.waiting.clear();
+        self.ran.ledger.close();
+        (self.show)(Happening::Stopping(why));
+        self.running.values().for_each(|running| running.child.signal(Signal::SIGINT));
+        self.stopping = Some(Next::Save(Instant::now() + POLITE));
+    }
+
+    fn next_stage(&mut self) {
+        match self.stopping {
+            Some(Next::Save(_)) => {
+                self.running.values().for_each(save_and_leave);
+                self.stopping = Some(Next::Kill(Instant::now() + SAVING));
+            }
+            Some(Next::Kill(_)) => {
+                self.running.values().for_each(|running| running.child.kill_group());
+                self.stopping = Some(Next::Nothing);
+            }
+            Some(Next::Nothing) | None => {}
+        }
+    }
+
+    fn finish(mut self) -> Ran {
+        if self.stopping.is_none() && self.ran.problems.is_empty() && self.job.splits > 1 {
+            self.check_union();
+        }
+        self.ran.peak_memory = super::peak_memory();
+        self.ran
+    }
+
+    /// Every test must have been in exactly one split.
+    fn check_union(&mut self) {
+        let wrong = check_union(&self.cuts);
+        let suspects = match self.job.reordering.as_slice() {
+            [] => String::new(),
+            names => format!("; the order of {} changes from split to split", names.join(", ")),
+        };
+        self.ran.problems.extend(wrong.into_iter().map(|what| Problem {
+            split: None,
+            file: None,
+            what: format!("{what}{suspects}"),
+        }));
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn save_and_leave(running: &Running) {
+    running.workers.iter().for_each(|worker| child::send(worker.pid, Signal::SIGPWR));
+    // The controller would start a new worker for each that is gone: it goes too.
+    running.child.signal(Signal::SIGPWR);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn save_and_leave(running: &Running) {
+    running.child.signal(Signal::SIGINT);
+}
+
+/// The splits, the one to start first last: the longest, and where nothing is known, the first.
+fn order(job: &Job) -> Vec<u32> {
+    let mut order: Vec<u32> = (1..=job.splits).rev().collect();
+    let seconds = |split: &u32| job.expected.get(split).copied().unwrap_or(0.0);
+    order.sort_by(|a, b| seconds(a).total_cmp(&seconds(b)));
+    order
+}

@@ -1,0 +1,83 @@
+//! `cargo xtask coverage`: run, combine, report, judge.
+
+use std::time::Instant;
+
+use anyhow::Result;
+
+use super::Invocation;
+use super::ending::Ending;
+use super::history::{self, History};
+use super::prepare::{self, Prepared};
+use crate::engine::{Job, Ran, stock};
+use crate::exit::{self, Exit};
+use crate::project::Project;
+
+/// Runs one project's suite.
+pub fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit> {
+    let started = Instant::now();
+    let mut prepared = prepare::prepare(invocation, project)?;
+    prepare::stock_plugins(invocation, project, &mut prepared)?;
+    let job = prepare::job(project, &prepared)?;
+    if invocation.typed.general.dry_run {
+        return dry_run(invocation, &job);
+    }
+    prepare::banner(invocation.screen, project, &prepared);
+
+    let running = Instant::now();
+    let ran = stock::run(&job, &mut |happening| invocation.screen.show(&happening))?;
+    let run_seconds = running.elapsed().as_secs_f64();
+    remember(invocation, project, &prepared, &ran);
+    refuse(&ran)?;
+
+    let ending = Ending { invocation, project, prepared: &prepared, job: &job, ran: &ran };
+    let exit = ending.conclude(started, run_seconds)?;
+    if exit == Exit::Passed {
+        // Of failing tests the files are worth a look.
+        let _ = std::fs::remove_dir_all(&job.folders.temporary);
+    }
+    Ok(exit)
+}
+
+/// Prints the commands, with what they need prepared, so that each can be pasted.
+fn dry_run(invocation: &Invocation<'_>, job: &Job) -> Result<Exit> {
+    stock::prepare(job)?;
+    for split in 1..=job.splits {
+        stock::prepare_split(job, split)?;
+        invocation.screen.say(&stock::command(job, split, 1, None).to_string());
+    }
+    Ok(Exit::Passed)
+}
+
+/// Durations and sizes for the next run. That they cannot be kept is no reason to fail.
+fn remember(invocation: &Invocation<'_>, project: &Project, prepared: &Prepared, ran: &Ran) {
+    let kept = keep(project, prepared, ran);
+    if let Err(error) = kept {
+        invocation.screen.warn(&format!("{error:#}"));
+    }
+}
+
+fn keep(project: &Project, prepared: &Prepared, ran: &Ran) -> Result<()> {
+    let durations = ran.ledger.durations();
+    history::record(&prepared.state.durations(), &durations)?;
+    if prepared.settings.store_durations.value {
+        history::record(&prepare::durations_path(project, &prepared.facts), &durations)?;
+    }
+    let mib = ran.peak_memory / (1024 * 1024);
+    let split_seconds = ran.splits.iter().map(|end| (end.split, end.took.as_secs_f64())).collect();
+    let splits = u32::try_from(prepared.settings.splits.value).unwrap_or_default();
+    let memory_per_worker = (mib > 0).then_some(mib).or(prepared.history.memory_per_worker);
+    History { memory_per_worker, splits, split_seconds, percent: prepared.history.percent }
+        .write(&prepared.state)
+}
+
+/// pytest did not run at all: what it said is the error.
+fn refuse(ran: &Ran) -> Result<()> {
+    let Some(refusal) = ran.refused.as_ref().filter(|_| ran.interrupted.is_none()) else {
+        return Ok(());
+    };
+    let what = format!("pytest refused to run:\n{}", refusal.text);
+    if refusal.usage {
+        return Err(exit::usage(what).into());
+    }
+    anyhow::bail!(what)
+}

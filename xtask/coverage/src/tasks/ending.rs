@@ -1,0 +1,348 @@
+//! The end of a run: strict combining, the reports, the failures once more, the verdict.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::Invocation;
+use super::history::History;
+use super::prepare::Prepared;
+use crate::engine::{Job, Ran, SplitState};
+use crate::exit::Exit;
+use crate::project::{Facts, Project, State};
+use crate::report::coverage::{Config, Data, Kind, Rendered, Report, Request, render};
+use crate::report::summary::{self, Outcome, SCHEMA, Seconds, Splits, Summary, Versions};
+use crate::report::verdict::{Evidence, Verdict, judge};
+use crate::report::{failures, failures::Limits};
+use crate::screen::{self, Paint, Screen};
+use crate::settings::Settings;
+use crate::shard::combine::{self, Checked};
+
+/// All that an ending depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Ending<'a> {
+    /// What was typed, and where to say things.
+    pub invocation: &'a Invocation<'a>,
+    /// Which project.
+    pub project: &'a Project,
+    /// Its settings and state.
+    pub prepared: &'a Prepared,
+    /// What was to run.
+    pub job: &'a Job,
+    /// What ran.
+    pub ran: &'a Ran,
+}
+
+impl Ending<'_> {
+    /// Combines, reports and judges; writes and says all there is to say.
+    pub fn conclude(&self, started: Instant, run_seconds: f64) -> Result<Exit> {
+        let checked = self.check_parts()?;
+        let rendered = match self.has_something_to_combine() {
+            true => Some(self.render(&checked)?),
+            false => None,
+        };
+        let problems = match &rendered {
+            Some(rendered) => &rendered.problems,
+            None => &checked.problems,
+        };
+        let broken = rendered.as_ref().and_then(Rendered::broken);
+        let evidence = Evidence {
+            tally: self.ran.ledger.tally(),
+            problems,
+            broken: broken.as_deref(),
+            narrowed: self.prepared.settings.narrowed,
+            aborted: self.ran.aborted,
+            interrupted: self.ran.interrupted,
+            below: rendered.as_ref().and_then(|rendered| rendered.below.as_deref()),
+            threshold_typed: self.prepared.settings.fail_under_on_command_line,
+            failures_end_with_zero: false,
+        };
+        let verdict = judge(&evidence);
+        self.say_failures();
+        if let Some(rendered) = &rendered {
+            self.say_reports(rendered, verdict.partial);
+        }
+        self.say_problems(&evidence);
+        let seconds = self.seconds(rendered.as_ref(), started, run_seconds);
+        self.invocation.screen.say(&time_line(&seconds));
+        self.say_verdict(&verdict);
+        self.write_summary(&verdict, rendered.as_ref(), seconds)?;
+        self.remember_percent(&verdict, rendered.as_ref())?;
+        Ok(verdict.exit)
+    }
+
+    fn check_parts(&self) -> Result<Checked> {
+        let mut checked = combine::check(&self.ran.expected, &data_files(&self.job.folders.parts)?);
+        checked.problems.extend(self.ran.problems.iter().cloned());
+        Ok(checked)
+    }
+
+    /// After Ctrl-C the user wants the prompt back; where nothing ran there is nothing.
+    fn has_something_to_combine(&self) -> bool {
+        self.ran.interrupted.is_none() && self.ran.ledger.done() > 0
+    }
+
+    /// True where the result is not that of the whole suite.
+    fn partial(&self) -> bool {
+        self.prepared.settings.narrowed || self.ran.aborted || self.ran.uncollectable
+    }
+
+    fn render(&self, checked: &Checked) -> Result<Rendered> {
+        self.invocation.screen.detail("Combining and reporting");
+        let Prepared { settings, facts, interpreter, state, .. } = self.prepared;
+        let usual = facts.coverage.as_ref().map(|coverage| coverage.data_file.clone());
+        let usual = usual.unwrap_or_else(|| self.project.root.join(".coverage"));
+        let aside = partial_folder(state)?;
+        let into = if self.partial() { aside.join("coverage.data") } else { usual };
+        render(&Request {
+            python: interpreter.executable.clone(),
+            root: self.project.root.clone(),
+            config: config(settings),
+            data: Data::Combine {
+                parts: checked.parts.clone(),
+                problems: checked.problems.clone(),
+                into,
+                incomplete_into: Some(aside.join("coverage.data")),
+            },
+            source: Some(settings.sources.value.clone()).filter(|source| !source.is_empty()),
+            options: [].into(),
+            reports: reports(settings, self.partial().then_some(aside.as_path())),
+            fail_under: settings.fail_under.as_ref().map(|threshold| threshold.value),
+        })
+    }
+
+    fn say_failures(&self) {
+        let command = rerun_command(self.project);
+        let text = failures::render(self.ran.ledger.failures(), &command, &Limits::default());
+        if !text.is_empty() {
+            self.invocation.screen.say(text.trim_end());
+            self.invocation.screen.say("");
+        }
+    }
+
+    fn say_reports(&self, rendered: &Rendered, partial: bool) {
+        let screen = self.invocation.screen;
+        rendered.warnings.iter().for_each(|warning| screen.warn(warning));
+        say_reports(screen, rendered, partial);
+    }
+
+    fn say_problems(&self, evidence: &Evidence<'_>) {
+        let screen = self.invocation.screen;
+        for problem in evidence.problems {
+            screen.say(&screen.paint().red(&format!("✗ {problem}")));
+        }
+        if self.ran.interrupted.is_some() {
+            screen.say(&format!("The data of finished splits is in `{}`", self.job.folders.parts));
+        }
+    }
+
+    fn say_verdict(&self, verdict: &Verdict) {
+        let line = verdict_line(self.invocation.screen.paint(), verdict, &self.ran.ledger.tally());
+        self.invocation.screen.say(&line);
+    }
+
+    fn seconds(&self, rendered: Option<&Rendered>, started: Instant, run: f64) -> Seconds {
+        let step =
+            |name: &str| rendered.and_then(|it| it.seconds.get(name)).copied().unwrap_or(0.0);
+        Seconds {
+            total: started.elapsed().as_secs_f64(),
+            environment: self.prepared.took.as_secs_f64(),
+            collect: 0.0,
+            run,
+            combine: step("combine"),
+            report: step("report"),
+        }
+    }
+
+    fn write_summary(
+        &self,
+        verdict: &Verdict,
+        rendered: Option<&Rendered>,
+        seconds: Seconds,
+    ) -> Result<()> {
+        let Some(path) = &self.invocation.typed.general.summary_json else { return Ok(()) };
+        let path = super::here()?.join(path);
+        let summary = Summary {
+            schema: SCHEMA,
+            outcome: verdict.outcome,
+            exit_code: verdict.exit.code(),
+            partial: verdict.partial,
+            engine: "stock".to_owned(),
+            versions: versions(&self.prepared.facts),
+            splits: splits(self.ran, self.job.splits),
+            tests: self.ran.ledger.tally(),
+            coverage: rendered.and_then(summary::Coverage::of),
+            seconds,
+            failed_tests: self.ran.ledger.failed_ids().to_vec(),
+            data_file: rendered.and_then(|rendered| rendered.data_file.clone()),
+            reports: rendered.map(Rendered::written).unwrap_or_default(),
+        };
+        summary::write(&path, &summary)
+    }
+
+    fn remember_percent(&self, verdict: &Verdict, rendered: Option<&Rendered>) -> Result<()> {
+        let percent = rendered.and_then(|it| it.totals.as_ref()).map(|totals| totals.percent);
+        if verdict.partial || percent.is_none() {
+            return Ok(());
+        }
+        History { percent, ..History::read(&self.prepared.state) }.write(&self.prepared.state)
+    }
+}
+
+/// Says what came of the reports, for a run and for `report`.
+pub fn say_reports(screen: &Screen, rendered: &Rendered, partial: bool) {
+    if partial {
+        screen.say(&screen.paint().yellow("Partial: this is the coverage of a part of the tests"));
+    }
+    if let Some(table) = &rendered.term {
+        screen.say(table.trim_end());
+        screen.say("");
+    }
+    if let Some(totals) = &rendered.totals {
+        let partly = if partial { " (partial)" } else { "" };
+        screen.say(&format!("Coverage: {}%{partly}", totals.percent_text));
+    }
+    for (kind, path) in rendered.written() {
+        screen.say(&format!("{} report: {path}", title(&kind)));
+    }
+}
+
+fn title(kind: &str) -> String {
+    match kind {
+        "markdown" => "Markdown".to_owned(),
+        other => other.to_uppercase(),
+    }
+}
+
+/// Where coverage's settings come from.
+pub fn config(settings: &Settings) -> Config {
+    match &settings.cov_config {
+        Some(file) => Config::File(file.value.clone().into()),
+        None => Config::Search,
+    }
+}
+
+/// The reports asked for: where the configuration puts them, or under the same names in a
+/// folder of ours.
+pub fn reports(settings: &Settings, aside: Option<&Utf8Path>) -> Vec<Report> {
+    let name = |kind| match kind {
+        Kind::Term => None,
+        Kind::Html => Some("htmlcov"),
+        Kind::Xml => Some("coverage.xml"),
+        Kind::Json => Some("coverage.json"),
+        Kind::Lcov => Some("coverage.lcov"),
+        Kind::Markdown => Some("coverage.md"),
+    };
+    let path = |kind| Some(aside?.join(name(kind)?));
+    settings.reports.value.iter().map(|&kind| Report { kind, path: path(kind) }).collect()
+}
+
+/// The folder for the results of partial runs, so that those of the last whole one stay.
+pub fn partial_folder(state: &State) -> Result<Utf8PathBuf> {
+    let folder = state.dir().join("partial");
+    state.create(&folder)?;
+    Ok(folder)
+}
+
+/// Every data file in the folders of the splits, in order.
+fn data_files(parts: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
+    let mut files = Vec::new();
+    for folder in entries(parts)? {
+        let data = |file: &Utf8PathBuf| {
+            let name = file.file_name().unwrap_or_default();
+            name.starts_with("data") && !name.ends_with("-journal") && file.is_file()
+        };
+        files.extend(entries(&folder)?.into_iter().filter(data));
+    }
+    Ok(files)
+}
+
+fn entries(folder: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let read = folder.read_dir_utf8().with_context(|| format!("failed to read `{folder}`"))?;
+    let mut paths: Vec<Utf8PathBuf> =
+        read.flatten().map(|entry| entry.path().to_path_buf()).collect();
+    paths.sort();
+    Ok(paths)
+}
+
+/// What the user would type to run this project again.
+fn rerun_command(project: &Project) -> Vec<String> {
+    ["cargo", "xtask", "coverage", "-p", &project.name].map(str::to_owned).to_vec()
+}
+
+fn versions(facts: &Facts) -> Versions {
+    let package = |name: &str| facts.packages.get(name).cloned();
+    Versions {
+        python: Some(facts.python.clone()),
+        pytest: package("pytest"),
+        coverage: package("coverage"),
+    }
+}
+
+fn splits(ran: &Ran, total: u32) -> Splits {
+    let completed = || ran.splits.iter().filter(|end| end.state == SplitState::Completed);
+    let completed_count = u32::try_from(completed().count()).unwrap_or(u32::MAX);
+    let failed = completed().filter(|end| end.failed > 0).count();
+    Splits {
+        total,
+        completed: completed_count,
+        failed: u32::try_from(failed).unwrap_or(u32::MAX),
+        not_run: total - completed_count,
+    }
+}
+
+/// Where the time went, in one line.
+pub fn time_line(seconds: &Seconds) -> String {
+    let steps = [
+        ("environment", seconds.environment),
+        ("tests", seconds.run),
+        ("combine", seconds.combine),
+        ("reports", seconds.report),
+    ];
+    let steps = steps.map(|(name, seconds)| format!("{name} {}", screen::seconds(seconds)));
+    format!("Time: {} ({})", screen::seconds(seconds.total), steps.join(", "))
+}
+
+fn verdict_line(paint: Paint, verdict: &Verdict, tally: &summary::Tally) -> String {
+    let counts = [
+        ("passed", tally.passed),
+        ("failed", tally.failed),
+        ("errors", tally.errors),
+        ("crashed", tally.crashed),
+        ("timed out", tally.timed_out),
+        ("skipped", tally.skipped),
+        ("xfailed", tally.xfailed),
+        ("xpassed", tally.xpassed),
+        ("rerun", tally.reruns),
+        ("not run", tally.not_run),
+    ];
+    let counts: Vec<String> = counts
+        .into_iter()
+        .filter(|(_, n)| *n > 0)
+        .map(|(name, n)| format!("{} {name}", screen::thousands(n)))
+        .collect();
+    let counts = if counts.is_empty() { "no tests".to_owned() } else { counts.join(", ") };
+    let line = format!("{}: {}", word(verdict.outcome), verdict.sentence);
+    let line = match verdict.exit {
+        Exit::Passed => paint.green(&line),
+        _ => paint.red(&line),
+    };
+    format!("Tests: {counts}\n{line}")
+}
+
+fn word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Passed => "✓ passed",
+        Outcome::TestsFailed => "✗ tests failed",
+        Outcome::BelowThreshold => "✗ below the threshold",
+        Outcome::Aborted => "✗ aborted",
+        Outcome::Interrupted => "✗ interrupted",
+        Outcome::NoTests => "✗ no tests",
+        Outcome::Incomplete => "✗ incomplete",
+        Outcome::Error => "✗ error",
+    }
+}

@@ -1,0 +1,70 @@
+//! What one run leaves for the next: durations, what a worker needs, how it ended.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use anyhow::{Context, Result};
+use camino::Utf8Path;
+use serde::{Deserialize, Serialize};
+
+use crate::project::State;
+use crate::split::Durations;
+
+/// `run.json` in the state folder.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub struct History {
+    /// The largest process of the last run, MiB.
+    pub memory_per_worker: Option<u64>,
+    /// How many splits the last run had.
+    pub splits: u32,
+    /// Seconds that each of them took.
+    pub split_seconds: BTreeMap<u32, f64>,
+    /// Coverage of the last complete run, percent.
+    pub percent: Option<f64>,
+}
+
+impl History {
+    /// What the last run left; nothing where there was none, or where it cannot be read.
+    pub fn read(state: &State) -> History {
+        let text = fs::read_to_string(state.run_json()).unwrap_or_default();
+        serde_json::from_str(&text).unwrap_or_default()
+    }
+
+    /// Keeps it for the next run.
+    pub fn write(&self, state: &State) -> Result<()> {
+        let text = serde_json::to_string_pretty(self).context("failed to describe the run")?;
+        replace(&state.run_json(), &text)
+    }
+}
+
+/// Seconds per test: what was recorded on this machine, else what the project has committed.
+pub fn durations(state: &State, committed: Option<&Utf8Path>) -> Durations {
+    let read = |path: &Utf8Path| {
+        fs::read_to_string(path).ok().and_then(|text| Durations::parse(&text).ok())
+    };
+    let mut durations = committed.and_then(read).unwrap_or_default();
+    durations.merge(read(&state.durations()).unwrap_or_default());
+    durations
+}
+
+/// Adds what a run has measured to a file of durations.
+pub fn record(path: &Utf8Path, new: &BTreeMap<String, f64>) -> Result<()> {
+    let mut durations = match fs::read_to_string(path) {
+        Ok(text) => Durations::parse(&text)
+            .with_context(|| format!("failed to read the durations in `{path}`"))?,
+        Err(_) => Durations::default(),
+    };
+    let mut measured = Durations::default();
+    new.iter().for_each(|(id, seconds)| measured.insert(id.clone(), *seconds));
+    durations.merge(measured);
+    replace(path, &durations.to_string())
+}
+
+fn replace(path: &Utf8Path, text: &str) -> Result<()> {
+    let name = path.file_name().unwrap_or_default();
+    let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
+    fs::write(&temporary, text)
+        .and_then(|()| fs::rename(&temporary, path))
+        .with_context(|| format!("failed to write `{path}`"))
+}

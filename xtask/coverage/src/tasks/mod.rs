@@ -1,0 +1,73 @@
+//! One recipe a file. A task knows every room; no room knows a task.
+
+mod coverage;
+mod ending;
+mod history;
+mod plan;
+mod prepare;
+mod report;
+
+use anyhow::{Context, Result};
+use camino::Utf8PathBuf;
+
+use crate::cli::{Env, Task, Typed};
+use crate::engine::{child, signals};
+use crate::exit::Exit;
+use crate::project::{Project, Workspace, discover};
+use crate::screen::Screen;
+
+/// Does what was typed, for each project in turn. The worst ending is the ending.
+pub fn run(typed: &Typed, env: &Env, screen: &Screen) -> Result<Exit> {
+    child::adopt_orphans();
+    signals::watch()?;
+    let here = here()?;
+    let workspace = Workspace::find(&here)?;
+    let projects = discover::find(&here, &typed.general.chosen.project, workspace.as_ref())?;
+    refuse_one_file_for_several(typed, &projects)?;
+    let mut ending = Exit::Passed;
+    for project in &projects {
+        let invocation = Invocation { typed, env, screen, workspace: workspace.as_ref() };
+        let ended = run_one(&invocation, project).unwrap_or_else(|error| {
+            screen.error(&error);
+            crate::exit::of(&error)
+        });
+        ending = ending.worse(ended);
+    }
+    Ok(ending)
+}
+
+/// What every task of one invocation shares.
+#[derive(Clone, Copy, Debug)]
+struct Invocation<'a> {
+    typed: &'a Typed,
+    env: &'a Env,
+    screen: &'a Screen,
+    workspace: Option<&'a Workspace>,
+}
+
+fn run_one(invocation: &Invocation<'_>, project: &Project) -> Result<Exit> {
+    match invocation.typed.task {
+        Task::Coverage => coverage::run(invocation, project),
+        Task::Plan => plan::run(invocation, project),
+        Task::Report => report::run(invocation, project),
+    }
+}
+
+fn here() -> Result<Utf8PathBuf> {
+    let here = std::env::current_dir().context("failed to read the current folder")?;
+    Utf8PathBuf::try_from(here).map_err(|error| {
+        crate::exit::usage(format!("the current folder's name is not UTF-8: {error}")).into()
+    })
+}
+
+fn refuse_one_file_for_several(typed: &Typed, projects: &[Project]) -> Result<()> {
+    if typed.general.summary_json.is_some() && projects.len() > 1 {
+        let names: Vec<&str> = projects.iter().map(|project| project.name.as_str()).collect();
+        return Err(crate::exit::usage(format!(
+            "`--summary-json` describes one project, but {} would run; choose with `-p`",
+            names.join(", ")
+        ))
+        .into());
+    }
+    Ok(())
+}

@@ -1,0 +1,60 @@
+//! `cargo xtask coverage plan`: which tests each split would run, and how long it should take.
+
+use anyhow::Result;
+
+use super::Invocation;
+use super::history;
+use super::prepare::{self, Prepared};
+use crate::engine::{Job, collect};
+use crate::exit::{self, Exit};
+use crate::project::Project;
+use crate::screen::{Screen, count, seconds};
+use crate::split::{Durations, Plan, Sum};
+
+/// Collects the suite and shows the cut.
+pub fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit> {
+    let prepared = prepare::prepare(invocation, project)?;
+    let job = prepare::job(project, &prepared)?;
+    prepare::banner(invocation.screen, project, &prepared);
+    let ids = collect::ids(&job)?;
+    if ids.is_empty() {
+        return Err(exit::no_tests("no tests were found").into());
+    }
+    let plan = plan(ids, &prepared, &job)?;
+    show(invocation.screen, &plan, &job);
+    Ok(Exit::Passed)
+}
+
+fn plan(ids: Vec<String>, prepared: &Prepared, job: &Job) -> Result<Plan> {
+    let committed = match &job.durations {
+        Some(file) => Durations::parse(&std::fs::read_to_string(file)?)?,
+        None => Durations::default(),
+    };
+    let sum = Sum::of_python(&prepared.facts.python);
+    let mut plan = Plan::new(ids, &committed, job.splits, sum);
+    plan.predict(&history::durations(&prepared.state, job.durations.as_deref()));
+    Ok(plan)
+}
+
+fn show(screen: &Screen, plan: &Plan, job: &Job) {
+    for split in &plan.splits {
+        let tests = count(split.tests.len() as u64, "test");
+        let longest =
+            split.tests.iter().max_by(|a, b| plan.seconds[**a].total_cmp(&plan.seconds[**b]));
+        let longest = longest
+            .map(|&test| format!("; longest {} ({})", plan.ids[test], seconds(plan.seconds[test])));
+        let line =
+            format!("[Split {}/{}] {tests}, {}", split.number, job.splits, seconds(split.seconds));
+        screen.say(&format!("{line}{}", longest.unwrap_or_default()));
+    }
+    let slots = job.concurrent * job.workers;
+    let total = plan.total();
+    screen.say(&format!(
+        "{} in {}: {} one after the other, about {} with {}",
+        count(plan.ids.len() as u64, "test"),
+        count(u64::from(job.splits), "split"),
+        seconds(total),
+        seconds(total / f64::from(slots)),
+        count(u64::from(slots), "worker"),
+    ));
+}

@@ -1,0 +1,313 @@
+//! What comes before any test: the interpreter, what the configuration says, the settings, and
+//! the job that an engine gets.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::Invocation;
+use super::history::History;
+use crate::engine::{Folders, Job, Measure};
+use crate::exit;
+use crate::machine::Machine;
+use crate::project::{Facts, Interpreter, Lock, Project, State, Steps, probe, python};
+use crate::screen::Screen;
+use crate::settings::{Configured, Inputs, Settings, test_folder};
+
+/// Plugins that put the tests into an order of their own, which changes from run to run.
+const REORDERING: [&str; 4] =
+    ["pytest-randomly", "pytest-random-order", "pytest-reverse", "pytest-xdist-random"];
+
+/// A project, ready to run.
+#[derive(Debug)]
+pub struct Prepared {
+    /// Where we keep things.
+    pub state: State,
+    /// What runs it.
+    pub interpreter: Interpreter,
+    /// What it says of itself.
+    pub facts: Facts,
+    /// What the user wants.
+    pub settings: Settings,
+    /// What the last run left.
+    pub history: History,
+    /// How long all this took.
+    pub took: Duration,
+    /// No other run of this project goes on while this lives.
+    _lock: Lock,
+}
+
+/// Finds out all there is to know before tests run.
+pub fn prepare(invocation: &Invocation<'_>, project: &Project) -> Result<Prepared> {
+    let started = Instant::now();
+    let screen = invocation.screen;
+    let state = State::of(project, invocation.workspace);
+    let lock = state.lock()?;
+    let announce = |what: &str| screen.note(what);
+    let steps = Steps::new(&announce)?;
+    let named = invocation.typed.general.chosen.python.as_deref();
+    let interpreter = python::find(&steps, project, named, &state)?;
+    let mut facts = read_facts(&steps, &interpreter, project)?;
+    if python::ensure_packages(
+        &steps,
+        &interpreter,
+        project,
+        &facts.packages,
+        &["pytest", "coverage"],
+    )? {
+        facts = read_facts(&steps, &interpreter, project)?;
+    }
+    let history = History::read(&state);
+    let settings = read_settings(invocation, project, &facts, &history)?;
+    Ok(Prepared {
+        state,
+        interpreter,
+        facts,
+        settings,
+        history,
+        took: started.elapsed(),
+        _lock: lock,
+    })
+}
+
+/// `--cov-config` in addopts names another configuration of coverage than the one it finds: it
+/// is known only when pytest's configuration has been read.
+fn read_facts(steps: &Steps<'_>, interpreter: &Interpreter, project: &Project) -> Result<Facts> {
+    let facts = probe::read(steps, interpreter, project, None)?;
+    let addopts = facts.pytest.as_ref().map(|pytest| pytest.addopts.as_slice()).unwrap_or_default();
+    let asked = crate::settings::addopts::read(addopts, &crate::settings::Origin::Addopts)?;
+    match asked.cov_config {
+        Some(file) => probe::read(steps, interpreter, project, Some(Utf8Path::new(&file))),
+        None => Ok(facts),
+    }
+}
+
+fn read_settings(
+    invocation: &Invocation<'_>,
+    project: &Project,
+    facts: &Facts,
+    history: &History,
+) -> Result<Settings> {
+    Settings::read(&Inputs {
+        options: &invocation.typed.options,
+        pytest_args: &invocation.typed.pytest_args,
+        env: invocation.env,
+        project: Configured::from(&project.pyproject),
+        workspace: Configured::from(invocation.workspace),
+        facts,
+        root: &project.root,
+        test_folder: test_folder(&project.root),
+        machine: &Machine::here(),
+        memory_per_worker: history.memory_per_worker,
+    })
+}
+
+/// Installs, or asks for, the plugins that the stock engine needs. True where something is new.
+pub fn stock_plugins(
+    invocation: &Invocation<'_>,
+    project: &Project,
+    prepared: &mut Prepared,
+) -> Result<()> {
+    let mut wanted = Vec::new();
+    if prepared.settings.splits.value > 1 {
+        wanted.push("pytest-split");
+    }
+    if prepared.settings.workers_per_split.value > 1 {
+        wanted.push("pytest-xdist");
+    }
+    let announce = |what: &str| invocation.screen.note(what);
+    let steps = Steps::new(&announce)?;
+    let Prepared { interpreter, facts, .. } = prepared;
+    if python::ensure_packages(&steps, interpreter, project, &facts.packages, &wanted)? {
+        prepared.facts = read_facts(&steps, interpreter, project)?;
+    }
+    Ok(())
+}
+
+/// The job, with the folders of this run made and those of the last one emptied.
+pub fn job(project: &Project, prepared: &Prepared) -> Result<Job> {
+    let Prepared { state, settings, facts, history, .. } = prepared;
+    let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
+    let splits = number(settings.splits.value);
+    let expected = if history.splits == splits { history.split_seconds.clone() } else { [].into() };
+    let refuse = settings.addopts.blocked.iter().any(|name| name == "xdist");
+    Ok(Job {
+        project: project.root.clone(),
+        python: prepared.interpreter.executable.clone(),
+        splits,
+        concurrent: number(settings.max_concurrent_splits.value),
+        workers: number(settings.workers_per_split.value),
+        budget: number(settings.max_failures.value),
+        timeout: settings.timeout.as_ref().map(|timeout| timeout.value),
+        measure: measure(settings),
+        pytest_args: pytest_args(prepared),
+        durations: committed_durations(project, facts),
+        expected,
+        xdist: facts.packages.contains_key("pytest-xdist") && !refuse,
+        reordering: reordering(facts, settings),
+        continue_on_collection_errors: everything(prepared)
+            .any(|word| word == "--continue-on-collection-errors"),
+        folders: folders(state, project)?,
+    })
+}
+
+fn measure(settings: &Settings) -> Measure {
+    Measure {
+        source: settings.sources.value.clone(),
+        branch: settings.branch.as_ref().map(|branch| branch.value),
+        config_file: settings.cov_config.as_ref().map(|file| file.value.clone().into()),
+        contexts: settings.cov_context.is_some(),
+    }
+}
+
+/// The words of addopts and of the command line.
+fn everything(prepared: &Prepared) -> impl Iterator<Item = &str> {
+    let addopts = prepared.facts.pytest.iter().flat_map(|pytest| &pytest.addopts);
+    addopts.chain(&prepared.settings.pytest_args).map(String::as_str)
+}
+
+fn reordering(facts: &Facts, settings: &Settings) -> Vec<String> {
+    let active = |name: &&str| {
+        let blocked =
+            |plugin: &String| name.trim_start_matches("pytest-") == plugin.replace('_', "-");
+        facts.packages.contains_key(*name) && !settings.addopts.blocked.iter().any(blocked)
+    };
+    REORDERING.iter().filter(|name| active(name)).map(|&name| name.to_owned()).collect()
+}
+
+/// What pytest gets, but for what differs from split to split: paths, what was typed, and what
+/// takes back those of its own options that would get in our way.
+fn pytest_args(prepared: &Prepared) -> Vec<String> {
+    let Prepared { settings, facts, .. } = prepared;
+    let blocked = |name: &str| settings.addopts.blocked.iter().any(|plugin| plugin == name);
+    let mut args = settings.test_paths.clone();
+    args.extend(settings.pytest_args.iter().cloned());
+    if !settings.test_paths.is_empty() {
+        args.extend(pinned_configuration(prepared));
+    }
+    if facts.packages.contains_key("pytest-cov") && !blocked("pytest_cov") {
+        args.push("--no-cov".to_owned());
+    }
+    if settings.addopts.max_failures.is_some() {
+        args.push("--maxfail=0".to_owned());
+    }
+    args
+}
+
+/// pytest looks for its configuration from the paths it is given: in `tests/` it may find
+/// another one than it would without them.
+fn pinned_configuration(prepared: &Prepared) -> Vec<String> {
+    let Some(pytest) = &prepared.facts.pytest else { return Vec::new() };
+    let given =
+        |option: &str| prepared.settings.pytest_args.iter().any(|arg| arg.starts_with(option));
+    let mut args = Vec::new();
+    if !given("--rootdir") {
+        args.push(format!("--rootdir={}", pytest.rootdir));
+    }
+    if let Some(file) = pytest.inifile.as_ref().filter(|_| !given("-c") && !given("--config-file"))
+    {
+        args.extend(["-c".to_owned(), file.to_string()]);
+    }
+    args
+}
+
+/// The file that decides how the suite is cut: `--durations-path` in addopts, else
+/// `.test_durations`.
+pub fn committed_durations(project: &Project, facts: &Facts) -> Option<Utf8PathBuf> {
+    let path = durations_path(project, facts);
+    path.is_file().then_some(path)
+}
+
+/// Where that file is or would be.
+pub fn durations_path(project: &Project, facts: &Facts) -> Utf8PathBuf {
+    let words = facts.pytest.as_ref().map(|pytest| pytest.addopts.as_slice()).unwrap_or_default();
+    let glued = words.iter().find_map(|word| word.strip_prefix("--durations-path="));
+    let apart = words.windows(2).find(|pair| pair[0] == "--durations-path");
+    let named = glued.or(apart.map(|pair| pair[1].as_str()));
+    project.root.join(named.unwrap_or(".test_durations"))
+}
+
+fn folders(state: &State, project: &Project) -> Result<Folders> {
+    let folders = Folders {
+        parts: state.parts(),
+        logs: state.logs(),
+        host: state.host(),
+        temporary: temporary(project),
+    };
+    for folder in [&folders.parts, &folders.logs, &folders.temporary] {
+        match fs::remove_dir_all(folder) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => {
+                let what = format!("failed to empty `{folder}`");
+                return Err(anyhow::Error::new(error).context(exit::usage(what)));
+            }
+        }
+    }
+    for folder in [&folders.parts, &folders.logs, &folders.host] {
+        state.create(folder)?;
+    }
+    fs::create_dir_all(&folders.temporary)
+        .with_context(|| format!("failed to make `{}`", folders.temporary))?;
+    Ok(folders)
+}
+
+/// One folder for each project and user, outside of it: sockets in it need short names.
+fn temporary(project: &Project) -> Utf8PathBuf {
+    let base = Utf8PathBuf::try_from(std::env::temp_dir()).unwrap_or_else(|_| "/tmp".into());
+    // FNV-1a, 64 bits: a name, nothing that must withstand an attack.
+    let hash = project.root.as_str().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    base.join(format!("xtask-{}-{hash:016x}", nix::unistd::getuid()))
+}
+
+/// Says what will run, in the way of a banner.
+pub fn banner(screen: &Screen, project: &Project, prepared: &Prepared) {
+    let Prepared { settings, facts, .. } = prepared;
+    let (splits, concurrent) = (settings.splits.value, settings.max_concurrent_splits.value);
+    let workers = settings.workers_per_split.value;
+    screen.heading(&format!(
+        "Coverage of {} in {}",
+        project.name,
+        crate::screen::count(splits as u64, "split")
+    ));
+    screen.note(&format!("  • Source: {}", sources(prepared)));
+    screen.note(&format!("  • Concurrent splits: {concurrent}"));
+    screen.note(&format!("  • Workers per split: {workers}"));
+    screen.note(&format!("  • Total concurrent workers: {}", concurrent * workers));
+    let failures = match settings.max_failures.value {
+        0 => "never".to_owned(),
+        n => n.to_string(),
+    };
+    screen.note(&format!("  • Failures before abort: {failures}"));
+    screen.note(&format!("  • Python: {} ({})", versions(facts), prepared.interpreter.origin));
+    for row in if screen.is_verbose() { settings.rows() } else { Vec::new() } {
+        screen.detail(&format!("    {} = {} ({})", row.name, row.value, row.origin));
+    }
+    settings.notices.iter().for_each(|notice| screen.note(&format!("note: {notice}")));
+    settings.warnings.iter().for_each(|warning| screen.warn(warning));
+    if let Some(other) = facts.pytest.as_ref().and_then(|pytest| pytest.shadowed_inifile.as_ref()) {
+        screen.detail(&format!("`{other}` is not used: pytest in this folder does not read it"));
+    }
+}
+
+fn sources(prepared: &Prepared) -> String {
+    let decided = &prepared.settings.sources;
+    if !decided.value.is_empty() {
+        return format!("{} ({})", decided.value.join(", "), decided.origin);
+    }
+    let Some(coverage) = &prepared.facts.coverage else { return String::new() };
+    let named = if coverage.source.is_empty() { &coverage.include } else { &coverage.source };
+    let file = coverage.config_file.as_ref().and_then(|file| file.file_name());
+    format!("{} ({})", named.join(", "), file.unwrap_or("coverage's configuration"))
+}
+
+fn versions(facts: &Facts) -> String {
+    let version = |name: &str| {
+        facts.packages.get(name).map(|version| format!(", {name} {version}")).unwrap_or_default()
+    };
+    format!("{}{}{}", facts.python, version("pytest"), version("coverage"))
+}

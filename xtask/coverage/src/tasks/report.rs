@@ -1,0 +1,46 @@
+//! `cargo xtask coverage report`: the reports again, on the data that is there.
+
+use anyhow::Result;
+
+use super::Invocation;
+use super::ending::{config, reports, say_reports};
+use super::prepare;
+use crate::exit::{self, Exit};
+use crate::project::Project;
+use crate::report::coverage::{Data, Request, render};
+
+/// Reports on the last complete run.
+pub fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit> {
+    let prepared = prepare::prepare(invocation, project)?;
+    let settings = &prepared.settings;
+    let data = prepared.facts.coverage.as_ref().map(|coverage| coverage.data_file.clone());
+    let data = data.unwrap_or_else(|| project.root.join(".coverage"));
+    if !data.exists() {
+        let hint = format!("no coverage data in `{data}`; run `cargo xtask coverage` first");
+        return Err(exit::usage(hint).into());
+    }
+    let rendered = render(&Request {
+        python: prepared.interpreter.executable.clone(),
+        root: project.root.clone(),
+        config: config(settings),
+        data: Data::Existing(data),
+        source: None,
+        options: [].into(),
+        reports: reports(settings, None),
+        fail_under: settings.fail_under.as_ref().map(|threshold| threshold.value),
+    })?;
+    let screen = invocation.screen;
+    rendered.warnings.iter().for_each(|warning| screen.warn(warning));
+    say_reports(screen, &rendered, false);
+    let problem = rendered.problems.first().map(ToString::to_string);
+    if let Some(what) = problem.or_else(|| rendered.broken()) {
+        anyhow::bail!(what);
+    }
+    Ok(match &rendered.below {
+        Some(sentence) => {
+            screen.say(&screen.paint().red(&format!("✗ below the threshold: {sentence}")));
+            Exit::BelowThreshold
+        }
+        None => Exit::Passed,
+    })
+}
