@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::process::ExitStatus;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -168,10 +168,7 @@ impl<'a> Conductor<'a> {
     /// None when something is overdue.
     fn next_message(&self, hear: &Receiver<Message>) -> Option<Message> {
         let Some(due) = self.due() else { return hear.recv().ok() };
-        match hear.recv_timeout(due.saturating_duration_since(Instant::now())) {
-            Ok(message) => Some(message),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+        hear.recv_timeout(due.saturating_duration_since(Instant::now())).ok()
     }
 
     /// The next moment at which something must be done although nothing is heard.
