@@ -18,22 +18,22 @@ use nix::unistd::Pid;
 use tempfile::TempDir;
 
 /// What the stock engine needs.
-pub const STOCK: &[&str] = &["pytest", "coverage", "pytest-split", "pytest-xdist"];
+pub(crate) const STOCK: &[&str] = &["pytest", "coverage", "pytest-split", "pytest-xdist"];
 
 /// No run of a small project may take longer.
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// A Python environment, kept between runs.
 #[derive(Clone, Debug)]
-pub struct Env {
+pub(crate) struct Env {
     /// Its folder.
-    pub root: Utf8PathBuf,
+    pub(crate) root: Utf8PathBuf,
 }
 
 /// The environment with these packages, made by whoever wants it first.
 ///
 /// Its folder is named after the packages; a marker written last says that it is whole.
-pub fn env(packages: &[&str]) -> Env {
+pub(crate) fn env(packages: &[&str]) -> Env {
     let all = Utf8Path::new(env!("CARGO_TARGET_TMPDIR")).join("envs");
     fs::create_dir_all(&all).expect("a folder for environments");
     let name = if packages.is_empty() { "bare".to_owned() } else { packages.join("+") };
@@ -58,18 +58,18 @@ pub fn env(packages: &[&str]) -> Env {
 }
 
 /// The environment of the stock engine.
-pub fn stock_env() -> Env {
+pub(crate) fn stock_env() -> Env {
     env(STOCK)
 }
 
 impl Env {
     /// Its interpreter.
-    pub fn python(&self) -> Utf8PathBuf {
+    pub(crate) fn python(&self) -> Utf8PathBuf {
         self.root.join("bin/python")
     }
 
     /// What a Python program prints, run in `folder`.
-    pub fn python_says(&self, folder: &Utf8Path, code: &str, args: &[&str]) -> String {
+    pub(crate) fn python_says(&self, folder: &Utf8Path, code: &str, args: &[&str]) -> String {
         let run = Run::of(&self.python()).args(&["-c", code]).args(args).cwd(folder);
         let output = run.output();
         assert_eq!(output.code, 0, "{output:#?}");
@@ -77,7 +77,7 @@ impl Env {
     }
 
     /// Runs `python -m …` as a user would, in the environment and in `folder`.
-    pub fn module(&self, folder: &Utf8Path, args: &[&str]) -> Output {
+    pub(crate) fn module(&self, folder: &Utf8Path, args: &[&str]) -> Output {
         Run::of(&self.python()).args(&["-m"]).args(args).cwd(folder).active(self).output()
     }
 }
@@ -89,16 +89,16 @@ fn tool(program: &str, args: &[&str]) {
 }
 
 /// The folder of the repository.
-pub fn repository() -> Utf8PathBuf {
+pub(crate) fn repository() -> Utf8PathBuf {
     let root = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a workspace");
     root.to_path_buf()
 }
 
 /// A project in a temporary folder that goes away with it.
 #[derive(Debug)]
-pub struct Project {
+pub(crate) struct Project {
     /// Its folder.
-    pub root: Utf8PathBuf,
+    pub(crate) root: Utf8PathBuf,
     env: Option<Env>,
     temp: TempDir,
 }
@@ -106,12 +106,12 @@ pub struct Project {
 impl Project {
     /// A project outside of any Cargo workspace, in an active environment with what the stock
     /// engine needs.
-    pub fn new(files: &[(&str, &str)]) -> Project {
+    pub(crate) fn new(files: &[(&str, &str)]) -> Project {
         Project::at("project", files)
     }
 
     /// The same, in a folder of this name (spaces, letters of the world).
-    pub fn at(name: &str, files: &[(&str, &str)]) -> Project {
+    pub(crate) fn at(name: &str, files: &[(&str, &str)]) -> Project {
         let temp = TempDir::with_prefix("xtask-it-").expect("a temporary folder");
         let top = Utf8Path::from_path(temp.path()).expect("UTF-8").canonicalize_utf8();
         let root = top.expect("a real path").join(name);
@@ -122,54 +122,54 @@ impl Project {
     }
 
     /// A copy of a sample project of this repository.
-    pub fn sample(name: &str) -> Project {
+    pub(crate) fn sample(name: &str) -> Project {
         let project = Project::at(name, &[]);
         copy(&repository().join("tests/projects").join(name), &project.root);
         project
     }
 
     /// With another active environment.
-    pub fn with(mut self, env: Env) -> Project {
+    pub(crate) fn with(mut self, env: Env) -> Project {
         self.env = Some(env);
         self
     }
 
     /// With no active environment: the tool has to find or make one.
-    pub fn without_env(mut self) -> Project {
+    pub(crate) fn without_env(mut self) -> Project {
         self.env = None;
         self
     }
 
     /// Writes a file, and the folders it needs.
-    pub fn write(&self, path: &str, text: &str) {
+    pub(crate) fn write(&self, path: &str, text: &str) {
         let path = self.root.join(path);
         fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
         fs::write(path, text).expect("a file");
     }
 
     /// Writes files.
-    pub fn write_all(&self, files: &[(&str, &str)]) {
+    pub(crate) fn write_all(&self, files: &[(&str, &str)]) {
         files.iter().for_each(|(path, text)| self.write(path, text));
     }
 
     /// The text of a file.
-    pub fn read(&self, path: &str) -> String {
+    pub(crate) fn read(&self, path: &str) -> String {
         let path = self.root.join(path);
         fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
     }
 
     /// Whether there is such a file or folder.
-    pub fn has(&self, path: &str) -> bool {
+    pub(crate) fn has(&self, path: &str) -> bool {
         self.root.join(path).exists()
     }
 
     /// A file of JSON.
-    pub fn json(&self, path: &str) -> serde_json::Value {
+    pub(crate) fn json(&self, path: &str) -> serde_json::Value {
         serde_json::from_str(&self.read(path)).expect("JSON")
     }
 
     /// The names in a folder, sorted; none where there is no folder.
-    pub fn names(&self, folder: &str) -> Vec<String> {
+    pub(crate) fn names(&self, folder: &str) -> Vec<String> {
         let Ok(entries) = self.root.join(folder).read_dir_utf8() else { return Vec::new() };
         let mut names: Vec<String> =
             entries.map(|entry| entry.expect("an entry").file_name().to_owned()).collect();
@@ -178,17 +178,17 @@ impl Project {
     }
 
     /// The active environment.
-    pub fn env(&self) -> &Env {
+    pub(crate) fn env(&self) -> &Env {
         self.env.as_ref().expect("an active environment")
     }
 
     /// `cargo xtask ARGS` in the project's folder.
-    pub fn run(&self, args: &[&str]) -> Output {
+    pub(crate) fn run(&self, args: &[&str]) -> Output {
         self.xtask(args).output()
     }
 
     /// The same, before it starts: for another folder, variables, signals.
-    pub fn xtask(&self, args: &[&str]) -> Run {
+    pub(crate) fn xtask(&self, args: &[&str]) -> Run {
         let run = xtask(args).cwd(&self.root);
         match &self.env {
             Some(env) => run.active(env),
@@ -197,12 +197,12 @@ impl Project {
     }
 
     /// What the project's Python prints for a program, run in the project's folder.
-    pub fn python_says(&self, code: &str, args: &[&str]) -> String {
+    pub(crate) fn python_says(&self, code: &str, args: &[&str]) -> String {
         self.env().python_says(&self.root, code, args)
     }
 
     /// An output with what differs from run to run and machine to machine replaced.
-    pub fn normal(&self, text: &str) -> String {
+    pub(crate) fn normal(&self, text: &str) -> String {
         let mut text = text.replace(self.root.as_str(), "[PROJECT]");
         if let Some(env) = &self.env {
             text = text.replace(env.root.as_str(), "[ENV]");
@@ -213,7 +213,7 @@ impl Project {
 }
 
 /// A command of the tool, in the temporary folder until told otherwise.
-pub fn xtask(args: &[&str]) -> Run {
+pub(crate) fn xtask(args: &[&str]) -> Run {
     Run::of(Utf8Path::new(env!("CARGO_BIN_EXE_xtask"))).args(args)
 }
 
@@ -238,7 +238,7 @@ fn copy(from: &Utf8Path, to: &Utf8Path) {
 
 /// A command that is put together.
 #[derive(Clone, Debug)]
-pub struct Run {
+pub(crate) struct Run {
     program: String,
     args: Vec<String>,
     folder: Utf8PathBuf,
@@ -248,7 +248,7 @@ pub struct Run {
 
 impl Run {
     /// A program in a clean environment.
-    pub fn of(program: &Utf8Path) -> Run {
+    pub(crate) fn of(program: &Utf8Path) -> Run {
         let passes = |name: &str| {
             ["PATH", "HOME", "LANG", "SSL_CERT_FILE"].contains(&name) || name.starts_with("PIP_")
         };
@@ -262,42 +262,42 @@ impl Run {
     }
 
     /// More arguments.
-    pub fn args(mut self, args: &[&str]) -> Run {
+    pub(crate) fn args(mut self, args: &[&str]) -> Run {
         self.args.extend(args.iter().map(|&arg| arg.to_owned()));
         self
     }
 
     /// The folder to start in.
-    pub fn cwd(mut self, folder: &Utf8Path) -> Run {
+    pub(crate) fn cwd(mut self, folder: &Utf8Path) -> Run {
         self.folder = folder.to_path_buf();
         self
     }
 
     /// A variable.
-    pub fn var(mut self, name: &str, value: &str) -> Run {
+    pub(crate) fn var(mut self, name: &str, value: &str) -> Run {
         self.vars.insert(name.to_owned(), value.to_owned());
         self
     }
 
     /// As after `. ENV/bin/activate`.
-    pub fn active(self, env: &Env) -> Run {
+    pub(crate) fn active(self, env: &Env) -> Run {
         let path = format!("{}:{}", env.root.join("bin"), self.vars["PATH"]);
         self.var("PATH", &path).var("VIRTUAL_ENV", env.root.as_str())
     }
 
     /// How long it may take before the test fails.
-    pub fn limit(mut self, limit: Duration) -> Run {
+    pub(crate) fn limit(mut self, limit: Duration) -> Run {
         self.limit = limit;
         self
     }
 
     /// Runs it to its end.
-    pub fn output(self) -> Output {
+    pub(crate) fn output(self) -> Output {
         self.start().output()
     }
 
     /// Starts it, as the leader of a process group of its own.
-    pub fn start(self) -> Running {
+    pub(crate) fn start(self) -> Running {
         let mut child = Command::new(&self.program)
             .args(&self.args)
             .current_dir(&self.folder)
@@ -343,7 +343,7 @@ fn read_lines(pipe: impl Read + Send + 'static, to: mpsc::Sender<Line>, kind: fn
 
 /// A command that runs. It is killed, with its process group, when the test forgets it.
 #[derive(Debug)]
-pub struct Running {
+pub(crate) struct Running {
     child: Child,
     lines: Receiver<Line>,
     what: String,
@@ -354,22 +354,22 @@ pub struct Running {
 
 impl Running {
     /// Its process id.
-    pub fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// Sends a signal to the process alone, as `kill` does.
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         nix::sys::signal::kill(self.pid(), signal).expect("a process");
     }
 
     /// Sends a signal to the whole group, as a terminal does on Ctrl-C.
-    pub fn signal_group(&self, signal: Signal) {
+    pub(crate) fn signal_group(&self, signal: Signal) {
         killpg(self.pid(), signal).expect("a process group");
     }
 
     /// Waits until a line of stdout or stderr contains this, and returns the line.
-    pub fn until(&mut self, text: &str) -> String {
+    pub(crate) fn until(&mut self, text: &str) -> String {
         loop {
             let line = self.next_line().unwrap_or_else(|| {
                 panic!("{} ended without {text:?}:\n{}{}", self.what, self.stderr, self.stdout)
@@ -381,7 +381,7 @@ impl Running {
     }
 
     /// Waits for the end.
-    pub fn output(mut self) -> Output {
+    pub(crate) fn output(mut self) -> Output {
         while self.next_line().is_some() {}
         let status = self.child.wait().expect("a status");
         Output {
@@ -427,40 +427,40 @@ impl Drop for Running {
 
 /// What came of a command. A signal is 128 and its number, as a shell has it.
 #[derive(Clone, Debug)]
-pub struct Output {
+pub(crate) struct Output {
     /// The exit code.
-    pub code: i32,
+    pub(crate) code: i32,
     /// What it reported.
-    pub stdout: String,
+    pub(crate) stdout: String,
     /// How it got there.
-    pub stderr: String,
+    pub(crate) stderr: String,
 }
 
 impl Output {
     /// Fails with the whole output unless it ended with this code.
     #[track_caller]
-    pub fn exits(self, code: i32) -> Output {
+    pub(crate) fn exits(self, code: i32) -> Output {
         assert!(self.code == code, "exit code {}, not {code}:\n{self}", self.code);
         self
     }
 
     /// Fails with the whole output unless stdout has this text.
     #[track_caller]
-    pub fn says(self, text: &str) -> Output {
+    pub(crate) fn says(self, text: &str) -> Output {
         assert!(self.stdout.contains(text), "no {text:?} on stdout:\n{self}");
         self
     }
 
     /// Fails with the whole output unless stderr has this text.
     #[track_caller]
-    pub fn tells(self, text: &str) -> Output {
+    pub(crate) fn tells(self, text: &str) -> Output {
         assert!(self.stderr.contains(text), "no {text:?} on stderr:\n{self}");
         self
     }
 
     /// Fails with the whole output if either stream has this text.
     #[track_caller]
-    pub fn never_says(self, text: &str) -> Output {
+    pub(crate) fn never_says(self, text: &str) -> Output {
         let said = self.stdout.contains(text) || self.stderr.contains(text);
         assert!(!said, "{text:?} was said:\n{self}");
         self
@@ -468,7 +468,7 @@ impl Output {
 
     /// The only line of stdout that starts with this, without it.
     #[track_caller]
-    pub fn line(&self, start: &str) -> &str {
+    pub(crate) fn line(&self, start: &str) -> &str {
         let mut lines = self.stdout.lines().filter_map(|line| line.strip_prefix(start));
         let line = lines.next().unwrap_or_else(|| panic!("no line `{start}…`:\n{self}"));
         assert!(lines.next().is_none(), "several lines `{start}…`:\n{self}");
@@ -484,7 +484,7 @@ impl std::fmt::Display for Output {
 }
 
 /// Replaces seconds by `[T]` and version numbers by `[V]`.
-pub fn normal(text: &str) -> String {
+pub(crate) fn normal(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
     while let Some(at) = rest.find(|c: char| c.is_ascii_digit()) {
