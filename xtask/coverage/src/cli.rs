@@ -64,7 +64,7 @@ pub fn said(error: &anyhow::Error) -> Option<(&clap::Error, Exit)> {
 
 /// The whole command line, for its help.
 pub fn command() -> clap::Command {
-    Cli::command().term_width(if cfg!(test) { 100 } else { 0 })
+    Cli::command()
 }
 
 /// The tasks of this workspace
@@ -360,7 +360,7 @@ pub struct Output {
 #[derive(Args, Clone, Debug, Default, PartialEq)]
 struct Pytest {
     /// Arguments for pytest, after `--`
-    #[arg(last = true, value_name = "PYTEST_ARGS")]
+    #[arg(last = true, value_name = "PYTEST_ARGS", help_heading = "Running tests")]
     args: Vec<String>,
 }
 
@@ -521,4 +521,166 @@ fn report(word: &str) -> Result<Wanted, String> {
     found.map(Wanted::Report).ok_or_else(|| {
         format!("unknown report `{word}` (known: term, html, xml, json, lcov, markdown, none)")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str, variables: &[(&str, &str)]) -> Result<Typed> {
+        let words = shell_words::split(&format!("xtask {line}")).expect("words");
+        let env = variables.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+        parse(words.into_iter().map(OsString::from), &env.collect())
+    }
+
+    fn typed(line: &str) -> Typed {
+        read(line, &[]).expect(line)
+    }
+
+    fn refused(line: &str) -> String {
+        let error = read(line, &[]).expect_err(line);
+        let (clap, exit) = said(&error).expect("clap's own");
+        assert_eq!(exit, Exit::Usage, "{line}");
+        clap.to_string().lines().next().unwrap_or_default().to_owned()
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn tasks() {
+        assert_eq!(typed("coverage").task, Task::Coverage);
+        assert_eq!(typed("coverage plan --splits 3 -- -q").task, Task::Plan);
+        assert_eq!(typed("coverage plan --splits 3 -- -q").options.pool.splits, Some(3));
+        assert_eq!(typed("coverage report -p a --fail-under 80").task, Task::Report);
+        assert_eq!(typed("coverage -- plan -x").pytest_args, ["plan", "-x"]);
+    }
+
+    #[test]
+    fn the_last_of_two_wins() {
+        assert_eq!(typed("coverage --splits 2 --splits 3").options.pool.splits, Some(3));
+        assert_eq!(typed("coverage --branch --no-branch").options.measure.branches(), Some(false));
+        assert_eq!(typed("coverage -p a -p b,c").general.chosen.project, ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn wrong_values_are_usage_errors() {
+        let table = [
+            (
+                "coverage --splits 0",
+                "error: invalid value '0' for '--splits <N>': must be at least 1",
+            ),
+            (
+                "coverage --max-concurrent-splits -1",
+                "error: invalid value '-1' for '--max-concurrent-splits <N>': must be at least 1",
+            ),
+            (
+                "coverage --workers-per-split x",
+                "error: invalid value 'x' for '--workers-per-split <N>': must be a whole number",
+            ),
+            (
+                "coverage --max-failures -1",
+                "error: invalid value '-1' for '--max-failures <N>': must be at least 0",
+            ),
+            (
+                "coverage --fail-under 101",
+                "error: invalid value '101' for '--fail-under <PCT>': must be between 0 and 100",
+            ),
+            (
+                "coverage --fail-under -1",
+                "error: invalid value '-1' for '--fail-under <PCT>': must be between 0 and 100",
+            ),
+            (
+                "coverage --fail-under NaN",
+                "error: invalid value 'NaN' for '--fail-under <PCT>': must be between 0 and 100",
+            ),
+            (
+                "coverage --timeout 0",
+                "error: invalid value '0' for '--timeout <SECS>': must be more than 0",
+            ),
+            (
+                "coverage --report term,htm",
+                "error: invalid value 'htm' for '--report <LIST>': unknown report `htm` (known: term, html, xml, json, lcov, markdown, none)",
+            ),
+            ("coverage --profile x", "error: invalid value 'x' for '--profile <PROFILE>'"),
+            ("coverage -q -v", "error: the argument '--quiet' cannot be used with '--verbose'"),
+            ("coverage --split 3", "error: unexpected argument '--split' found"),
+            ("coverage tests", "error: unexpected argument 'tests' found"),
+            ("nothing", "error: unrecognized subcommand 'nothing'"),
+            ("coverage --splits 3 report", "error: unexpected argument 'report' found"),
+        ];
+        for (line, message) in table {
+            assert_eq!(refused(line), message);
+        }
+    }
+
+    #[test]
+    fn help_and_version_are_asked_for() {
+        for line in ["--help", "--version", "coverage -h", "coverage plan --help", "help coverage"]
+        {
+            let error = read(line, &[]).expect_err(line);
+            assert_eq!(said(&error).map(|(_, exit)| exit), Some(Exit::Passed), "{line}");
+        }
+    }
+
+    #[test]
+    fn variables_stand_in_for_what_is_not_typed() {
+        let variables = [
+            ("XTASK_PROJECT", "a,b"),
+            ("XTASK_PYTHON", "py"),
+            ("XTASK_COLOR", "never"),
+            ("XTASK_VERBOSE", "1"),
+            ("XTASK_QUIET", "0"),
+            ("XTASK_DRY_RUN", "true"),
+            ("XTASK_SUMMARY_JSON", "s.json"),
+        ];
+        let general = General {
+            chosen: Chosen { project: vec!["a".into(), "b".into()], python: Some("py".into()) },
+            output: Output { color: Some(Color::Never), quiet: false, verbose: true },
+            summary_json: Some("s.json".into()),
+            dry_run: true,
+        };
+        assert_eq!(read("coverage", &variables).expect("a task").general, general);
+        let line = "coverage -p c --python x --color always -q --summary-json t.json --dry-run";
+        assert_eq!(read(line, &variables).expect("a task").general, typed(line).general);
+        let empty = variables.map(|(name, _)| (name, ""));
+        assert_eq!(read("coverage", &empty).expect("a task").general, General::default());
+    }
+
+    #[test]
+    fn wrong_variables_are_named() {
+        let error = read("coverage", &[("XTASK_COLOR", "x")]).expect_err("a wrong colour");
+        assert_eq!(crate::exit::of(&error), Exit::Usage);
+        assert_eq!(error.to_string(), "`XTASK_COLOR` is `x`: known are auto, always, never");
+    }
+
+    /// One line of the short help is a phrase: no full stop, and short enough to be read.
+    #[test]
+    fn short_help_is_short() {
+        let coverage = command().find_subcommand("coverage").cloned().expect("coverage");
+        let plan = coverage.find_subcommand("plan").cloned().expect("plan");
+        for arg in coverage.get_arguments().chain(plan.get_arguments()) {
+            let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+            assert!(!help.is_empty() && !help.ends_with('.') && help.len() <= 48, "{arg}: {help}");
+        }
+    }
+
+    #[test]
+    fn who_decides_about_colour() {
+        let table = [
+            (Color::Auto, None, None, true, true),
+            (Color::Auto, None, Some("xterm"), true, true),
+            (Color::Auto, None, Some("dumb"), true, false),
+            (Color::Auto, Some("1"), None, true, false),
+            (Color::Auto, Some(""), None, true, true),
+            (Color::Auto, None, None, false, false),
+            (Color::Always, Some("1"), Some("dumb"), false, true),
+            (Color::Never, None, None, true, false),
+        ];
+        for (choice, no_color, term, is_tty, wanted) in table {
+            assert_eq!(colour(choice, no_color, term, is_tty), wanted, "{choice:?} {no_color:?}");
+        }
+    }
 }

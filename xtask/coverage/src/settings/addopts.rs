@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use super::origin::Origin;
+use crate::exit;
 
 /// What a list of pytest's words asks for.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -47,8 +48,486 @@ pub struct Addopts {
 }
 
 /// Reads words as pytest and its plugins would. `origin` says whose they are: addopts, or the
-/// command line.
+/// command line, where words after `--` are pytest's.
 pub fn read(words: &[String], origin: &Origin) -> Result<Addopts> {
-    let _ = (words, origin);
-    Ok(Addopts::default())
+    let mut addopts = Addopts::default();
+    let mut left = words;
+    while let Some((first, rest)) = left.split_first() {
+        let found = option(first, rest.first().map(String::as_str));
+        let taken = found.as_ref().map_or(1, |options| options.words);
+        match found {
+            None => addopts.positional(first),
+            Some(options) => addopts.options(&options, &left[..taken], origin)?,
+        }
+        left = &left[taken..];
+    }
+    addopts.tell(origin);
+    Ok(addopts)
+}
+
+/// The options in one word, several where short ones are glued together (`-xq`), and how many
+/// words they take: two if the value stands in a word of its own.
+struct Options<'a> {
+    all: Vec<(&'a str, Option<&'a str>)>,
+    words: usize,
+}
+
+/// None for a path, or for what stands in a path's place.
+fn option<'a>(word: &'a str, next: Option<&'a str>) -> Option<Options<'a>> {
+    if word.starts_with("--") {
+        Some(long(word, next))
+    } else if word.starts_with('-') && word.len() > 1 {
+        Some(short(word, next))
+    } else {
+        None
+    }
+}
+
+fn long<'a>(word: &'a str, next: Option<&'a str>) -> Options<'a> {
+    if let Some((name, value)) = word.split_once('=') {
+        return Options { all: vec![(name, Some(value))], words: 1 };
+    }
+    // argparse takes a word that looks like an option for one, unless it is a negative number.
+    let free = next.filter(|next| !next.starts_with('-') || next.parse::<f64>().is_ok());
+    let value = free.filter(|_| WITH_VALUE.contains(&word) || MAYBE_VALUE.contains(&word));
+    Options { all: vec![(word, value)], words: 1 + usize::from(value.is_some()) }
+}
+
+fn short<'a>(word: &'a str, next: Option<&'a str>) -> Options<'a> {
+    const WITH_VALUE: &str = "kmcoprWn";
+    let mut all = Vec::new();
+    for (at, letter) in word.char_indices().skip(1) {
+        let rest = &word[at + letter.len_utf8()..];
+        let name = short_name(letter);
+        if WITH_VALUE.contains(letter) {
+            let glued =
+                Some(rest.strip_prefix('=').unwrap_or(rest)).filter(|rest| !rest.is_empty());
+            all.push((name, glued.or(next)));
+            let words = 1 + usize::from(glued.is_none() && next.is_some());
+            return Options { all, words };
+        }
+        all.push((name, None));
+    }
+    Options { all, words: 1 }
+}
+
+/// The long name where we need it, else none that means anything to us.
+fn short_name(letter: char) -> &'static str {
+    match letter {
+        'k' => "-k",
+        'm' => "-m",
+        'p' => "-p",
+        'n' => "--numprocesses",
+        'd' => "-d",
+        'x' => "--exitfirst",
+        _ => "-",
+    }
+}
+
+/// Options of pytest and of well-known plugins that may stand before their value. Of any other
+/// the value must be written with `=`, or it is taken for a path.
+const WITH_VALUE: &[&str] = &[
+    // pytest
+    "--maxfail",
+    "--rootdir",
+    "--confcutdir",
+    "--basetemp",
+    "--ignore",
+    "--ignore-glob",
+    "--deselect",
+    "--import-mode",
+    "--tb",
+    "--capture",
+    "--color",
+    "--code-highlight",
+    "--show-capture",
+    "--durations",
+    "--durations-min",
+    "--verbosity",
+    "--junitxml",
+    "--junit-xml",
+    "--junitprefix",
+    "--junit-prefix",
+    "--pastebin",
+    "--assert",
+    "--pythonwarnings",
+    "--override-ini",
+    "--config-file",
+    "--doctest-report",
+    "--doctest-glob",
+    "--pdbcls",
+    "--last-failed-no-failures",
+    "--lfnf",
+    "--log-level",
+    "--log-format",
+    "--log-date-format",
+    "--log-cli-level",
+    "--log-cli-format",
+    "--log-cli-date-format",
+    "--log-file",
+    "--log-file-mode",
+    "--log-file-level",
+    "--log-file-format",
+    "--log-file-date-format",
+    "--log-auto-indent",
+    "--log-disable",
+    // pytest-cov
+    "--cov-report",
+    "--cov-config",
+    "--cov-fail-under",
+    "--cov-context",
+    "--cov-precision",
+    // pytest-xdist
+    "--numprocesses",
+    "--maxprocesses",
+    "--max-worker-restart",
+    "--dist",
+    "--tx",
+    "--px",
+    "--rsyncdir",
+    "--rsyncignore",
+    "--testrunuid",
+    "--maxschedchunk",
+    // pytest-split
+    "--splits",
+    "--group",
+    "--durations-path",
+    "--splitting-algorithm",
+    // pytest-timeout, pytest-rerunfailures, pytest-asyncio, pytest-randomly, …
+    "--timeout",
+    "--timeout-method",
+    "--timeout_method",
+    "--session-timeout",
+    "--reruns",
+    "--reruns-delay",
+    "--only-rerun",
+    "--rerun-except",
+    "--asyncio-mode",
+    "--randomly-seed",
+    "--random-order-bucket",
+    "--random-order-seed",
+    "--hypothesis-profile",
+    "--hypothesis-seed",
+    "--hypothesis-verbosity",
+    "--ds",
+    "--dc",
+    "--html",
+    "--css",
+    "--count",
+    "--repeat-scope",
+    "--alluredir",
+    "--base-url",
+    "--driver",
+    "--browser",
+    "--anyio-mode",
+];
+
+/// Options whose value may be left out.
+const MAYBE_VALUE: &[&str] = &["--cov", "--debug", "--cache-show"];
+
+impl Addopts {
+    /// A file, a folder or a node id.
+    fn positional(&mut self, word: &str) {
+        self.narrowed = true;
+        self.paths.push(word.to_owned());
+    }
+
+    fn options(&mut self, options: &Options<'_>, words: &[String], origin: &Origin) -> Result<()> {
+        let mut ours = 0;
+        for &(name, value) in &options.all {
+            let known = self.setting(name, value, origin)?;
+            ours += usize::from(known);
+            if !known {
+                self.remark(name, value);
+            }
+        }
+        match ours {
+            0 => self.rest.extend_from_slice(words),
+            all if all == options.all.len() => {}
+            _ => self.rest.extend(without(&words[0], &options.all)),
+        }
+        Ok(())
+    }
+
+    /// True for what is a setting of ours, and not for pytest to hear again.
+    fn setting(&mut self, name: &str, value: Option<&str>, origin: &Origin) -> Result<bool> {
+        let text = || value.map(str::to_owned);
+        match name {
+            "--cov" => self.add_source(value),
+            "--cov-branch" => self.branch = true,
+            "--cov-config" => self.cov_config = text(),
+            "--cov-context" => self.cov_context = text(),
+            "--cov-fail-under" => self.fail_under = Some(number(name, value, origin)?),
+            "--cov-report" => self.cov_reports.extend(text()),
+            "--numprocesses" => self.workers = text(),
+            "--dist" => self.dist = text(),
+            "-d" => self.dist = Some("load".to_owned()),
+            "--tx" | "--maxprocesses" => self.workers = self.workers.take().or(text()),
+            "--exitfirst" => self.max_failures = Some(1),
+            "--maxfail" => self.max_failures = Some(number(name, value, origin)?),
+            "--store-durations" => self.store_durations = true,
+            "--splits" | "--group" => return Err(splits(name, origin).into()),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Notes what pytest hears itself, where it matters to us too.
+    fn remark(&mut self, name: &str, value: Option<&str>) {
+        match name {
+            "--timeout" => self.has_timeout = true,
+            "--junitxml" | "--junit-xml" => self.junit = value.map(str::to_owned),
+            "--reruns" => self.reruns = value.map(str::to_owned),
+            "-p" => {
+                self.blocked.extend(value.and_then(|it| it.strip_prefix("no:")).map(str::to_owned))
+            }
+            "-k" | "-m" | "--deselect" | "--ignore" | "--ignore-glob" | "--lf"
+            | "--last-failed" | "--sw" | "--stepwise" | "--stepwise-skip" | "--sw-skip" => {
+                self.narrowed = true
+            }
+            _ => {}
+        }
+    }
+
+    /// As in pytest-cov, one `--cov` without a value makes all others void.
+    fn add_source(&mut self, value: Option<&str>) {
+        let bare = self.sources.as_ref().is_some_and(Vec::is_empty);
+        match value.filter(|_| !bare) {
+            Some(source) => self.sources.get_or_insert_default().push(source.to_owned()),
+            None => self.sources = Some(Vec::new()),
+        }
+    }
+
+    fn tell(&mut self, origin: &Origin) {
+        let place = place(origin);
+        let xdist = [
+            self.workers.as_ref().map(|workers| format!("-n{workers}")),
+            self.dist.as_ref().map(|dist| format!("--dist={dist}")),
+        ];
+        let xdist: Vec<_> = xdist.into_iter().flatten().collect();
+        if !xdist.is_empty() {
+            let words = xdist.join(" ");
+            self.notices.push(format!(
+                "{place} has `{words}`; `--workers-per-split` decides the number of workers"
+            ));
+        }
+        if !self.cov_reports.is_empty() {
+            let words: Vec<_> =
+                self.cov_reports.iter().map(|it| format!("--cov-report={it}")).collect();
+            let words = words.join(" ");
+            self.notices.push(format!("{place} has `{words}`; `--report` decides the reports"));
+        }
+    }
+}
+
+/// A group of short options without those that are settings: `-xq` leaves `-q`. Only `-x` and
+/// `-d` are settings without a value; one with a value ends the group.
+fn without(word: &str, options: &[(&str, Option<&str>)]) -> Vec<String> {
+    let letters = word.chars().skip(1).zip(options);
+    let kept: String = letters
+        .filter(|(_, (name, _))| !matches!(*name, "--exitfirst" | "-d" | "--numprocesses"))
+        .map(|(letter, _)| letter)
+        .collect();
+    let value = options.last().filter(|(name, _)| !name.starts_with("--")).and_then(|last| last.1);
+    [Some(format!("-{kept}")), value.map(str::to_owned)].into_iter().flatten().collect()
+}
+
+fn number<T: std::str::FromStr>(name: &str, value: Option<&str>, origin: &Origin) -> Result<T> {
+    let parsed = value.and_then(|value| value.parse().ok());
+    parsed.ok_or_else(|| {
+        let place = place(origin);
+        exit::usage(format!("`{name}` in {place} is `{}`: must be a number", value.unwrap_or("")))
+            .into()
+    })
+}
+
+fn splits(name: &str, origin: &Origin) -> exit::Fault {
+    exit::usage(format!(
+        "{} has `{name}`; use `--splits N` of `cargo xtask coverage`, which cuts the suite itself",
+        place(origin)
+    ))
+}
+
+fn place(origin: &Origin) -> &'static str {
+    match origin {
+        Origin::CommandLine => "`-- PYTEST_ARGS`",
+        _ => "addopts",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Vec<String> {
+        shell_words::split(text).expect("words")
+    }
+
+    fn typed(text: &str) -> Addopts {
+        read(&words(text), &Origin::CommandLine).expect(text)
+    }
+
+    fn refused(text: &str, origin: Origin) -> String {
+        read(&words(text), &origin).expect_err(text).to_string()
+    }
+
+    /// What the words say, besides what is left of them and what is worth saying.
+    fn said(text: &str) -> Addopts {
+        Addopts { rest: Vec::new(), notices: Vec::new(), ..typed(text) }
+    }
+
+    #[test]
+    fn every_form_of_every_setting() {
+        let none = Addopts::default;
+        let some = |text: &str| Some(text.to_owned());
+        let sources = |all: &[&str]| Addopts {
+            sources: Some(all.iter().map(|it| it.to_string()).collect()),
+            ..none()
+        };
+        let workers = |text: &str| Addopts { workers: some(text), ..none() };
+        let dist = |text: &str| Addopts { dist: some(text), ..none() };
+        let stop = |count| Addopts { max_failures: Some(count), ..none() };
+        let blocked = |name: &str| Addopts { blocked: vec![name.to_owned()], ..none() };
+        let junit = |file: &str| Addopts { junit: some(file), ..none() };
+        let table = [
+            ("", none()),
+            ("-ra -q -s -vv --tb=short --tb short -r a -W error -c x.ini -o a=b", none()),
+            ("--cov=a --cov=b", sources(&["a", "b"])),
+            ("--cov a --cov b", sources(&["a", "b"])),
+            ("--cov", sources(&[])),
+            ("--cov --tb=short", sources(&[])),
+            ("--cov=a --cov", sources(&[])),
+            ("--cov --cov=a", sources(&[])),
+            ("--cov-branch", Addopts { branch: true, ..none() }),
+            ("--cov-config=c", Addopts { cov_config: some("c"), ..none() }),
+            ("--cov-config c", Addopts { cov_config: some("c"), ..none() }),
+            ("--cov-context test", Addopts { cov_context: some("test"), ..none() }),
+            ("--cov-fail-under=80.5", Addopts { fail_under: Some(80.5), ..none() }),
+            ("--cov-fail-under 80", Addopts { fail_under: Some(80.0), ..none() }),
+            ("--cov-report xml", Addopts { cov_reports: vec!["xml".to_owned()], ..none() }),
+            ("-n4", workers("4")),
+            ("-n 4", workers("4")),
+            ("-n=4", workers("4")),
+            ("-nauto", workers("auto")),
+            ("-qn4", workers("4")),
+            ("-qn 4", workers("4")),
+            ("--numprocesses=logical", workers("logical")),
+            ("--numprocesses 2", workers("2")),
+            ("--maxprocesses=3", workers("3")),
+            ("--tx 2*popen", workers("2*popen")),
+            ("--dist=loadscope", dist("loadscope")),
+            ("--dist loadgroup", dist("loadgroup")),
+            ("-d", dist("load")),
+            ("-x", stop(1)),
+            ("-xq", stop(1)),
+            ("-qx", stop(1)),
+            ("--exitfirst", stop(1)),
+            ("--maxfail=3", stop(3)),
+            ("--maxfail 0", stop(0)),
+            ("-x --maxfail=3", stop(3)),
+            ("--timeout=60", Addopts { has_timeout: true, ..none() }),
+            ("--timeout 60 --timeout-method thread", Addopts { has_timeout: true, ..none() }),
+            ("--junitxml=a.xml", junit("a.xml")),
+            ("--junit-xml a.xml", junit("a.xml")),
+            ("-pno:xdist", blocked("xdist")),
+            ("-p no:cacheprovider", blocked("cacheprovider")),
+            ("-p no:cov", blocked("cov")),
+            ("-p xdist", none()),
+            ("--store-durations", Addopts { store_durations: true, ..none() }),
+            ("--reruns=2 --reruns-delay 1", Addopts { reruns: some("2"), ..none() }),
+        ];
+        for (text, wanted) in table {
+            assert_eq!(said(text), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn knows_a_part_of_the_suite() {
+        let narrow = [
+            "-k a",
+            "-ka",
+            "-xk a",
+            "-m slow",
+            "--deselect a::b",
+            "--deselect=a::b",
+            "--ignore a",
+            "--ignore=a",
+            "--ignore-glob=a*",
+            "--lf",
+            "--last-failed",
+            "--sw",
+            "--stepwise",
+            "tests/a.py",
+            "tests/a.py::test_b[x y]",
+            "-q tests",
+            "--tb short tests",
+            "--unknown tests",
+        ];
+        for text in narrow {
+            assert!(typed(text).narrowed, "{text}");
+        }
+        for text in ["", "-q", "--ff", "--nf", "--tb short", "--durations 5", "--cov src", "-n 4"] {
+            assert!(!typed(text).narrowed, "{text}");
+        }
+    }
+
+    #[test]
+    fn paths_are_what_is_no_option_and_no_value() {
+        let found = typed("--tb short a.py -n 4 b.py::c --maxfail 2 --timeout -1 d -k e");
+        assert_eq!(found.paths, ["a.py", "b.py::c", "d"]);
+        assert_eq!(found.rest, ["--tb", "short", "--timeout", "-1", "-k", "e"]);
+    }
+
+    #[test]
+    fn pytest_gets_the_rest() {
+        let table = [
+            ("-x -q --cov=a -n 4 --dist loadscope", "-q"),
+            ("-xq", "-q"),
+            ("-qxs", "-qs"),
+            ("-qn4", "-q"),
+            ("-xk a", "-k a"),
+            ("-xka", "-k a"),
+            ("-ra --reruns=2 --store-durations", "-ra --reruns=2"),
+        ];
+        for (text, wanted) in table {
+            assert_eq!(typed(text).rest.join(" "), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_replaced_is_said_once() {
+        let addopts = read(
+            &words("-n 4 --dist=loadscope --cov-report=xml --cov-report term"),
+            &Origin::Addopts,
+        );
+        assert_eq!(
+            addopts.expect("addopts").notices,
+            [
+                "addopts has `-n4 --dist=loadscope`; `--workers-per-split` decides the number of workers",
+                "addopts has `--cov-report=xml --cov-report=term`; `--report` decides the reports",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        let ours = "; use `--splits N` of `cargo xtask coverage`, which cuts the suite itself";
+        let table = [
+            ("--splits 3", Origin::Addopts, format!("addopts has `--splits`{ours}")),
+            ("--group=1", Origin::CommandLine, format!("`-- PYTEST_ARGS` has `--group`{ours}")),
+            (
+                "--maxfail=x",
+                Origin::Addopts,
+                "`--maxfail` in addopts is `x`: must be a number".to_owned(),
+            ),
+            (
+                "--cov-fail-under",
+                Origin::Addopts,
+                "`--cov-fail-under` in addopts is ``: must be a number".to_owned(),
+            ),
+        ];
+        for (text, origin, message) in table {
+            assert_eq!(refused(text, origin), message);
+        }
+    }
 }

@@ -17,6 +17,14 @@ use crate::exit;
 pub(super) struct Layer {
     pub(super) origin: Origin,
     pub(super) options: Options,
+    /// What is measured is left to coverage's own configuration.
+    pub(super) coverage_decides: bool,
+}
+
+impl Layer {
+    pub(super) fn new(origin: Origin, options: Options) -> Layer {
+        Layer { origin, options, coverage_decides: false }
+    }
 }
 
 /// One option as a variable or a file has it.
@@ -28,7 +36,7 @@ struct Entry {
 }
 
 /// A group of options with what its `XTASK_…` variables say.
-pub(crate) fn from_env<T: Args + Default>(env: &Env) -> Result<T> {
+pub(crate) fn from_env<T: Args>(env: &Env) -> Result<T> {
     let mut words = Vec::new();
     for arg in command::<T>().get_arguments() {
         if let Some((_, entry)) = variable(arg, env, "XTASK_")? {
@@ -54,7 +62,7 @@ pub(super) fn environment(env: &Env) -> Result<Vec<Layer>> {
     for (arg, prefix) in new.chain(old).chain(last) {
         if let Some((name, entry)) = variable(arg, env, prefix)? {
             check::<Options>(&entry)?;
-            layers.push(Layer { origin: Origin::Env(name), options: parse(&[entry.word])? });
+            layers.push(Layer::new(Origin::Env(name), parse(&[entry.word])?));
         }
     }
     Ok(layers)
@@ -105,7 +113,7 @@ pub(super) fn table(
         check::<Options>(&entry)?;
         words.push(entry.word);
     }
-    Ok(Layer { origin, options: parse(&words)? })
+    Ok(Layer::new(origin, parse(&words)?))
 }
 
 /// A negation is its option with `false`, not a key of its own.

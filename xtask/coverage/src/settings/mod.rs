@@ -4,17 +4,20 @@
 pub mod addopts;
 pub(crate) mod layer;
 mod origin;
+mod pool;
 
+use self::layer::Layer;
 pub use addopts::Addopts;
 pub use origin::{Origin, Setting};
 
 use anyhow::Result;
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use toml::Table;
 
-use crate::cli::{Engine, Env, Options};
+use crate::cli::{Engine, Env, Options, Wanted};
+use crate::exit;
 use crate::machine::Machine;
-use crate::project::{Facts, Pyproject, Workspace};
+use crate::project::{CoverageConfig, Facts, Pyproject, Workspace};
 use crate::report::coverage::Kind;
 
 /// All that settings are made from.
@@ -125,12 +128,223 @@ pub struct Row {
 impl Settings {
     /// Weighs all that was said.
     pub fn read(inputs: &Inputs<'_>) -> Result<Settings> {
-        let _ = inputs;
-        Err(crate::exit::usage("settings are not read yet").into())
+        let typed = addopts::read(inputs.pytest_args, &Origin::CommandLine)?;
+        let words = inputs.facts.pytest.as_ref().map_or(&[][..], |pytest| &pytest.addopts);
+        let addopts = addopts::read(words, &Origin::Addopts)?;
+        let layers = layers(inputs, &typed, &addopts)?;
+        let splits = first(&layers, |it| it.pool.splits).or_default(12);
+        let numbers = pool::decide(&layers, splits.value, inputs.machine, inputs.memory_per_worker);
+        let fail_under = first(&layers, |it| it.reporting.fail_under);
+        let (timeout, unused) = timeout(&layers, inputs.facts, &typed);
+        Ok(Settings {
+            splits,
+            max_concurrent_splits: numbers.splits_at_once,
+            workers_per_split: numbers.workers,
+            max_failures: first(&layers, |it| it.limits.max_failures).or_default(10),
+            timeout,
+            engine: first(&layers, |it| it.pool.engine).or_default(Engine::Auto),
+            sources: sources(&layers, inputs.facts),
+            branch: branch(&layers),
+            fail_under_on_command_line: fail_under
+                .as_ref()
+                .is_some_and(|it| it.origin == Origin::CommandLine),
+            fail_under,
+            reports: reports(&layers)?,
+            cov_config: of_cov(&typed, &addopts, |it| it.cov_config.clone()),
+            cov_context: of_cov(&typed, &addopts, |it| it.cov_context.clone()),
+            store_durations: first(&layers, |it| it.limits.stores_durations()).or_default(false),
+            test_paths: test_paths(inputs, &typed, &addopts),
+            notices: [&addopts.notices[..], &typed.notices, unused.as_slice()].concat(),
+            warnings: numbers.warnings,
+            pytest_args: typed.rest,
+            narrowed: typed.narrowed,
+            addopts,
+        })
     }
 
     /// Every setting, for `-v`.
     pub fn rows(&self) -> Vec<Row> {
-        Vec::new()
+        let own = "as coverage is configured";
+        let sources = match self.sources.value.as_slice() {
+            [] => own.to_owned(),
+            sources => sources.join(", "),
+        };
+        let reports: Vec<_> = self.reports.value.iter().map(|kind| kind.name()).collect();
+        let reports = if reports.is_empty() { "none".to_owned() } else { reports.join(", ") };
+        let branch = self.branch.clone().map(|it| it.map(yes_or_no));
+        vec![
+            row("splits", &self.splits),
+            row("max-concurrent-splits", &self.max_concurrent_splits),
+            row("workers-per-split", &self.workers_per_split),
+            row("engine", &self.engine.clone().map(Engine::name)),
+            row("max-failures", &self.max_failures),
+            optional("timeout", self.timeout.as_ref(), "none"),
+            row("store-durations", &self.store_durations.clone().map(yes_or_no)),
+            row("source", &Setting::new(sources, self.sources.origin.clone())),
+            optional("branch", branch.as_ref(), own),
+            optional("fail-under", self.fail_under.as_ref(), "none"),
+            row("report", &Setting::new(reports, self.reports.origin.clone())),
+        ]
     }
 }
+
+fn row<T: ToString>(name: &'static str, setting: &Setting<T>) -> Row {
+    Row { name, value: setting.value.to_string(), origin: setting.origin.to_string() }
+}
+
+fn optional<T: ToString>(name: &'static str, setting: Option<&Setting<T>>, absent: &str) -> Row {
+    let absent = Setting::new(absent.to_owned(), Origin::Default);
+    setting.map_or_else(|| row(name, &absent), |setting| row(name, setting))
+}
+
+fn yes_or_no(value: bool) -> &'static str {
+    if value { "yes" } else { "no" }
+}
+
+/// All places where options are given, the strongest first. What coverage's own file says is the
+/// project's word, so it beats what the workspace's projects share.
+fn layers(inputs: &Inputs<'_>, typed: &Addopts, addopts: &Addopts) -> Result<Vec<Layer>> {
+    let mut layers = vec![
+        Layer::new(Origin::CommandLine, inputs.options.clone()),
+        pytest_layer(Origin::CommandLine, typed),
+    ];
+    layers.extend(layer::environment(inputs.env)?);
+    if let Some((folder, table)) = inputs.project.table {
+        let path = folder.join("pyproject.toml");
+        layers.push(layer::table(Origin::Project, &path, "tool.xtask.coverage", table)?);
+    }
+    layers.push(pytest_layer(Origin::Addopts, addopts));
+    layers.extend(inputs.facts.coverage.as_ref().map(coverage_layer));
+    if let Some((folder, table)) = inputs.workspace.table {
+        let (path, section) = (folder.join("Cargo.toml"), "workspace.metadata.xtask.coverage");
+        layers.push(layer::table(Origin::Workspace, &path, section, table)?);
+    }
+    Ok(layers)
+}
+
+/// What pytest's words say, as options of ours.
+fn pytest_layer(origin: Origin, addopts: &Addopts) -> Layer {
+    let mut layer = Layer::new(origin, Options::default());
+    layer.options.limits.max_failures = addopts.max_failures;
+    layer.options.limits.store_durations = addopts.store_durations;
+    layer.options.measure.source = addopts.sources.clone().unwrap_or_default();
+    layer.options.measure.branch = addopts.branch;
+    layer.options.reporting.fail_under = addopts.fail_under;
+    layer.coverage_decides = addopts.sources.as_ref().is_some_and(Vec::is_empty);
+    layer
+}
+
+/// What coverage's configuration says, as options of ours.
+fn coverage_layer(coverage: &CoverageConfig) -> Layer {
+    let name = coverage.config_file.as_ref().and_then(|path| path.file_name());
+    let origin = Origin::File(name.unwrap_or("coverage").to_owned());
+    let mut layer = Layer::new(origin, Options::default());
+    layer.options.measure.branch = coverage.branch;
+    layer.options.reporting.fail_under = Some(coverage.fail_under).filter(|&it| it != 0.0);
+    layer.coverage_decides = !(coverage.source.is_empty() && coverage.include.is_empty());
+    layer
+}
+
+/// The value of the strongest layer that has one.
+fn first<T>(layers: &[Layer], of: impl Fn(&Options) -> Option<T>) -> Option<Setting<T>> {
+    layers.iter().find_map(|layer| Some(Setting::new(of(&layer.options)?, layer.origin.clone())))
+}
+
+trait OrDefault<T> {
+    fn or_default(self, value: T) -> Setting<T>;
+}
+
+impl<T> OrDefault<T> for Option<Setting<T>> {
+    fn or_default(self, value: T) -> Setting<T> {
+        self.unwrap_or(Setting { value, origin: Origin::Default })
+    }
+}
+
+/// None, and what to say about it, where the project has time limits of its own.
+fn timeout(
+    layers: &[Layer],
+    facts: &Facts,
+    typed: &Addopts,
+) -> (Option<Setting<f64>>, Option<String>) {
+    let configured = facts.pytest.as_ref().is_some_and(|pytest| pytest.has_timeout);
+    let setting = first(layers, |it| it.limits.timeout);
+    match setting {
+        Some(setting) if configured || typed.has_timeout => {
+            let Setting { value, origin } = setting;
+            let notice = format!(
+                "pytest-timeout is configured to limit each test; `--timeout {value}` ({origin}) is not used"
+            );
+            (None, Some(notice))
+        }
+        setting => (setting, None),
+    }
+}
+
+/// What to measure; empty where coverage's own configuration decides.
+fn sources(layers: &[Layer], facts: &Facts) -> Setting<Vec<String>> {
+    let said =
+        layers.iter().find(|it| it.coverage_decides || !it.options.measure.source.is_empty());
+    match said {
+        Some(layer) if layer.coverage_decides => Setting::new(Vec::new(), layer.origin.clone()),
+        Some(layer) => Setting::new(layer.options.measure.source.clone(), layer.origin.clone()),
+        None => Setting::new(facts.packages_here.iter().map(source).collect(), Origin::Layout),
+    }
+}
+
+/// coverage takes a folder, or a module's name where there is none.
+fn source(path: &Utf8PathBuf) -> String {
+    match path.extension() {
+        Some("py") => path.file_stem().unwrap_or_default().to_owned(),
+        _ => path.to_string(),
+    }
+}
+
+/// None where coverage's own configuration decides.
+fn branch(layers: &[Layer]) -> Option<Setting<bool>> {
+    let said = first(layers, |it| it.measure.branches());
+    said.filter(|setting| !matches!(setting.origin, Origin::File(_)))
+}
+
+fn reports(layers: &[Layer]) -> Result<Setting<Vec<Kind>>> {
+    let wanted = first(layers, |it| Some(it.reporting.report.clone()).filter(|it| !it.is_empty()));
+    let wanted = wanted.or_default(vec![Wanted::Report(Kind::Term), Wanted::Report(Kind::Html)]);
+    if wanted.value.contains(&Wanted::Nothing) && wanted.value.len() > 1 {
+        let origin = wanted.origin;
+        return Err(exit::usage(format!("`--report` ({origin}): `none` stands alone")).into());
+    }
+    let kind = |wanted: &Wanted| match wanted {
+        Wanted::Nothing => None,
+        Wanted::Report(kind) => Some(*kind),
+    };
+    Ok(wanted.map(|all| all.iter().filter_map(kind).collect()))
+}
+
+/// An option of pytest-cov, which has no name among ours: what is typed wins over addopts.
+fn of_cov<T>(
+    typed: &Addopts,
+    addopts: &Addopts,
+    of: impl Fn(&Addopts) -> Option<T>,
+) -> Option<Setting<T>> {
+    let typed = of(typed).map(|value| Setting::new(value, Origin::CommandLine));
+    typed.or_else(|| of(addopts).map(|value| Setting::new(value, Origin::Addopts)))
+}
+
+/// What is typed; nothing where pytest finds its tests itself; else the usual folder.
+fn test_paths(inputs: &Inputs<'_>, typed: &Addopts, addopts: &Addopts) -> Vec<String> {
+    // pytest takes `testpaths` only where it is started in its rootdir.
+    let configured = inputs
+        .facts
+        .pytest
+        .as_ref()
+        .is_some_and(|pytest| !pytest.testpaths.is_empty() && pytest.rootdir == inputs.root);
+    if !typed.paths.is_empty() {
+        typed.paths.clone()
+    } else if configured || !addopts.paths.is_empty() {
+        Vec::new()
+    } else {
+        inputs.test_folder.map(str::to_owned).into_iter().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -82,3 +82,74 @@ fn average(ids: &[String], durations: &Durations, sum: Sum) -> f64 {
     let known: Vec<f64> = known.filter_map(|id| durations.get(id)).collect();
     if known.is_empty() { 1.0 } else { sum.of(&known) / known.len() as f64 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The sizes of the groups; a negative duration stands for an unknown one.
+    #[track_caller]
+    fn check(seconds: &[f64], splits: u32, sum: Sum, sizes: &[usize]) {
+        let ids: Vec<String> = (0..seconds.len()).map(|test| format!("t.py::{test}")).collect();
+        let known = ids.iter().cloned().zip(seconds.iter().copied()).filter(|(_, s)| *s >= 0.0);
+        let groups = chunks(&ids, &known.collect(), splits, sum);
+        assert_eq!(groups.concat(), (0..seconds.len()).collect::<Vec<_>>());
+        assert_eq!(groups.iter().map(Vec::len).collect::<Vec<_>>(), sizes);
+    }
+
+    #[test]
+    fn a_group_takes_the_test_that_crosses_its_share() {
+        check(&[1.0, 1.0, 1.0, 1.0], 2, Sum::Naive, &[2, 2]);
+        check(&[1.0, 1.0, 1.0], 2, Sum::Naive, &[2, 1]);
+        check(&[1.0, 9.0, 1.0, 1.0], 3, Sum::Naive, &[2, 2, 0]);
+    }
+
+    #[test]
+    fn unknown_tests_take_the_average_of_the_known_ones() {
+        check(&[4.0, -1.0, 2.0, -1.0], 2, Sum::Naive, &[2, 2]);
+        check(&[8.0, -1.0, -1.0, -1.0, 0.0, 1.0], 2, Sum::Naive, &[2, 4]);
+        check(&[-1.0, -1.0, -1.0, -1.0, -1.0], 2, Sum::Naive, &[3, 2]);
+    }
+
+    #[test]
+    fn a_test_collected_twice_counts_once_in_the_average() {
+        let ids = ["a", "a", "a", "b", "c"].map(str::to_owned);
+        let durations = [("a", 1.0), ("b", 4.0), ("elsewhere", 1000.0)].into_iter().collect();
+        assert_eq!(expected(&ids, &durations, Sum::Naive), [1.0, 1.0, 1.0, 4.0, 2.5]);
+    }
+
+    #[test]
+    fn the_last_group_takes_what_is_left() {
+        check(&[1.0, 0.0], 1, Sum::Naive, &[2]);
+        check(&[0.0, 0.0, 0.0], 2, Sum::Naive, &[0, 3]);
+        check(&[], 2, Sum::Naive, &[0, 0]);
+        check(&[1.0, 1.0], 0, Sum::Naive, &[2]);
+    }
+
+    /// Python 3.11 and 3.12 disagree about these.
+    #[test]
+    fn the_sum_decides_where_groups_end() {
+        check(&[0.1, 0.2, 0.2, 0.1], 6, Sum::Naive, &[1, 1, 1, 1, 0, 0]);
+        check(&[0.1, 0.2, 0.2, 0.1], 6, Sum::Compensated, &[2, 1, 1, 0, 0, 0]);
+    }
+
+    #[test]
+    fn sums_are_those_of_python() {
+        assert_eq!(Sum::Naive.of(&[0.1; 10]), 0.9999999999999999);
+        assert_eq!(Sum::Compensated.of(&[0.1; 10]), 1.0);
+        assert_eq!(Sum::Naive.of(&[1.0, 1e100, 1.0, -1e100]), 0.0);
+        assert_eq!(Sum::Compensated.of(&[1.0, 1e100, 1.0, -1e100]), 2.0);
+        assert_eq!(Sum::Compensated.of(&[f64::MAX, f64::MAX]), f64::INFINITY);
+        assert!(Sum::Naive.of(&[]).is_sign_positive());
+    }
+
+    #[test]
+    fn sums_are_compensated_since_python_3_12() {
+        for old in ["2.7.18", "3.8", "3.11.7", "3.9.0rc1"] {
+            assert_eq!(Sum::of_python(old), Sum::Naive, "{old}");
+        }
+        for new in ["3.12.1", "3.13.0", "3.100", "4.0", "3", "pypy"] {
+            assert_eq!(Sum::of_python(new), Sum::Compensated, "{new}");
+        }
+    }
+}

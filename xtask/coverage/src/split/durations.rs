@@ -93,16 +93,29 @@ fn quoted(text: &str) -> String {
     quoted + "\""
 }
 
-/// Python's `repr` of a float (and what its `json` makes of those that are no numbers).
+/// Python's `repr` of a float (and what its `json` makes of those that are no numbers): the
+/// shortest digits that read back as the same float, in plain notation from 0.0001 up to 1e16.
 fn repr(x: f64) -> String {
     let scientific = format!("{x:e}");
     let Some((digits, exponent)) = scientific.split_once('e') else {
         return scientific.replace("inf", "Infinity");
     };
-    match exponent.parse::<i32>() {
-        Ok(exponent) if !(-4..16).contains(&exponent) => format!("{digits}e{exponent:+03}"),
-        _ => format!("{x:?}"),
+    let exponent: i32 = exponent.parse().unwrap_or_default();
+    let decimals = digits.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+    if (-4..16).contains(&exponent) {
+        let places = (decimals as i32 - exponent).max(1) as usize;
+        return even(x, format!("{x:.places$}"), format!("{x:?}"));
     }
+    let scientific = even(x, format!("{x:.decimals$e}"), scientific);
+    let (digits, _) = scientific.split_once('e').unwrap_or_default();
+    format!("{digits}e{exponent:+03}")
+}
+
+/// Of two shortest texts that are equally near, Rust takes the upper one and Python the even one,
+/// which is what rounding to that many digits gives. Next to a power of two the rounded text can
+/// be another float; then there was no choice.
+fn even(x: f64, rounded: String, shortest: String) -> String {
+    if rounded.parse() == Ok(x) { rounded } else { shortest }
 }
 
 /// The numbers of a valid JSON text, in order.
@@ -169,5 +182,98 @@ impl<'de> Visitor<'de> for PairsVisitor {
             pairs.push(pair);
         }
         Ok(Pairs(pairs))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn durations(pairs: &[(&str, f64)]) -> Durations {
+        pairs.iter().copied().collect()
+    }
+
+    #[test]
+    fn floats_are_written_as_python_writes_them() {
+        for (seconds, text) in [
+            (0.0, "0.0"),
+            (-0.0, "-0.0"),
+            (1.0, "1.0"),
+            (0.1, "0.1"),
+            (0.1 + 0.2, "0.30000000000000004"),
+            (0.0001, "0.0001"),
+            (0.00001, "1e-05"),
+            (0.000012345, "1.2345e-05"),
+            (-1.5e-7, "-1.5e-07"),
+            (1e15, "1000000000000000.0"),
+            (9007199254740993.0, "9007199254740992.0"),
+            (1336534080624193.0 + 0.25, "1336534080624193.2"),
+            (1e16, "1e+16"),
+            (5e-324, "5e-324"),
+            (f64::MAX, "1.7976931348623157e+308"),
+            (f64::NAN, "NaN"),
+            (f64::NEG_INFINITY, "-Infinity"),
+        ] {
+            assert_eq!(repr(seconds), text);
+        }
+    }
+
+    #[test]
+    fn ids_are_escaped_to_ascii() {
+        assert_eq!(quoted("a b~/é"), r#""a b~/\u00e9""#);
+        assert_eq!(quoted("\"\\\n\r\t\u{c}\u{8}"), r#""\"\\\n\r\t\f\b""#);
+        assert_eq!(quoted("\0\u{1f}\u{7f}\u{ffff}"), r#""\u0000\u001f\u007f\uffff""#);
+        assert_eq!(quoted("\u{1f600}"), r#""\ud83d\ude00""#);
+    }
+
+    #[test]
+    fn files_are_sorted_by_code_points_and_end_without_a_newline() {
+        let written = durations(&[("b", 1.0), ("\u{1f600}", 3.0), ("\u{ffff}", 2.0), ("B", 0.5)]);
+        let text = "{\n    \"B\": 0.5,\n    \"b\": 1.0,\n    \"\\uffff\": 2.0,\n    \"\\ud83d\\ude00\": 3.0\n}";
+        assert_eq!(written.to_string(), text);
+        assert_eq!(Durations::default().to_string(), "{}");
+    }
+
+    #[test]
+    fn reads_objects_and_the_old_list_of_pairs() {
+        let expected = durations(&[("a::b[\"1\"]", 1.5), ("c\\", 2.0)]);
+        for text in [
+            r#"{"a::b[\"1\"]": 1.5, "c\\": 2}"#,
+            r#"[["a::b[\"1\"]", 1.5], ["c\\", 2.0]]"#,
+            r#" {"c\\": 7e-9, "a::b[\"1\"]": 15e-1, "c\u005c": 2.0 } "#,
+        ] {
+            assert_eq!(Durations::parse(text).expect(text), expected, "{text}");
+        }
+        assert_eq!(Durations::parse("{}").expect("empty"), Durations::default());
+        assert_eq!(Durations::parse("[]").expect("empty"), Durations::default());
+    }
+
+    #[test]
+    fn says_what_is_broken() {
+        for (text, cause) in [
+            ("", "EOF while parsing a value at line 1 column 0"),
+            ("{\"a\": 1.0,\n", "EOF while parsing a value at line 2 column 0"),
+            (
+                "{\"a\": 1.0,\n \"b\": \"2\"}",
+                "invalid type: string \"2\", expected f64 at line 2 column 9",
+            ),
+            (
+                "null",
+                "invalid type: null, expected an object of node ids and seconds, \
+                 or a list of such pairs at line 1 column 4",
+            ),
+            ("[[\"a\"]]", "invalid length 1, expected a tuple of size 2 at line 1 column 6"),
+            ("{\"a\": NaN}", "expected value at line 1 column 7"),
+        ] {
+            let error = Durations::parse(text).expect_err(text);
+            assert_eq!(format!("{error:#}"), format!("no valid test durations: {cause}"));
+        }
+    }
+
+    #[test]
+    fn new_durations_replace_old_ones_and_leave_others() {
+        let mut merged = durations(&[("a", 1.0), ("b", 2.0)]);
+        merged.merge(durations(&[("b", 3.0), ("c", 4.0)]));
+        assert_eq!(merged, durations(&[("a", 1.0), ("b", 3.0), ("c", 4.0)]));
     }
 }

@@ -56,3 +56,22 @@ impl Plan {
         self.splits.iter().map(|split| split.seconds).sum()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn predictions_change_no_split() {
+        let ids = ["a", "b", "c"].map(str::to_owned).to_vec();
+        let committed = [("a", 1.0), ("b", 1.0), ("c", 2.0)].into_iter().collect();
+        let mut plan = Plan::new(ids, &committed, 2, Sum::Compensated);
+        let splits = |plan: &Plan| -> Vec<(u32, Vec<usize>, f64)> {
+            plan.splits.iter().map(|s| (s.number, s.tests.clone(), s.seconds)).collect()
+        };
+        assert_eq!(splits(&plan), [(1, vec![0, 1], 2.0), (2, vec![2], 2.0)]);
+        plan.predict(&[("a", 9.0), ("b", 1.0)].into_iter().collect());
+        assert_eq!(splits(&plan), [(1, vec![0, 1], 10.0), (2, vec![2], 5.0)]);
+        assert_eq!((plan.seconds.as_slice(), plan.total()), (&[9.0, 1.0, 5.0][..], 15.0));
+    }
+}

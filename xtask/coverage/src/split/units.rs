@@ -328,6 +328,28 @@ mod tests {
         assert_eq!(units[0].groups, BTreeSet::from(["h".to_owned()]));
     }
 
+    /// Whatever the grain: 240 tests in 12 files, every fifth in one of three groups.
+    #[test]
+    fn every_test_is_in_one_unit_of_its_split_and_no_group_in_two() {
+        let ids = (0..240).map(|t| format!("{}.py::C{}::t{t}", t * 7 % 12, t % 2)).collect();
+        let durations = Durations::default();
+        let plan = Plan::new(ids, &durations, 5, Sum::Naive);
+        let groups = (0..48).map(|t| (t * 5, format!("g{}", t % 3))).collect();
+        for (target, tail) in [(0.0, 0.0), (3.0, 5.0), (30.0, 1.0), (0.0, 99.0), (99.0, 99.0)] {
+            let units = units(&plan, &groups, Grain { target, tail });
+            assert!(units.is_sorted_by(|a, b| a.seconds >= b.seconds));
+            assert!(units.iter().all(|unit| unit.tests.is_sorted()));
+            for split in &plan.splits {
+                let own: Vec<&Unit> = units.iter().filter(|u| u.split == split.number).collect();
+                let mut tests = own.iter().flat_map(|unit| unit.tests.clone()).collect::<Vec<_>>();
+                tests.sort_unstable();
+                assert_eq!(tests, split.tests);
+                let apart = |a: &&Unit| own.iter().filter(|b| a.clashes(b)).count() <= 1;
+                assert!(own.iter().all(apart));
+            }
+        }
+    }
+
     #[test]
     fn grain_follows_the_slots() {
         assert_eq!(Grain::for_slots(160.0, 4), Grain { target: 1.0, tail: 10.0 });

@@ -1,0 +1,353 @@
+//! How many splits at once and how many workers each: what suits the machine where nobody says,
+//! and a word of warning where somebody says too much. Pure.
+
+use super::layer::Layer;
+use super::origin::{Origin, Setting};
+use crate::cli::{Pool, Profile};
+use crate::machine::Machine;
+
+/// MiB that a worker is taken to need while none has been measured.
+const ASSUMED: u64 = 300;
+const MIB: u64 = 1 << 20;
+
+/// How many splits at once, and how many workers each.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Numbers {
+    pub(super) splits_at_once: Setting<usize>,
+    pub(super) workers: Setting<usize>,
+    pub(super) warnings: Vec<String>,
+}
+
+/// Decides. `layers` are those with options, the strongest first; `per_worker` is in MiB.
+pub(super) fn decide(
+    layers: &[Layer],
+    splits: usize,
+    machine: &Machine,
+    per_worker: Option<u64>,
+) -> Numbers {
+    let per_worker = per_worker.unwrap_or(ASSUMED).max(1) * MIB;
+    let at_once = said(layers, |pool| pool.max_concurrent_splits, |(splits, _)| splits);
+    let workers = said(layers, |pool| pool.workers_per_split, |(_, workers)| workers);
+    let (at_once, workers) = complete(at_once, workers, splits, machine);
+    let (at_once, workers) = within_memory(at_once, workers, machine, per_worker);
+    let warnings = warnings(&at_once, &workers, machine, per_worker);
+    Numbers { splits_at_once: at_once, workers, warnings }
+}
+
+/// The strongest layer that has the number itself or a profile.
+fn said(
+    layers: &[Layer],
+    number: impl Fn(&Pool) -> Option<usize>,
+    of: impl Fn((usize, usize)) -> usize,
+) -> Option<Setting<usize>> {
+    layers.iter().find_map(|Layer { origin, options, .. }| {
+        let profile = options.pool.profile;
+        let typed = number(&options.pool).map(|value| Setting::new(value, origin.clone()));
+        typed.or_else(|| profile.map(|it| Setting::new(of(numbers(it)), Origin::Profile(it))))
+    })
+}
+
+fn numbers(profile: Profile) -> (usize, usize) {
+    match profile {
+        Profile::Conservative => (2, 3),
+        Profile::Balanced => (3, 4),
+        Profile::Aggressive => (4, 6),
+    }
+}
+
+/// The numbers for so many cores.
+fn for_cores(cores: usize) -> (usize, usize) {
+    match cores {
+        0..4 => (1, cores.max(1)),
+        4..8 => (2, (cores / 2).min(3)),
+        8..12 => numbers(Profile::Balanced),
+        12.. => numbers(Profile::Aggressive),
+    }
+}
+
+/// What nobody said: both from the machine's cores, or one so that it fits them with the other.
+fn complete(
+    at_once: Option<Setting<usize>>,
+    workers: Option<Setting<usize>>,
+    splits: usize,
+    machine: &Machine,
+) -> (Setting<usize>, Setting<usize>) {
+    let cores = machine.cores;
+    let ours = |value| Setting::new(value, Origin::Machine(counted(cores, "core")));
+    let rest = |given: usize| (cores / given.max(1)).max(1);
+    match (at_once, workers) {
+        (Some(at_once), Some(workers)) => (at_once, workers),
+        (Some(at_once), None) => {
+            let workers = ours(rest(at_once.value));
+            (at_once, workers)
+        }
+        (None, Some(workers)) => (ours(rest(workers.value).min(splits)), workers),
+        (None, None) => {
+            let (at_once, workers) = for_cores(cores);
+            let few = splits < at_once;
+            let workers = if few { workers.max(rest(splits)) } else { workers };
+            (ours(at_once.min(splits)), ours(workers))
+        }
+    }
+}
+
+/// Takes away what memory does not hold, workers first, from what was not said in so many
+/// words.
+fn within_memory(
+    mut at_once: Setting<usize>,
+    mut workers: Setting<usize>,
+    machine: &Machine,
+    per_worker: u64,
+) -> (Setting<usize>, Setting<usize>) {
+    let Some(room) = room(machine, per_worker) else { return (at_once, workers) };
+    let origin = Origin::Machine(format!("{} of memory", gib(machine.available.unwrap_or(0))));
+    let lower = |setting: &mut Setting<usize>, other: usize| {
+        let fits = (room / other.max(1)).max(1);
+        let ours = matches!(setting.origin, Origin::Machine(_) | Origin::Profile(_));
+        if ours && fits < setting.value {
+            *setting = Setting::new(fits, origin.clone());
+        }
+    };
+    lower(&mut workers, at_once.value);
+    lower(&mut at_once, workers.value);
+    (at_once, workers)
+}
+
+/// For how many workers there is memory; none where it is not known.
+fn room(machine: &Machine, per_worker: u64) -> Option<usize> {
+    let room = machine.available? / per_worker;
+    Some(usize::try_from(room).unwrap_or(usize::MAX).max(1))
+}
+
+fn warnings(
+    at_once: &Setting<usize>,
+    workers: &Setting<usize>,
+    machine: &Machine,
+    per_worker: u64,
+) -> Vec<String> {
+    let total = at_once.value.saturating_mul(workers.value);
+    let room = room(machine, per_worker).unwrap_or(usize::MAX);
+    let too_many = if total > machine.cores.saturating_mul(2) {
+        format!("on {}", counted(machine.cores, "core"))
+    } else if total > room {
+        format!("in {} of free memory", gib(machine.available.unwrap_or(0)))
+    } else {
+        return Vec::new();
+    };
+    let (splits, each) = fitting(machine.cores, room);
+    vec![format!(
+        "{} at once {too_many} slow the machine down; `--max-concurrent-splits {splits} \
+         --workers-per-split {each}` fits this machine",
+        counted(total, "worker")
+    )]
+}
+
+/// Numbers whose product exceeds neither the cores nor the memory.
+fn fitting(cores: usize, room: usize) -> (usize, usize) {
+    let most = cores.min(room).max(1);
+    let (splits, workers) = for_cores(most);
+    let within = (1..=splits).map(|splits| (splits, workers.min(most / splits)));
+    within.max_by_key(|(splits, workers)| splits * workers).unwrap_or((1, 1))
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+fn gib(bytes: u64) -> String {
+    let tenths = bytes.saturating_mul(10) / (1024 * MIB);
+    format!("{}.{} GiB", tenths / 10, tenths % 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::Options;
+
+    fn machine(cores: usize) -> Machine {
+        Machine { cores, memory: None, available: None }
+    }
+
+    fn layer(
+        origin: Origin,
+        at_once: Option<usize>,
+        each: Option<usize>,
+        profile: Option<Profile>,
+    ) -> Layer {
+        let pool = Pool {
+            max_concurrent_splits: at_once,
+            workers_per_split: each,
+            profile,
+            ..Pool::default()
+        };
+        Layer::new(origin, Options { pool, ..Options::default() })
+    }
+
+    fn typed(at_once: Option<usize>, each: Option<usize>, profile: Option<Profile>) -> Vec<Layer> {
+        vec![layer(Origin::CommandLine, at_once, each, profile)]
+    }
+
+    fn shown(numbers: &Numbers) -> String {
+        let Numbers { splits_at_once: c, workers: w, .. } = numbers;
+        format!("{} ({}) x {} ({})", c.value, c.origin, w.value, w.origin)
+    }
+
+    #[test]
+    fn the_table_from_1_to_64_cores() {
+        for cores in 1..=64 {
+            let numbers = decide(&[], 12, &machine(cores), None);
+            let wanted = match cores {
+                1 => (1, 1),
+                2 => (1, 2),
+                3 => (1, 3),
+                4 | 5 => (2, 2),
+                6 | 7 => (2, 3),
+                8..=11 => (3, 4),
+                _ => (4, 6),
+            };
+            let found = (numbers.splits_at_once.value, numbers.workers.value);
+            assert_eq!(found, wanted, "{cores}");
+            assert_eq!(numbers.warnings, [""; 0], "{cores}");
+            let origin = if cores == 1 { "1 core".to_owned() } else { format!("{cores} cores") };
+            assert_eq!(numbers.workers.origin.to_string(), origin);
+        }
+    }
+
+    #[test]
+    fn profiles_and_numbers() {
+        use Profile::{Aggressive, Balanced, Conservative};
+        let table = [
+            (
+                typed(None, None, Some(Conservative)),
+                "2 (profile conservative) x 3 (profile conservative)",
+            ),
+            (typed(None, None, Some(Balanced)), "3 (profile balanced) x 4 (profile balanced)"),
+            (
+                typed(None, None, Some(Aggressive)),
+                "4 (profile aggressive) x 6 (profile aggressive)",
+            ),
+            (typed(Some(1), None, Some(Aggressive)), "1 (command line) x 6 (profile aggressive)"),
+            (typed(Some(4), None, None), "4 (command line) x 2 (8 cores)"),
+            (typed(Some(9), None, None), "9 (command line) x 1 (8 cores)"),
+            (typed(None, Some(1), None), "8 (8 cores) x 1 (command line)"),
+            (typed(None, Some(3), None), "2 (8 cores) x 3 (command line)"),
+            (typed(None, Some(9), None), "1 (8 cores) x 9 (command line)"),
+            (typed(Some(5), Some(7), None), "5 (command line) x 7 (command line)"),
+            (
+                vec![
+                    layer(Origin::CommandLine, None, None, Some(Conservative)),
+                    layer(Origin::Project, Some(8), Some(8), None),
+                ],
+                "2 (profile conservative) x 3 (profile conservative)",
+            ),
+            (
+                vec![
+                    layer(Origin::CommandLine, None, Some(1), None),
+                    layer(Origin::Workspace, None, None, Some(Aggressive)),
+                ],
+                "4 (profile aggressive) x 1 (command line)",
+            ),
+        ];
+        for (layers, wanted) in table {
+            assert_eq!(shown(&decide(&layers, 12, &machine(8), None)), wanted);
+        }
+    }
+
+    #[test]
+    fn no_more_at_once_than_there_are_splits() {
+        assert_eq!(shown(&decide(&[], 1, &machine(8), None)), "1 (8 cores) x 8 (8 cores)");
+        assert_eq!(shown(&decide(&[], 2, &machine(8), None)), "2 (8 cores) x 4 (8 cores)");
+        assert_eq!(shown(&decide(&[], 3, &machine(8), None)), "3 (8 cores) x 4 (8 cores)");
+        let one_each = typed(None, Some(1), None);
+        assert_eq!(
+            shown(&decide(&one_each, 3, &machine(8), None)),
+            "3 (8 cores) x 1 (command line)"
+        );
+    }
+
+    /// On 12 cores, where cores allow 4 x 6.
+    #[test]
+    fn memory_takes_workers_first_and_then_splits() {
+        let none = || typed(None, None, None);
+        let cores = "12 cores";
+        let table = [
+            (none(), 24 * 300, None, format!("4 ({cores}) x 6 ({cores})")),
+            (none(), 24 * 300 - 1, None, format!("4 ({cores}) x 5 (7.0 GiB of memory)")),
+            (none(), 1536, None, format!("4 ({cores}) x 1 (1.5 GiB of memory)")),
+            (none(), 700, None, "2 (0.6 GiB of memory) x 1 (0.6 GiB of memory)".to_owned()),
+            (none(), 10, None, "1 (0.0 GiB of memory) x 1 (0.0 GiB of memory)".to_owned()),
+            (none(), 1536, Some(64), format!("4 ({cores}) x 6 ({cores})")),
+            (
+                typed(Some(4), Some(6), None),
+                300,
+                None,
+                "4 (command line) x 6 (command line)".to_owned(),
+            ),
+            (
+                typed(None, Some(2), None),
+                1024,
+                None,
+                "1 (1.0 GiB of memory) x 2 (command line)".to_owned(),
+            ),
+            (
+                typed(None, None, Some(Profile::Balanced)),
+                2048,
+                None,
+                "3 (profile balanced) x 2 (2.0 GiB of memory)".to_owned(),
+            ),
+        ];
+        for (layers, mib, per_worker, wanted) in table {
+            let machine = Machine { available: Some(mib * MIB), ..machine(12) };
+            assert_eq!(shown(&decide(&layers, 12, &machine, per_worker)), wanted);
+        }
+    }
+
+    #[test]
+    fn too_much_is_answered_with_what_fits() {
+        let table = [
+            (
+                2,
+                None,
+                (3, 4),
+                "12 workers at once on 2 cores slow the machine down; `--max-concurrent-splits 1 --workers-per-split 2` fits this machine",
+            ),
+            (
+                1,
+                None,
+                (1, 3),
+                "3 workers at once on 1 core slow the machine down; `--max-concurrent-splits 1 --workers-per-split 1` fits this machine",
+            ),
+            (
+                8,
+                None,
+                (4, 6),
+                "24 workers at once on 8 cores slow the machine down; `--max-concurrent-splits 2 --workers-per-split 4` fits this machine",
+            ),
+            (
+                12,
+                Some(1024),
+                (3, 4),
+                "12 workers at once in 1.0 GiB of free memory slow the machine down; `--max-concurrent-splits 1 --workers-per-split 3` fits this machine",
+            ),
+        ];
+        for (cores, mib, (at_once, each), wanted) in table {
+            let machine = Machine { available: mib.map(|mib: u64| mib * MIB), ..machine(cores) };
+            let layers = typed(Some(at_once), Some(each), None);
+            assert_eq!(decide(&layers, 12, &machine, None).warnings, [wanted]);
+        }
+        let exactly_twice = typed(Some(2), Some(2), None);
+        assert_eq!(decide(&exactly_twice, 12, &machine(2), None).warnings, [""; 0]);
+    }
+
+    /// A recommendation that leads to another warning would be none.
+    #[test]
+    fn what_fits_really_fits() {
+        for cores in 1..=64 {
+            for room in 1..=64 {
+                let (splits, workers) = fitting(cores, room);
+                assert!(splits >= 1 && workers >= 1, "{cores} cores, room for {room}");
+                assert!(splits * workers <= cores.min(room), "{cores} cores, room for {room}");
+            }
+        }
+    }
+}
