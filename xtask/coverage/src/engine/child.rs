@@ -48,6 +48,15 @@ pub struct Child {
     pid: Pid,
 }
 
+/// What becomes of a child when we are gone, however that happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Orphaned {
+    /// The kernel kills it.
+    Killed,
+    /// It sees the end of its command pipe, ends its own children, and leaves.
+    Notices,
+}
+
 /// The lowest descriptor that a child's pipes get: `FIRST_PIPE`, `FIRST_PIPE + 1`, …
 pub const FIRST_PIPE: i32 = 3;
 
@@ -55,7 +64,12 @@ impl Child {
     /// Starts a process. Its output goes to `log`; `pipes` become its descriptors from
     /// [`FIRST_PIPE`] on. To be called from a thread that lives as long as the child should:
     /// the kernel ends the child with that thread.
-    pub fn start(command: &Command, log: &Utf8Path, pipes: Vec<OwnedFd>) -> Result<Child> {
+    pub fn start(
+        command: &Command,
+        log: &Utf8Path,
+        pipes: Vec<OwnedFd>,
+        orphaned: Orphaned,
+    ) -> Result<Child> {
         let output = File::options()
             .create(true)
             .append(true)
@@ -64,8 +78,8 @@ impl Child {
         let mut expression = duct::cmd(command.program.as_std_path(), &command.args)
             .dir(&command.dir)
             .stdin_null()
-            .stdout_file(output)
             .stderr_to_stdout()
+            .stdout_file(output)
             .unchecked();
         for (name, value) in &command.env {
             expression = expression.env(name, value);
@@ -74,7 +88,9 @@ impl Child {
         let handle = expression
             .before_spawn(move |command| {
                 command.process_group(0);
-                die_with_parent(command);
+                if orphaned == Orphaned::Killed {
+                    die_with_parent(command);
+                }
                 let mappings = pipes.iter().zip(FIRST_PIPE..).map(|(pipe, child_fd)| {
                     Ok(FdMapping { parent_fd: pipe.try_clone()?, child_fd })
                 });

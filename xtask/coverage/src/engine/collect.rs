@@ -36,8 +36,8 @@ fn run(command: &Command, log: &camino::Utf8Path) -> Result<std::process::ExitSt
     let mut expression = duct::cmd(command.program.as_std_path(), &command.args)
         .dir(&command.dir)
         .stdin_null()
-        .stdout_path(log)
         .stderr_to_stdout()
+        .stdout_path(log)
         .unchecked();
     for (name, value) in &command.env {
         expression = expression.env(name, value);

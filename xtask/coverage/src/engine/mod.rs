@@ -4,6 +4,7 @@
 pub mod child;
 pub mod collect;
 pub mod event;
+
 pub mod ledger;
 pub mod signals;
 pub mod stock;
@@ -16,6 +17,7 @@ use camino::Utf8PathBuf;
 use self::ledger::Ledger;
 use crate::report::failures::Failure;
 use crate::shard::combine::{Expected, Problem};
+use crate::split::Durations;
 
 /// What to run, and with which means.
 #[derive(Clone, Debug)]
@@ -36,12 +38,18 @@ pub struct Job {
     pub timeout: Option<f64>,
     /// What coverage measures.
     pub measure: Measure,
-    /// Arguments for pytest: paths, what the user typed, and what neutralises addopts.
+    /// Arguments for pytest: paths, and what the user typed.
     pub pytest_args: Vec<String>,
+    /// For the stock engine only: what takes back options of addopts. The host does it itself.
+    pub stock_args: Vec<String>,
+    /// The interpreter's version, `3.12.1`.
+    pub python_version: String,
     /// The project's `.test_durations`, from which the splits are cut.
     pub durations: Option<Utf8PathBuf>,
     /// Expected seconds of each split, from earlier runs; the longest starts first.
     pub expected: BTreeMap<u32, f64>,
+    /// Expected seconds of each test, from earlier runs: for order and predictions.
+    pub recorded: Durations,
     /// pytest-xdist is there and not switched off.
     pub xdist: bool,
     /// Plugins that put tests into an order of their own, by name.
@@ -155,8 +163,28 @@ pub struct Ran {
     pub interrupted: Option<i32>,
     /// pytest refused to run at all: its words, and whether that was the user's doing.
     pub refused: Option<Refusal>,
+    /// Until the first test could start, seconds; 0 where it is not known apart.
+    pub collect_seconds: f64,
     /// The largest process, bytes; 0 where unknown.
     pub peak_memory: u64,
+}
+
+impl Ran {
+    /// Nothing has run yet.
+    fn new(budget: u32) -> Ran {
+        Ran {
+            ledger: Ledger::new(budget),
+            splits: Vec::new(),
+            expected: Expected::default(),
+            problems: Vec::new(),
+            aborted: false,
+            uncollectable: false,
+            interrupted: None,
+            refused: None,
+            collect_seconds: 0.0,
+            peak_memory: 0,
+        }
+    }
 }
 
 /// pytest did not get as far as running tests.

@@ -14,12 +14,11 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use serde_json::json;
 
-use super::child::{self, Child, Command, FIRST_PIPE, Lines};
+use super::child::{self, Child, Command, FIRST_PIPE, Lines, Orphaned};
 use super::event::{Event, TestOutcome};
-use super::ledger::Ledger;
 use super::{Happening, Job, Ran, Refusal, SplitEnd, SplitState, signals};
 use crate::report::failures::{Failure, Phase};
-use crate::shard::combine::{Expected, Origin, Part, Problem};
+use crate::shard::combine::{Origin, Part, Problem};
 use crate::split::{Cut, check_union};
 
 /// Our plugin, and the words by which an interpreter compiles it.
@@ -115,13 +114,15 @@ fn arguments(job: &Job, split: u32, folder: &Utf8Path) -> Vec<String> {
         args.push(format!("--source={}", job.measure.source.join(",")));
     }
     args.extend(words(["-m", "pytest"]));
-    args.extend(job.pytest_args.iter().cloned());
+    args.extend(job.pytest_args.iter().chain(&job.stock_args).cloned());
     args.extend(words(["-p", "xtask_events"]));
     if job.splits > 1 {
         args.extend(words(["--splits", &job.splits.to_string(), "--group", &split.to_string()]));
         // A copy for each split: with `--store-durations` in addopts, one would write it while
         // another reads it.
-        args.extend(words(["--durations-path", folder.join("durations.json").as_str()]));
+        // In one word: pytest takes the value of an option it does not know yet for a path, and
+        // looks for its configuration there.
+        args.push(format!("--durations-path={}", folder.join("durations.json")));
     }
     if job.xdist {
         let workers = if job.workers > 1 { job.workers } else { 0 };
@@ -210,17 +211,7 @@ struct Supervisor<'a> {
 
 impl<'a> Supervisor<'a> {
     fn new(job: &'a Job, tell: Sender<Message>, show: &'a mut dyn FnMut(Happening<'_>)) -> Self {
-        let ran = Ran {
-            ledger: Ledger::new(job.budget),
-            splits: Vec::new(),
-            expected: Expected::default(),
-            problems: Vec::new(),
-            aborted: false,
-            uncollectable: false,
-            interrupted: None,
-            refused: None,
-            peak_memory: 0,
-        };
+        let ran = Ran::new(job.budget);
         let waiting = order(job);
         let (running, cuts) = (BTreeMap::new(), BTreeMap::new());
         Supervisor { job, tell, show, waiting, running, cuts, stopping: None, ran }
@@ -272,7 +263,8 @@ impl<'a> Supervisor<'a> {
         let (lines, pipe) = Lines::open(self.tell.clone(), wrap).with_context(what)?;
         let command = command(self.job, split, slot, Some(FIRST_PIPE));
         let child =
-            Child::start(&command, &log_file(self.job, split), vec![pipe]).with_context(what)?;
+            Child::start(&command, &log_file(self.job, split), vec![pipe], Orphaned::Killed)
+                .with_context(what)?;
         let tell = self.tell.clone();
         child.on_exit(move |status| {
             let _ = tell.send(Message::Exited(split, status));

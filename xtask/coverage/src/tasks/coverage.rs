@@ -13,7 +13,7 @@ use crate::exit::{self, Exit};
 use crate::project::Project;
 
 /// Runs one project's suite.
-pub fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit> {
+pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit> {
     let started = Instant::now();
     let mut prepared = prepare::prepare(invocation, project)?;
     prepare::stock_plugins(invocation, project, &mut prepared)?;

@@ -21,22 +21,22 @@ use crate::shard::combine::{self, Checked};
 
 /// All that an ending depends on.
 #[derive(Clone, Copy, Debug)]
-pub struct Ending<'a> {
+pub(super) struct Ending<'a> {
     /// What was typed, and where to say things.
-    pub invocation: &'a Invocation<'a>,
+    pub(super) invocation: &'a Invocation<'a>,
     /// Which project.
-    pub project: &'a Project,
+    pub(super) project: &'a Project,
     /// Its settings and state.
-    pub prepared: &'a Prepared,
+    pub(super) prepared: &'a Prepared,
     /// What was to run.
-    pub job: &'a Job,
+    pub(super) job: &'a Job,
     /// What ran.
-    pub ran: &'a Ran,
+    pub(super) ran: &'a Ran,
 }
 
 impl Ending<'_> {
     /// Combines, reports and judges; writes and says all there is to say.
-    pub fn conclude(&self, started: Instant, run_seconds: f64) -> Result<Exit> {
+    pub(super) fn conclude(&self, started: Instant, run_seconds: f64) -> Result<Exit> {
         let checked = self.check_parts()?;
         let rendered = match self.has_something_to_combine() {
             true => Some(self.render(&checked)?),
@@ -191,7 +191,7 @@ impl Ending<'_> {
 }
 
 /// Says what came of the reports, for a run and for `report`.
-pub fn say_reports(screen: &Screen, rendered: &Rendered, partial: bool) {
+pub(super) fn say_reports(screen: &Screen, rendered: &Rendered, partial: bool) {
     if partial {
         screen.say(&screen.paint().yellow("Partial: this is the coverage of a part of the tests"));
     }
@@ -216,7 +216,7 @@ fn title(kind: &str) -> String {
 }
 
 /// Where coverage's settings come from.
-pub fn config(settings: &Settings) -> Config {
+pub(super) fn config(settings: &Settings) -> Config {
     match &settings.cov_config {
         Some(file) => Config::File(file.value.clone().into()),
         None => Config::Search,
@@ -225,7 +225,7 @@ pub fn config(settings: &Settings) -> Config {
 
 /// The reports asked for: where the configuration puts them, or under the same names in a
 /// folder of ours.
-pub fn reports(settings: &Settings, aside: Option<&Utf8Path>) -> Vec<Report> {
+pub(super) fn reports(settings: &Settings, aside: Option<&Utf8Path>) -> Vec<Report> {
     let name = |kind| match kind {
         Kind::Term => None,
         Kind::Html => Some("htmlcov"),
@@ -239,7 +239,7 @@ pub fn reports(settings: &Settings, aside: Option<&Utf8Path>) -> Vec<Report> {
 }
 
 /// The folder for the results of partial runs, so that those of the last whole one stay.
-pub fn partial_folder(state: &State) -> Result<Utf8PathBuf> {
+pub(super) fn partial_folder(state: &State) -> Result<Utf8PathBuf> {
     let folder = state.dir().join("partial");
     state.create(&folder)?;
     Ok(folder)
@@ -296,7 +296,7 @@ fn splits(ran: &Ran, total: u32) -> Splits {
 }
 
 /// Where the time went, in one line.
-pub fn time_line(seconds: &Seconds) -> String {
+pub(super) fn time_line(seconds: &Seconds) -> String {
     let steps = [
         ("environment", seconds.environment),
         ("tests", seconds.run),

@@ -13,33 +13,33 @@ use crate::split::Durations;
 /// `run.json` in the state folder.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
-pub struct History {
+pub(super) struct History {
     /// The largest process of the last run, MiB.
-    pub memory_per_worker: Option<u64>,
+    pub(super) memory_per_worker: Option<u64>,
     /// How many splits the last run had.
-    pub splits: u32,
+    pub(super) splits: u32,
     /// Seconds that each of them took.
-    pub split_seconds: BTreeMap<u32, f64>,
+    pub(super) split_seconds: BTreeMap<u32, f64>,
     /// Coverage of the last complete run, percent.
-    pub percent: Option<f64>,
+    pub(super) percent: Option<f64>,
 }
 
 impl History {
     /// What the last run left; nothing where there was none, or where it cannot be read.
-    pub fn read(state: &State) -> History {
+    pub(super) fn read(state: &State) -> History {
         let text = fs::read_to_string(state.run_json()).unwrap_or_default();
         serde_json::from_str(&text).unwrap_or_default()
     }
 
     /// Keeps it for the next run.
-    pub fn write(&self, state: &State) -> Result<()> {
+    pub(super) fn write(&self, state: &State) -> Result<()> {
         let text = serde_json::to_string_pretty(self).context("failed to describe the run")?;
         replace(&state.run_json(), &text)
     }
 }
 
 /// Seconds per test: what was recorded on this machine, else what the project has committed.
-pub fn durations(state: &State, committed: Option<&Utf8Path>) -> Durations {
+pub(super) fn durations(state: &State, committed: Option<&Utf8Path>) -> Durations {
     let read = |path: &Utf8Path| {
         fs::read_to_string(path).ok().and_then(|text| Durations::parse(&text).ok())
     };
@@ -49,7 +49,7 @@ pub fn durations(state: &State, committed: Option<&Utf8Path>) -> Durations {
 }
 
 /// Adds what a run has measured to a file of durations.
-pub fn record(path: &Utf8Path, new: &BTreeMap<String, f64>) -> Result<()> {
+pub(super) fn record(path: &Utf8Path, new: &BTreeMap<String, f64>) -> Result<()> {
     let mut durations = match fs::read_to_string(path) {
         Ok(text) => Durations::parse(&text)
             .with_context(|| format!("failed to read the durations in `{path}`"))?,

@@ -12,7 +12,7 @@ use crate::screen::{Screen, count, seconds};
 use crate::split::{Durations, Plan, Sum};
 
 /// Collects the suite and shows the cut.
-pub fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit> {
+pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit> {
     let prepared = prepare::prepare(invocation, project)?;
     let job = prepare::job(project, &prepared)?;
     prepare::banner(invocation.screen, project, &prepared);

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::Invocation;
-use super::history::History;
+use super::history::{self, History};
 use crate::engine::{Folders, Job, Measure};
 use crate::exit;
 use crate::machine::Machine;
@@ -22,25 +22,25 @@ const REORDERING: [&str; 4] =
 
 /// A project, ready to run.
 #[derive(Debug)]
-pub struct Prepared {
+pub(super) struct Prepared {
     /// Where we keep things.
-    pub state: State,
+    pub(super) state: State,
     /// What runs it.
-    pub interpreter: Interpreter,
+    pub(super) interpreter: Interpreter,
     /// What it says of itself.
-    pub facts: Facts,
+    pub(super) facts: Facts,
     /// What the user wants.
-    pub settings: Settings,
+    pub(super) settings: Settings,
     /// What the last run left.
-    pub history: History,
+    pub(super) history: History,
     /// How long all this took.
-    pub took: Duration,
+    pub(super) took: Duration,
     /// No other run of this project goes on while this lives.
     _lock: Lock,
 }
 
 /// Finds out all there is to know before tests run.
-pub fn prepare(invocation: &Invocation<'_>, project: &Project) -> Result<Prepared> {
+pub(super) fn prepare(invocation: &Invocation<'_>, project: &Project) -> Result<Prepared> {
     let started = Instant::now();
     let screen = invocation.screen;
     let state = State::of(project, invocation.workspace);
@@ -105,7 +105,7 @@ fn read_settings(
 }
 
 /// Installs, or asks for, the plugins that the stock engine needs. True where something is new.
-pub fn stock_plugins(
+pub(super) fn stock_plugins(
     invocation: &Invocation<'_>,
     project: &Project,
     prepared: &mut Prepared,
@@ -127,7 +127,7 @@ pub fn stock_plugins(
 }
 
 /// The job, with the folders of this run made and those of the last one emptied.
-pub fn job(project: &Project, prepared: &Prepared) -> Result<Job> {
+pub(super) fn job(project: &Project, prepared: &Prepared) -> Result<Job> {
     let Prepared { state, settings, facts, history, .. } = prepared;
     let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
     let splits = number(settings.splits.value);
@@ -143,6 +143,9 @@ pub fn job(project: &Project, prepared: &Prepared) -> Result<Job> {
         timeout: settings.timeout.as_ref().map(|timeout| timeout.value),
         measure: measure(settings),
         pytest_args: pytest_args(prepared),
+        stock_args: stock_args(prepared),
+        python_version: facts.python.clone(),
+        recorded: history::durations(state, committed_durations(project, facts).as_deref()),
         durations: committed_durations(project, facts),
         expected,
         xdist: facts.packages.contains_key("pytest-xdist") && !refuse,
@@ -177,16 +180,20 @@ fn reordering(facts: &Facts, settings: &Settings) -> Vec<String> {
     REORDERING.iter().filter(|name| active(name)).map(|&name| name.to_owned()).collect()
 }
 
-/// What pytest gets, but for what differs from split to split: paths, what was typed, and what
-/// takes back those of its own options that would get in our way.
+/// What pytest gets whatever the engine: paths, and what was typed.
 fn pytest_args(prepared: &Prepared) -> Vec<String> {
-    let Prepared { settings, facts, .. } = prepared;
-    let blocked = |name: &str| settings.addopts.blocked.iter().any(|plugin| plugin == name);
+    let settings = &prepared.settings;
     let mut args = settings.test_paths.clone();
     args.extend(settings.pytest_args.iter().cloned());
-    if !settings.test_paths.is_empty() {
-        args.extend(pinned_configuration(prepared));
-    }
+    args.extend(pinned_configuration(prepared));
+    args
+}
+
+/// What takes back those options of addopts that would get in the way of the stock engine.
+fn stock_args(prepared: &Prepared) -> Vec<String> {
+    let Prepared { settings, facts, .. } = prepared;
+    let blocked = |name: &str| settings.addopts.blocked.iter().any(|plugin| plugin == name);
+    let mut args = Vec::new();
     if facts.packages.contains_key("pytest-cov") && !blocked("pytest_cov") {
         args.push("--no-cov".to_owned());
     }
@@ -196,8 +203,8 @@ fn pytest_args(prepared: &Prepared) -> Vec<String> {
     args
 }
 
-/// pytest looks for its configuration from the paths it is given: in `tests/` it may find
-/// another one than it would without them.
+/// pytest looks for its configuration from the paths it is given, and takes any word that names
+/// a file for one: it may find another one than it would without them.
 fn pinned_configuration(prepared: &Prepared) -> Vec<String> {
     let Some(pytest) = &prepared.facts.pytest else { return Vec::new() };
     let given =
@@ -215,13 +222,13 @@ fn pinned_configuration(prepared: &Prepared) -> Vec<String> {
 
 /// The file that decides how the suite is cut: `--durations-path` in addopts, else
 /// `.test_durations`.
-pub fn committed_durations(project: &Project, facts: &Facts) -> Option<Utf8PathBuf> {
+pub(super) fn committed_durations(project: &Project, facts: &Facts) -> Option<Utf8PathBuf> {
     let path = durations_path(project, facts);
     path.is_file().then_some(path)
 }
 
 /// Where that file is or would be.
-pub fn durations_path(project: &Project, facts: &Facts) -> Utf8PathBuf {
+pub(super) fn durations_path(project: &Project, facts: &Facts) -> Utf8PathBuf {
     let words = facts.pytest.as_ref().map(|pytest| pytest.addopts.as_slice()).unwrap_or_default();
     let glued = words.iter().find_map(|word| word.strip_prefix("--durations-path="));
     let apart = words.windows(2).find(|pair| pair[0] == "--durations-path");
@@ -265,7 +272,7 @@ fn temporary(project: &Project) -> Utf8PathBuf {
 }
 
 /// Says what will run, in the way of a banner.
-pub fn banner(screen: &Screen, project: &Project, prepared: &Prepared) {
+pub(super) fn banner(screen: &Screen, project: &Project, prepared: &Prepared) {
     let Prepared { settings, facts, .. } = prepared;
     let (splits, concurrent) = (settings.splits.value, settings.max_concurrent_splits.value);
     let workers = settings.workers_per_split.value;

@@ -10,7 +10,7 @@ use crate::project::Project;
 use crate::report::coverage::{Data, Request, render};
 
 /// Reports on the last complete run.
-pub fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit> {
+pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit> {
     let prepared = prepare::prepare(invocation, project)?;
     let settings = &prepared.settings;
     let data = prepared.facts.coverage.as_ref().map(|coverage| coverage.data_file.clone());
