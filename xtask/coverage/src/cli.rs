@@ -226,7 +226,9 @@ pub struct Pool {
 
     /// Choose what runs the tests
     ///
-    /// `stock` is pytest with the plugins pytest-xdist, pytest-cov and pytest-split.
+    /// `fork` collects the suite once and runs each test file in a fork; it needs Linux, pytest 8
+    /// and coverage 7.6. `stock` is one pytest for each split, with pytest-split and pytest-xdist.
+    /// Default: auto, the best that works here.
     #[arg(long, value_name = "ENGINE", value_enum)]
     pub engine: Option<Engine>,
 }
@@ -392,6 +394,8 @@ pub enum Engine {
     /// The best that works here
     #[default]
     Auto,
+    /// One collection, a fork for each test file
+    Fork,
     /// pytest with its well-known plugins
     Stock,
 }
@@ -401,6 +405,7 @@ impl Engine {
     pub fn name(self) -> &'static str {
         match self {
             Engine::Auto => "auto",
+            Engine::Fork => "fork",
             Engine::Stock => "stock",
         }
     }

@@ -10,9 +10,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::Job;
 use super::child::{Child, Command, FIRST_PIPE, Lines, Orphaned};
 use super::event::{PhaseSeconds, TestOutcome};
-use super::Job;
 use crate::report::failures::Phase;
 
 /// The version of the protocol that we speak.
@@ -39,20 +39,48 @@ const FILES: [(&str, &str); 14] = [
 /// What a host tells on its own pipe.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
-#[expect(missing_docs, reason = "host/PROTOCOL.md says what the fields are")]
-pub enum HostEvent {
-    Hello { pid: i32, core: Option<String> },
-    CollectError { id: String, text: String },
-    CollectSkip { id: String, reason: String },
-    Ids { first: usize, ids: Vec<String>, #[serde(default)] groups: std::collections::BTreeMap<String, String> },
-    Collected { tests: u64 },
-    CannotFork { threads: u64, native: u64, names: Vec<String> },
-    Ready { fork: bool },
-    Stacks { unit: u32, text: String },
-    Warning { text: String },
-    Error { text: String },
-    Data { split: Option<u32>, file: Option<Utf8PathBuf>, #[serde(default)] damaged: Vec<String> },
-    Bye { exit: i32 },
+pub(super) enum HostEvent {
+    CollectError {
+        id: String,
+        text: String,
+    },
+    CollectSkip {
+        id: String,
+    },
+    Ids {
+        first: usize,
+        ids: Vec<String>,
+        #[serde(default)]
+        groups: std::collections::BTreeMap<String, String>,
+    },
+    Collected {
+        tests: u64,
+    },
+    CannotFork {
+        threads: u64,
+        native: u64,
+        names: Vec<String>,
+    },
+    Ready {},
+    Stacks {
+        unit: u32,
+        text: String,
+    },
+    Warning {
+        text: String,
+    },
+    Error {
+        text: String,
+    },
+    Data {
+        split: Option<u32>,
+        file: Option<Utf8PathBuf>,
+        #[serde(default)]
+        damaged: Vec<String>,
+    },
+    Bye {
+        exit: i32,
+    },
     #[serde(other)]
     Unknown,
 }
@@ -60,18 +88,37 @@ pub enum HostEvent {
 /// What a unit tells on the pipe of its slot. Tests are numbers.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
-#[expect(missing_docs, reason = "host/PROTOCOL.md says what the fields are")]
-pub enum UnitEvent {
-    UnitStarted { unit: u32, pid: i32 },
-    Start { unit: u32, test: usize },
-    Failed { unit: u32, test: usize, phase: Phase, text: String, sections: Vec<(String, String)> },
-    Rerun { test: usize },
-    Finish { unit: u32, test: usize, outcome: TestOutcome, #[serde(flatten)] seconds: PhaseSeconds },
-    Stop { unit: u32, why: String, text: String },
-    UnitEnded { unit: u32 },
-    UnitBroken { unit: u32, text: String },
+pub(super) enum UnitEvent {
+    UnitStarted {
+        pid: i32,
+    },
+    Start {
+        test: usize,
+    },
+    Failed {
+        test: usize,
+        phase: Phase,
+        text: String,
+        sections: Vec<(String, String)>,
+    },
+    Rerun {
+        test: usize,
+    },
+    Finish {
+        test: usize,
+        outcome: TestOutcome,
+        #[serde(flatten)]
+        seconds: PhaseSeconds,
+    },
+    Stop {
+        why: String,
+        text: String,
+    },
+    UnitEnded {},
+    UnitBroken {
+        text: String,
+    },
     UnitExited {
-        unit: u32,
         code: Option<i32>,
         signal: Option<i32>,
         data: Option<UnitData>,
@@ -84,7 +131,7 @@ pub enum UnitEvent {
 /// How much of a unit's coverage there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum UnitData {
+pub(super) enum UnitData {
     /// All of it.
     Whole,
     /// That of the tests that ended.
@@ -95,7 +142,7 @@ pub enum UnitData {
 
 /// Where a line came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
+pub(super) enum Source {
     /// The host itself.
     Host,
     /// The unit in this slot.
@@ -104,19 +151,19 @@ pub enum Source {
 
 /// A running host.
 #[derive(Debug)]
-pub struct Host {
+pub(super) struct Host {
     /// Its process.
-    pub child: Child,
+    pub(super) child: Child,
     /// Where its output goes.
-    pub log: Utf8PathBuf,
+    pub(super) log: Utf8PathBuf,
     /// Our ends of its pipes.
-    pub lines: Vec<Lines>,
+    pub(super) lines: Vec<Lines>,
     commands: PipeWriter,
 }
 
 impl Host {
     /// Starts a host with so many slots. What it tells goes to `tell` as `wrap` makes it.
-    pub fn start<T: Send + 'static>(
+    pub(super) fn start<T: Send + 'static>(
         job: &Job,
         slots: usize,
         tell: &Sender<T>,
@@ -140,7 +187,7 @@ impl Host {
     }
 
     /// Sends a command. That the host is gone shows at its other pipes.
-    pub fn send(&mut self, command: &Value) {
+    pub(super) fn send(&mut self, command: &Value) {
         let _ = self.commands.write_all(format!("{command}\n").as_bytes());
     }
 }
@@ -159,7 +206,7 @@ fn install(folder: &Utf8Path) -> Result<()> {
 }
 
 /// The command that starts a host, and the file it reads.
-pub fn command(job: &Job, slots: usize, code: &Utf8Path) -> Result<Command> {
+pub(super) fn command(job: &Job, slots: usize, code: &Utf8Path) -> Result<Command> {
     let config = job.folders.parts.join("host.json");
     fs::write(&config, configuration(job, slots).to_string())
         .with_context(|| format!("failed to write `{config}`"))?;

@@ -4,6 +4,8 @@
 pub mod child;
 pub mod collect;
 pub mod event;
+pub mod fork;
+mod host;
 
 pub mod ledger;
 pub mod signals;

@@ -256,6 +256,14 @@ mod tests {
         check(&tests, 1.0, 9.0, &[&[1], &[0, 2], &[3]]);
         check(&tests, 2.0, 9.0, &[&[1], &[0, 2, 3]]);
         check(&tests, 0.0, 9.0, &[&[1], &[0], &[2], &[3]]);
+        let tests = [("a.py::x", 0.75), ("b.py::x", 0.5), ("c.py::x", 0.5)];
+        check(&tests, 1.0, 9.0, &[&[1, 2], &[0]]);
+    }
+
+    #[test]
+    fn a_file_within_the_target_is_not_cut() {
+        let tests = [("a.py::x", 2.0), ("b.py::x", 3.0), ("b.py::y", 3.0)];
+        check(&tests, 7.0, 2.0, &[&[1, 2], &[0]]);
     }
 
     #[test]
@@ -271,7 +279,6 @@ mod tests {
         check(&tests, 1.0, 8.0, &[&[0, 1, 2, 3]]);
         check(&tests, 1.0, 4.0, &[&[0, 1], &[2, 3]]);
         check(&tests, 1.0, 2.0, &[&[0], &[1], &[2], &[3]]);
-        check(&tests, 8.0, 2.0, &[&[0, 1, 2, 3]]);
     }
 
     #[test]

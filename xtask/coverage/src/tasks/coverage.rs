@@ -4,11 +4,12 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use super::Invocation;
 use super::ending::Ending;
 use super::history::{self, History};
 use super::prepare::{self, Prepared};
-use crate::engine::{Job, Ran, stock};
+use super::{Invocation, choose};
+use crate::cli::Engine;
+use crate::engine::{Happening, Job, Ran, fork, stock};
 use crate::exit::{self, Exit};
 use crate::project::Project;
 
@@ -16,20 +17,28 @@ use crate::project::Project;
 pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit> {
     let started = Instant::now();
     let mut prepared = prepare::prepare(invocation, project)?;
-    prepare::stock_plugins(invocation, project, &mut prepared)?;
+    let engine = choose::engine(invocation.screen, &prepared)?;
+    if engine == Engine::Stock {
+        prepare::stock_plugins(invocation, project, &mut prepared)?;
+    }
     let job = prepare::job(project, &prepared)?;
     if invocation.typed.general.dry_run {
         return dry_run(invocation, &job);
     }
-    prepare::banner(invocation.screen, project, &prepared);
+    prepare::banner(invocation.screen, project, &prepared, engine);
 
     let running = Instant::now();
-    let ran = stock::run(&job, &mut |happening| invocation.screen.show(&happening))?;
+    let mut show = |happening: Happening<'_>| invocation.screen.show(&happening);
+    let ran = match engine {
+        Engine::Stock => stock::run(&job, &mut show)?,
+        Engine::Auto | Engine::Fork => fork::run(&job, &mut show)?,
+    };
     let run_seconds = running.elapsed().as_secs_f64();
     remember(invocation, project, &prepared, &ran);
     refuse(&ran)?;
 
-    let ending = Ending { invocation, project, prepared: &prepared, job: &job, ran: &ran };
+    let prepared = &prepared;
+    let ending = Ending { invocation, project, prepared, engine, job: &job, ran: &ran };
     let exit = ending.conclude(started, run_seconds)?;
     if exit == Exit::Passed {
         // Of failing tests the files are worth a look.
@@ -38,7 +47,8 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
     Ok(exit)
 }
 
-/// Prints the commands, with what they need prepared, so that each can be pasted.
+/// Prints the commands, with what they need prepared, so that each can be pasted. Every engine
+/// runs the same splits; the stock engine's way is the one that a shell can follow.
 fn dry_run(invocation: &Invocation<'_>, job: &Job) -> Result<Exit> {
     stock::prepare(job)?;
     for split in 1..=job.splits {

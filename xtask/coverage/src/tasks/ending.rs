@@ -8,6 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::Invocation;
 use super::history::History;
 use super::prepare::Prepared;
+use crate::cli::Engine;
 use crate::engine::{Job, Ran, SplitState};
 use crate::exit::Exit;
 use crate::project::{Facts, Project, State};
@@ -28,6 +29,8 @@ pub(super) struct Ending<'a> {
     pub(super) project: &'a Project,
     /// Its settings and state.
     pub(super) prepared: &'a Prepared,
+    /// What ran it.
+    pub(super) engine: Engine,
     /// What was to run.
     pub(super) job: &'a Job,
     /// What ran.
@@ -148,8 +151,8 @@ impl Ending<'_> {
         Seconds {
             total: started.elapsed().as_secs_f64(),
             environment: self.prepared.took.as_secs_f64(),
-            collect: 0.0,
-            run,
+            collect: self.ran.collect_seconds,
+            run: run - self.ran.collect_seconds,
             combine: step("combine"),
             report: step("report"),
         }
@@ -168,7 +171,7 @@ impl Ending<'_> {
             outcome: verdict.outcome,
             exit_code: verdict.exit.code(),
             partial: verdict.partial,
-            engine: "stock".to_owned(),
+            engine: self.engine.name().to_owned(),
             versions: versions(&self.prepared.facts),
             splits: splits(self.ran, self.job.splits),
             tests: self.ran.ledger.tally(),
@@ -245,13 +248,15 @@ pub(super) fn partial_folder(state: &State) -> Result<Utf8PathBuf> {
     Ok(folder)
 }
 
-/// Every data file in the folders of the splits, in order.
+/// Every data file in the folders of the splits, in order: `split-03/data.HOST.PID.RANDOM` of
+/// the stock engine, `data/split-003.coverage` of the host.
 fn data_files(parts: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
     let mut files = Vec::new();
     for folder in entries(parts)? {
         let data = |file: &Utf8PathBuf| {
             let name = file.file_name().unwrap_or_default();
-            name.starts_with("data") && !name.ends_with("-journal") && file.is_file()
+            let ours = name.starts_with("data.") || name.ends_with(".coverage");
+            ours && !name.ends_with("-journal") && file.is_file()
         };
         files.extend(entries(&folder)?.into_iter().filter(data));
     }
@@ -297,13 +302,17 @@ fn splits(ran: &Ran, total: u32) -> Splits {
 
 /// Where the time went, in one line.
 pub(super) fn time_line(seconds: &Seconds) -> String {
-    let steps = [
+    let mut steps = vec![
         ("environment", seconds.environment),
+        ("collection", seconds.collect),
         ("tests", seconds.run),
         ("combine", seconds.combine),
         ("reports", seconds.report),
     ];
-    let steps = steps.map(|(name, seconds)| format!("{name} {}", screen::seconds(seconds)));
+    // With the stock engine, collection is a part of every split.
+    steps.retain(|(name, seconds)| *name != "collection" || *seconds > 0.0);
+    let line = |(name, seconds)| format!("{name} {}", screen::seconds(seconds));
+    let steps: Vec<String> = steps.into_iter().map(line).collect();
     format!("Time: {} ({})", screen::seconds(seconds.total), steps.join(", "))
 }
 

@@ -2,9 +2,9 @@
 
 use anyhow::Result;
 
-use super::Invocation;
 use super::history;
 use super::prepare::{self, Prepared};
+use super::{Invocation, choose};
 use crate::engine::{Job, collect};
 use crate::exit::{self, Exit};
 use crate::project::Project;
@@ -15,7 +15,8 @@ use crate::split::{Durations, Plan, Sum};
 pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit> {
     let prepared = prepare::prepare(invocation, project)?;
     let job = prepare::job(project, &prepared)?;
-    prepare::banner(invocation.screen, project, &prepared);
+    let engine = choose::engine(invocation.screen, &prepared)?;
+    prepare::banner(invocation.screen, project, &prepared, engine);
     let ids = collect::ids(&job)?;
     if ids.is_empty() {
         return Err(exit::no_tests("no tests were found").into());

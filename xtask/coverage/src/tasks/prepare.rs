@@ -9,6 +9,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::Invocation;
 use super::history::{self, History};
+use crate::cli::Engine;
 use crate::engine::{Folders, Job, Measure};
 use crate::exit;
 use crate::machine::Machine;
@@ -272,7 +273,7 @@ fn temporary(project: &Project) -> Utf8PathBuf {
 }
 
 /// Says what will run, in the way of a banner.
-pub(super) fn banner(screen: &Screen, project: &Project, prepared: &Prepared) {
+pub(super) fn banner(screen: &Screen, project: &Project, prepared: &Prepared, engine: Engine) {
     let Prepared { settings, facts, .. } = prepared;
     let (splits, concurrent) = (settings.splits.value, settings.max_concurrent_splits.value);
     let workers = settings.workers_per_split.value;
@@ -291,6 +292,7 @@ pub(super) fn banner(screen: &Screen, project: &Project, prepared: &Prepared) {
     };
     screen.note(&format!("  • Failures before abort: {failures}"));
     screen.note(&format!("  • Python: {} ({})", versions(facts), prepared.interpreter.origin));
+    screen.note(&format!("  • Engine: {}", engine.name()));
     for row in if screen.is_verbose() { settings.rows() } else { Vec::new() } {
         screen.detail(&format!("    {} = {} ({})", row.name, row.value, row.origin));
     }
