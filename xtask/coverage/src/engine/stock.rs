@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -238,10 +238,7 @@ impl<'a> Supervisor<'a> {
             Some(Next::Save(due) | Next::Kill(due)) => due,
             Some(Next::Nothing) | None => return hear.recv().ok(),
         };
-        match hear.recv_timeout(due.saturating_duration_since(Instant::now())) {
-            Ok(message) => Some(message),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+        hear.recv_timeout(due.saturating_duration_since(Instant::now())).ok()
     }
 
     fn start_what_fits(&mut self) -> Result<()> {
