@@ -1,3 +1,4 @@
 //! The real binary on real projects: real Python, pytest, coverage and plugins.
 
+mod faults;
 mod support;
