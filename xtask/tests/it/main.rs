@@ -24,6 +24,7 @@ macro_rules! engines {
 
 mod addopts;
 mod budget;
+mod faults;
 mod finding;
 mod identity;
 mod output;

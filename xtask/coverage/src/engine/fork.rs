@@ -121,10 +121,7 @@ struct Conductor<'a> {
     deaths: u32,
     collected: bool,
     bye: Option<i32>,
-    /// How the host's process ended.
     status: Option<ExitStatus>,
-    /// All the host said has been heard.
-    silent: bool,
     ran: Ran,
 }
 
@@ -152,7 +149,6 @@ impl<'a> Conductor<'a> {
             collected: false,
             bye: None,
             status: None,
-            silent: false,
             ran: Ran::new(job.budget),
         }
     }
@@ -598,27 +594,17 @@ impl<'a> Conductor<'a> {
         self.problem(None, format!("the host {what}; see `{}`", self.host.log));
     }
 
-    fn host_fell_silent(&mut self) {
-        self.silent = true;
-        self.judge_the_hosts_end();
-    }
-
     /// The host is gone; what it said before is still to be heard.
     fn exited(&mut self, status: ExitStatus) {
         self.status = Some(status);
         let pids: Vec<i32> = self.slots.iter().flatten().filter_map(|busy| busy.pid).collect();
         pids.into_iter().for_each(child::kill_group);
         self.host.lines.iter_mut().for_each(super::child::Lines::end);
-        self.judge_the_hosts_end();
     }
 
-    /// Its last words and its status come in any order: only with both is it known whether it
-    /// left early.
-    fn judge_the_hosts_end(&mut self) {
+    /// All the host said has been heard: did it end as it should?
+    fn host_fell_silent(&mut self) {
         let early = self.bye.is_none() || self.stage == Stage::Running;
-        if !self.silent || (early && self.status.is_none()) {
-            return;
-        }
         self.stage = Stage::Done;
         let Some(status) = self.status.filter(|_| early && self.ran.interrupted.is_none()) else {
             return;
