@@ -74,6 +74,13 @@ for file in sorted(data.measured_files()):
         output.says("Tests: 4 failed, 2 not run\n").tells("Failures before abort: 4\n");
     }
 
+    /// What is typed wins, in pytest too: no split stops by itself.
+    fn a_budget_that_is_typed_beats_maxfail(engine) {
+        let project = failing("addopts = '--maxfail=1'");
+        let output = project.run(&coverage(engine, &["--max-failures", "0"])).exits(1);
+        output.says("Tests: 6 failed\n").tells("Failures before abort: never\n");
+    }
+
     fn the_projects_own_timeout_wins(engine) {
         let env = env(&[STOCK, &["pytest-timeout"]].concat());
         let project = shop("addopts = '--timeout=1 --timeout-method=signal'", "").with(env);

@@ -24,9 +24,11 @@ fn run(project: &Project, folder: &str, args: &[&str]) -> Output {
     project.xtask(&args).cwd(&project.root.join(folder)).output()
 }
 
+/// Even where the root has a `pyproject.toml`, as many have for the settings of a linter.
 #[test]
 fn the_default_projects_run_at_the_root() {
     let project = workspace();
+    project.write("pyproject.toml", "[tool.ruff]\nline-length = 100\n");
     run(&project, "", &[]).exits(0).tells("Coverage of shop in 1 split\n").never_says("of store");
     assert!(project.has("python/shop/.coverage") && !project.has("python/store/.coverage"));
     // All else is in the workspace's target folder.

@@ -29,6 +29,7 @@ mod finding;
 mod identity;
 mod output;
 mod reference;
+mod script;
 mod settings;
 mod shop;
 mod support;

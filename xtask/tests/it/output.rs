@@ -100,7 +100,7 @@ rerun these 2:
         let project = failing();
         let output = project.run(&coverage(engine, &["--report", "none"])).exits(1);
         let line = output.stdout.lines().skip_while(|line| !line.starts_with("rerun these 2:")).nth(1);
-        let again = paste(&project, line.expect("a line").trim(), &[]);
+        let again = paste(&project, line.expect("a line").trim());
         again.exits(1).says("Tests: 1 failed, 1 errors\n");
     }
 
@@ -164,22 +164,13 @@ def test_fine():
     project
 }
 
-/// Runs a line that was printed in a shell, where `cargo xtask` is this binary.
-fn paste(project: &Project, line: &str, more: &[&str]) -> Output {
-    let shim = project.root.join("../bin");
-    std::fs::create_dir_all(&shim).expect("a folder");
-    let script = format!("#!/bin/sh\nshift\nexec '{}' \"$@\"\n", env!("CARGO_BIN_EXE_xtask"));
-    std::fs::write(shim.join("cargo"), script).expect("a script");
-    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(shim.join("cargo"), executable).expect("a script");
-    let path = std::env::var("PATH").expect("a path");
-    // As typed in the folder above the project, with which `-p NAME` works.
-    let run = Run::of("sh".into())
-        .args(&["-c", line])
-        .args(more)
-        .cwd(project.root.parent().expect("a folder"));
-    run.var("PATH", &format!("{shim}:{path}"))
-        .var("VIRTUAL_ENV", project.env().root.as_str())
+/// Runs a line that was printed in a shell, where `cargo xtask` is this binary: in the folder
+/// above the project, with which `-p NAME` works.
+fn paste(project: &Project, line: &str) -> Output {
+    let run = Run::of("sh".into()).args(&["-c", line]);
+    run.cwd(project.root.parent().expect("a folder"))
+        .active(project.env())
+        .with_cargo(project)
         .output()
 }
 
