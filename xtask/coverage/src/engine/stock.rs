@@ -371,7 +371,7 @@ impl<'a> Supervisor<'a> {
         let Some(running) = self.running.get_mut(&split) else { return };
         let Some(at) = running.workers.iter().position(|worker| worker.id == id) else { return };
         let lost = running.workers.remove(at);
-        let left_data = lost.file.as_ref().is_some_and(|file| file.exists());
+        let left_data = lost.file.as_ref().is_some_and(|file| saved_as(file).exists());
         if self.stopping.is_none() && !left_data {
             let what = format!("lost worker {id} and the coverage it had measured ({text})");
             self.ran.problems.push(Problem { split: Some(split), file: None, what });
@@ -465,9 +465,13 @@ impl<'a> Supervisor<'a> {
 
     fn expect_data(&mut self, split: u32, running: &Running) {
         self.ran.expected.splits.insert(split);
-        let workers = running.workers.iter().filter_map(|worker| worker.file.clone());
-        let files = running.data.iter().cloned().chain(workers);
-        let part = |file| Part { split: Some(split), file, origin: Origin::Tests };
+        let workers = running.workers.iter().filter_map(|worker| worker.file.as_ref());
+        let files = running.data.iter().chain(workers);
+        let part = |file: &Utf8PathBuf| Part {
+            split: Some(split),
+            file: saved_as(file),
+            origin: Origin::Tests,
+        };
         self.ran.expected.parts.extend(files.map(part));
     }
 
@@ -528,6 +532,22 @@ impl<'a> Supervisor<'a> {
             file: None,
             what: format!("{what}{suspects}"),
         }));
+    }
+}
+
+/// The name that a data file has now. Newer versions of coverage add a hash of the data when
+/// they save: `data.host.pid1.Xabc` becomes `data.host.pid1.Xabc.Hdef`.
+fn saved_as(announced: &Utf8Path) -> Utf8PathBuf {
+    let with_hash = || {
+        let prefix = format!("{}.H", announced.file_name()?);
+        let files = announced.parent()?.read_dir_utf8().ok()?.flatten();
+        let found = files.filter(|file| file.file_name().starts_with(&prefix));
+        found.map(|file| file.into_path()).min()
+    };
+    if announced.exists() {
+        announced.to_path_buf()
+    } else {
+        with_hash().unwrap_or(announced.into())
     }
 }
 

@@ -1,0 +1,3 @@
+//! The real binary on real projects: real Python, pytest, coverage and plugins.
+
+mod support;
