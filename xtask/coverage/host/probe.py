@@ -2,7 +2,8 @@
 
 Run as `python -c PROBE [COVERAGE_CONFIG]` in the project's folder. pytest's and coverage's
 own code reads the configuration, so the answer is what they will see. Nothing of the
-project, no conftest and no plugin is imported. On a Python that is too old it must still run, to say so.
+project, no conftest and no plugin is imported. On a Python that is too old it must still
+run, to say so.
 """
 
 import sys
@@ -70,7 +71,8 @@ def pytest_config():
     env = words(os.environ.get("PYTEST_ADDOPTS", ""), "PYTEST_ADDOPTS")
     try:
         root, inifile, ini = setup(findpaths, [], env)
-        others = [setup(findpaths, [name], env)[1] for name in ("tests", "test") if os.path.isdir(name)]
+        folders = [name for name in ("tests", "test") if os.path.isdir(name)]
+        others = [setup(findpaths, [name], env)[1] for name in folders]
     except (UsageError, ValueError, OSError) as error:
         raise Broken("pytest cannot read its configuration: %s" % error)
     where = inifile or os.getcwd()
@@ -136,7 +138,8 @@ def words(value, where):
 
 def has_timeout(ini, addopts):
     """Whether pytest-timeout limits each test already."""
-    asked = option(addopts, "--timeout") or os.environ.get("PYTEST_TIMEOUT") or value(ini, "timeout")
+    asked = option(addopts, "--timeout") or os.environ.get("PYTEST_TIMEOUT")
+    asked = asked or value(ini, "timeout")
     try:
         return float(asked or 0) > 0
     except (TypeError, ValueError):

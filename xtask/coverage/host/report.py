@@ -24,7 +24,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import coverage
-from coverage.exceptions import ConfigError, CoverageException, CoverageWarning
+from coverage.exceptions import ConfigError, CoverageException, CoverageWarning, NotPython
 from coverage.report_core import get_analysis_to_report
 from coverage.results import Numbers, should_fail_under
 from coverage.sqldata import SCHEMA_VERSION
@@ -298,7 +298,7 @@ def _total(cov: SharedCoverage, request: Json, told: _Told) -> None:
         fail_under = cov.get_option("report:fail_under")
     told["fail_under"] = fail_under
     try:
-        total, told["files"] = _numbers(cov)
+        total, told["files"] = _numbers_of_python(cov, told)
     except Exception as exc:
         told["no_totals"] = _message(exc)
         return
@@ -314,6 +314,17 @@ def _total(cov: SharedCoverage, request: Json, told: _Told) -> None:
     }
     if should_fail_under(total.pc_covered, fail_under, precision):
         told["below"] = _below(total, fail_under, precision)
+
+
+def _numbers_of_python(cov: SharedCoverage, told: _Told) -> tuple[Numbers, list[Json]]:
+    """As `_numbers`, without what is no Python: a template without an ending that tests have
+    run, say. Coverage's own commands stop there and report on nothing at all."""
+    try:
+        return _numbers(cov)
+    except NotPython as exc:
+        told["warnings"].append(f"{exc}; files that are no Python are left out of the reports")
+        cov.set_option("report:ignore_errors", True)
+        return _numbers(cov)
 
 
 def _numbers(cov: SharedCoverage) -> tuple[Numbers, list[Json]]:

@@ -17,7 +17,7 @@ use super::host::{Host, HostEvent, Source, UnitData, UnitEvent};
 use super::{Happening, Job, Ran, Refusal, SplitEnd, SplitState, signals, tail};
 use crate::report::failures::{Failure, Phase};
 use crate::shard::combine::{Origin, Part, Problem};
-use crate::split::{Durations, Grain, Plan, Sum, Unit, units};
+use crate::split::{Grain, Plan, Sum, Unit, units};
 
 /// How long the host may take to write down the stacks of a test that runs too long.
 const STACKS: Duration = Duration::from_secs(3);
@@ -243,10 +243,10 @@ impl<'a> Conductor<'a> {
         if self.stage != Stage::Collecting {
             return;
         }
-        let committed = self.committed_durations();
+        let committed = &self.job.committed;
         let sum = Sum::of_python(&self.job.python_version);
         let ids = std::mem::take(&mut self.ids);
-        self.plan = Plan::new(ids, &committed, self.job.splits, sum);
+        self.plan = Plan::new(ids, committed, self.job.splits, sum);
         self.plan.predict(&self.job.recorded);
         let units = units(&self.plan, &self.groups, self.grain());
         for split in &self.plan.splits {
@@ -259,13 +259,6 @@ impl<'a> Conductor<'a> {
         let empty: Vec<u32> =
             self.splits.iter().filter(|(_, it)| it.left == 0).map(|(&n, _)| n).collect();
         empty.into_iter().for_each(|split| self.split_ended(split));
-    }
-
-    /// What decides how the suite is cut; `prepare` has checked that it can be read.
-    fn committed_durations(&self) -> Durations {
-        let file = self.job.durations.as_ref();
-        let text = file.and_then(|file| fs::read_to_string(file).ok());
-        text.and_then(|text| Durations::parse(&text).ok()).unwrap_or_default()
     }
 
     /// Without any duration a file is a unit: there is nothing to weigh files by.
@@ -606,7 +599,8 @@ impl<'a> Conductor<'a> {
 
     /// The host is gone; what it said before is still to be heard.
     fn exited(&mut self, status: ExitStatus) {
-        if self.bye.is_none() && self.ran.interrupted.is_none() {
+        let early = self.bye.is_none() || self.stage == Stage::Running;
+        if early && self.ran.interrupted.is_none() {
             let how = child::describe(status);
             match self.collected {
                 true => self.broken(&format!("was ended by {how}")),

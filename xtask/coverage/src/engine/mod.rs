@@ -48,6 +48,8 @@ pub struct Job {
     pub python_version: String,
     /// The project's `.test_durations`, from which the splits are cut.
     pub durations: Option<Utf8PathBuf>,
+    /// What is in it: it alone decides which tests are in which split.
+    pub committed: Durations,
     /// Expected seconds of each split, from earlier runs; the longest starts first.
     pub expected: BTreeMap<u32, f64>,
     /// Expected seconds of each test, from earlier runs: for order and predictions.

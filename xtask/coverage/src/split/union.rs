@@ -18,7 +18,11 @@ type Counts<'a> = BTreeMap<&'a str, usize>;
 /// Says what is wrong with the splits' union; nothing if it is the whole, each test once.
 ///
 /// A split that is not in `cuts` at all shows as the tests that no split runs.
+///
+/// A test whose id changes from collection to collection (a parameter that holds the time of
+/// day) is the test at its place: every split collects anew.
 pub fn check_union(cuts: &BTreeMap<u32, Cut>) -> Vec<String> {
+    let cuts = &under_one_name(cuts);
     let mut wrong = Vec::new();
     if let Some((first, reference)) = cuts.first_key_value() {
         let others = cuts.iter().skip(1);
@@ -36,6 +40,34 @@ pub fn check_union(cuts: &BTreeMap<u32, Cut>) -> Vec<String> {
         repeated.map(|(id, splits)| format!("`{id}` ({})", listed(splits))).collect();
     wrong.extend(say(&repeated, |tests| format!("{tests} in more than one split")));
     wrong
+}
+
+/// The cuts with the ids of the first one, for tests whose id the first does not know, where it
+/// has at this place the same function with parameters that only it knows. Another order never
+/// looks so.
+fn under_one_name(cuts: &BTreeMap<u32, Cut>) -> BTreeMap<u32, Cut> {
+    let Some(first) = cuts.values().next() else { return BTreeMap::new() };
+    let known = counts(&first.before);
+    let renamed = |cut: &Cut| {
+        let here = counts(&cut.before);
+        let pairs = cut.before.iter().zip(&first.before);
+        let alien = |(id, name): &(&String, &String)| {
+            let function = |id: &str| id.split('[').next().map(str::to_owned);
+            !known.contains_key(id.as_str())
+                && !here.contains_key(name.as_str())
+                && function(id) == function(name)
+        };
+        let same_length = cut.before.len() == first.before.len();
+        let names: BTreeMap<&String, &String> =
+            pairs.filter(|pair| same_length && alien(pair)).collect();
+        let rename = |id: &String| names.get(id).map_or(id, |name| *name).clone();
+        let (before, after) = (&cut.before, &cut.after);
+        Cut {
+            before: before.iter().map(rename).collect(),
+            after: after.iter().map(rename).collect(),
+        }
+    };
+    cuts.iter().map(|(&split, cut)| (split, renamed(cut))).collect()
 }
 
 /// How a split's collection differs from that of the first: in its tests, or in their order.
@@ -128,6 +160,25 @@ mod tests {
     fn nothing_is_wrong_with_the_whole() {
         check(&[], &[]);
         check(&["a b c > a b", "a b c > c", "a b c >"], &[]);
+    }
+
+    #[test]
+    fn a_test_whose_id_changes_is_the_test_at_its_place() {
+        check(&["a t[1] c > a", "a t[2] c > t[2]", "a t[3] c > c"], &[]);
+        check(
+            &["a t[1] c > a", "a t[2] c > a"],
+            &[
+                "2 tests in no split: `c`, `t[1]`",
+                "1 test in more than one split: `a` (splits 1, 2)",
+            ],
+        );
+        check(
+            &["a b c > a", "b a c > c"],
+            &[
+                "split 2 has the tests of split 1 in another order, from `b` on",
+                "1 test in no split: `b`",
+            ],
+        );
     }
 
     #[test]

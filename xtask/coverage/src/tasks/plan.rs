@@ -2,14 +2,13 @@
 
 use anyhow::Result;
 
-use super::history;
 use super::prepare::{self, Prepared};
 use super::{Invocation, choose};
 use crate::engine::{Job, collect};
 use crate::exit::{self, Exit};
 use crate::project::Project;
 use crate::screen::{Screen, count, seconds};
-use crate::split::{Durations, Plan, Sum};
+use crate::split::{Plan, Sum};
 
 /// Collects the suite and shows the cut.
 pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit> {
@@ -21,20 +20,16 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
     if ids.is_empty() {
         return Err(exit::no_tests("no tests were found").into());
     }
-    let plan = plan(ids, &prepared, &job)?;
+    let plan = plan(ids, &prepared, &job);
     show(invocation.screen, &plan, &job);
     Ok(Exit::Passed)
 }
 
-fn plan(ids: Vec<String>, prepared: &Prepared, job: &Job) -> Result<Plan> {
-    let committed = match &job.durations {
-        Some(file) => Durations::parse(&std::fs::read_to_string(file)?)?,
-        None => Durations::default(),
-    };
+fn plan(ids: Vec<String>, prepared: &Prepared, job: &Job) -> Plan {
     let sum = Sum::of_python(&prepared.facts.python);
-    let mut plan = Plan::new(ids, &committed, job.splits, sum);
-    plan.predict(&history::durations(&prepared.state, job.durations.as_deref()));
-    Ok(plan)
+    let mut plan = Plan::new(ids, &job.committed, job.splits, sum);
+    plan.predict(&job.recorded);
+    plan
 }
 
 fn show(screen: &Screen, plan: &Plan, job: &Job) {

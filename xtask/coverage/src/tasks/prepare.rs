@@ -16,6 +16,7 @@ use crate::machine::Machine;
 use crate::project::{Facts, Interpreter, Lock, Project, State, Steps, probe, python};
 use crate::screen::Screen;
 use crate::settings::{Configured, Inputs, Settings, test_folder};
+use crate::split::Durations;
 
 /// Plugins that put the tests into an order of their own, which changes from run to run.
 const REORDERING: [&str; 4] =
@@ -147,6 +148,7 @@ pub(super) fn job(project: &Project, prepared: &Prepared) -> Result<Job> {
         stock_args: stock_args(prepared),
         python_version: facts.python.clone(),
         recorded: history::durations(state, committed_durations(project, facts).as_deref()),
+        committed: read_durations(committed_durations(project, facts).as_deref())?,
         durations: committed_durations(project, facts),
         expected,
         xdist: facts.packages.contains_key("pytest-xdist") && !refuse,
@@ -226,6 +228,13 @@ fn pinned_configuration(prepared: &Prepared) -> Vec<String> {
 pub(super) fn committed_durations(project: &Project, facts: &Facts) -> Option<Utf8PathBuf> {
     let path = durations_path(project, facts);
     path.is_file().then_some(path)
+}
+
+fn read_durations(file: Option<&Utf8Path>) -> Result<Durations> {
+    let Some(file) = file else { return Ok(Durations::default()) };
+    let text = fs::read_to_string(file).with_context(|| format!("failed to read `{file}`"))?;
+    let what = || exit::usage(format!("`{file}` decides how the suite is cut, but it is broken"));
+    Durations::parse(&text).with_context(what)
 }
 
 /// Where that file is or would be.
