@@ -221,6 +221,10 @@ class Controller:
     def __init__(self, send: Send) -> None:
         self._send = send
         self._told_count = False
+        self._uncollectable = False
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        self._uncollectable |= report.failed
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
@@ -232,6 +236,9 @@ class Controller:
     def pytest_configure_node(self, node: Any) -> None:
         """Starts coverage in a worker before anything of the project or of pytest is imported
         there; pytest-cov would start it only after the conftests."""
+        # For the workers that replace lost ones xdist counts from 0, where all names are taken.
+        group = node.nodemanager.group
+        group._autoidcounter = max(group._autoidcounter, _settings["spare_worker"])
         node.workerinput["xtask"] = _settings
         coverage = current_coverage()
         request = None
@@ -248,7 +255,11 @@ class Controller:
         channel.waitclose()
         self._send("worker", id=node.gateway.id, pid=pid, file=file)
 
-    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
+    def pytest_xdist_node_collection_finished(self, node: Any, ids: list[str]) -> None:
+        if self._uncollectable and not node.config.option.continue_on_collection_errors:
+            # xdist would run the tests of all other files, which pytest does not.
+            dsession = node.config.pluginmanager.get_plugin("dsession")
+            dsession.shouldstop = "errors during collection"
         if not self._told_count:
             self._told_count = True
             self._send("collected", tests=len(ids))

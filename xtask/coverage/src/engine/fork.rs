@@ -121,6 +121,7 @@ struct Conductor<'a> {
     deaths: u32,
     collected: bool,
     bye: Option<i32>,
+    status: Option<ExitStatus>,
     ran: Ran,
 }
 
@@ -147,6 +148,7 @@ impl<'a> Conductor<'a> {
             deaths: 0,
             collected: false,
             bye: None,
+            status: None,
             ran: Ran::new(job.budget),
         }
     }
@@ -594,28 +596,29 @@ impl<'a> Conductor<'a> {
         self.problem(None, format!("the host {what}; see `{}`", self.host.log));
     }
 
-    /// All the host said has been heard.
-    fn host_fell_silent(&mut self) {
-        self.stage = Stage::Done;
-    }
-
     /// The host is gone; what it said before is still to be heard.
     fn exited(&mut self, status: ExitStatus) {
-        let early = self.bye.is_none() || self.stage == Stage::Running;
-        if early && self.ran.interrupted.is_none() {
-            let how = child::describe(status);
-            match self.collected {
-                true => self.broken(&format!("was ended by {how}")),
-                false => {
-                    let text = tail(&self.host.log, 40);
-                    let usage = status.code() == Some(4);
-                    self.ran.refused = Some(Refusal { text: format!("{text}\n({how})"), usage });
-                }
-            }
-        }
+        self.status = Some(status);
         let pids: Vec<i32> = self.slots.iter().flatten().filter_map(|busy| busy.pid).collect();
         pids.into_iter().for_each(child::kill_group);
         self.host.lines.iter_mut().for_each(super::child::Lines::end);
+    }
+
+    /// All the host said has been heard: did it end as it should?
+    fn host_fell_silent(&mut self) {
+        let early = self.bye.is_none() || self.stage == Stage::Running;
+        self.stage = Stage::Done;
+        let Some(status) = self.status.filter(|_| early && self.ran.interrupted.is_none()) else {
+            return;
+        };
+        let how = child::describe(status);
+        if self.collected {
+            self.broken(&format!("was ended by {how}"));
+        } else {
+            let text = tail(&self.host.log, 40);
+            let usage = status.code() == Some(4);
+            self.ran.refused = Some(Refusal { text: format!("{text}\n({how})"), usage });
+        }
     }
 
     fn ran(mut self) -> Ran {

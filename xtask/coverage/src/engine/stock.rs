@@ -75,8 +75,11 @@ fn log_file(job: &Job, split: u32) -> Utf8PathBuf {
 pub fn command(job: &Job, split: u32, slot: u32, pipe: Option<i32>) -> Command {
     let folder = split_folder(job, split);
     let first_worker = (slot - 1) * job.workers;
+    // xdist replaces up to 4 workers for each that it starts with.
+    let spare_worker = (job.concurrent + (slot - 1) * 4) * job.workers;
     let mut settings = json!({
         "first_worker": first_worker,
+        "spare_worker": spare_worker,
         "timeout": job.timeout,
         "context": job.measure.as_ref().filter(|measure| measure.contexts).map(|_| "test"),
         "cut_file": cut_file(job, split),
@@ -181,6 +184,8 @@ struct Running {
     drained: bool,
     /// The session told its end: pytest's exit status.
     bye: Option<i32>,
+    /// From here on, what goes wrong is no refusal of pytest.
+    collected: bool,
     tests: u64,
     failed: u64,
     /// Tests that began and did not end.
@@ -279,6 +284,7 @@ impl<'a> Supervisor<'a> {
             status: None,
             drained: false,
             bye: None,
+            collected: false,
             tests: 0,
             failed: 0,
             open: Vec::new(),
@@ -319,12 +325,16 @@ impl<'a> Supervisor<'a> {
             Event::CollectError { id, text } => {
                 self.failed(split, id, Phase::Collect, text, Vec::new());
                 if !self.job.continue_on_collection_errors {
+                    // There may be more of them: pytest goes on until it has seen every file.
                     self.ran.uncollectable = true;
-                    self.stop("a file cannot be collected");
+                    self.waiting.clear();
                 }
             }
             Event::CollectSkip { id, .. } => self.ran.ledger.skipped_file(&id),
-            Event::Collected { .. } => self.read_cut(split),
+            Event::Collected { .. } => {
+                self.of(split, |running| running.collected = true);
+                self.read_cut(split);
+            }
             Event::Start { id } => self.of(split, |running| running.open.push(id)),
             Event::Failed { id, phase, text, sections } => {
                 self.failed(split, id, phase, text, sections);
@@ -375,9 +385,9 @@ impl<'a> Supervisor<'a> {
     fn worker_lost(&mut self, split: u32, id: &str, text: &str) {
         let Some(running) = self.running.get_mut(&split) else { return };
         let Some(at) = running.workers.iter().position(|worker| worker.id == id) else { return };
-        let lost = running.workers.remove(at);
-        let left_data = lost.file.as_ref().is_some_and(|file| saved_as(file).exists());
-        if self.stopping.is_none() && self.job.measure.is_some() && !left_data {
+        running.workers.remove(at);
+        // Its data file may be there: coverage makes it long before there is anything in it.
+        if self.stopping.is_none() && self.job.measure.is_some() {
             let what = format!("lost worker {id} and the coverage it had measured ({text})");
             self.ran.problems.push(Problem { split: Some(split), file: None, what });
         }
@@ -431,9 +441,12 @@ impl<'a> Supervisor<'a> {
         if self.stopping.is_some() {
             return SplitState::Stopped;
         }
-        let pytest_exit = running.bye.or_else(|| status.code().filter(|code| *code == 4));
-        match pytest_exit {
-            Some(exit @ (3 | 4)) => self.refused(split, exit == 4),
+        if self.ran.uncollectable {
+            self.stop("a file cannot be collected");
+            return SplitState::Stopped;
+        }
+        match running.bye.or(status.code()) {
+            Some(exit @ (3 | 4)) if !running.collected => self.refused(split, exit == 4),
             _ => self.died(split, running, status),
         }
     }
@@ -449,6 +462,7 @@ impl<'a> Supervisor<'a> {
     fn died(&mut self, split: u32, running: &Running, status: ExitStatus) -> SplitState {
         let how = match (&running.bad_line, running.bye) {
             (Some(bad), _) => bad.clone(),
+            (None, Some(3)) => "met an error inside of pytest or a plugin".to_owned(),
             (None, Some(2)) => "was interrupted from within (`pytest.exit`, Ctrl-C)".to_owned(),
             (None, Some(exit)) => format!("ended with pytest's exit status {exit}"),
             (None, None) if status.core_dumped() || status.signal().is_some() => {
