@@ -33,4 +33,6 @@ mod script;
 mod settings;
 mod shop;
 mod support;
+mod test;
 mod verdict;
+mod verify;
