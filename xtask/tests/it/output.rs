@@ -75,7 +75,7 @@ E         + a b
 tests/test_a.py:7: AssertionError
 -- Captured stdout call
 told a b
-rerun: cargo xtask coverage -p shop -- 'tests/test_a.py::test_loud[a b]'
+rerun: cargo xtask coverage -- 'tests/test_a.py::test_loud[a b]'
 
 ---- tests/test_b.py::test_broken error in setup in split 2
 @pytest.fixture
@@ -84,10 +84,10 @@ rerun: cargo xtask coverage -p shop -- 'tests/test_a.py::test_loud[a b]'
 E       RuntimeError: no database
 
 tests/test_b.py:6: RuntimeError
-rerun: cargo xtask coverage -p shop -- tests/test_b.py::test_broken
+rerun: cargo xtask coverage -- tests/test_b.py::test_broken
 
 rerun these 2:
-    cargo xtask coverage -p shop -- 'tests/test_a.py::test_loud[a b]' tests/test_b.py::test_broken
+    cargo xtask coverage -- 'tests/test_a.py::test_loud[a b]' tests/test_b.py::test_broken
 
 ";
         assert_eq!(failures, wanted, "{output}");
@@ -164,14 +164,11 @@ def test_fine():
     project
 }
 
-/// Runs a line that was printed in a shell, where `cargo xtask` is this binary: in the folder
-/// above the project, with which `-p NAME` works.
+/// Runs a line that was printed in a shell, where `cargo xtask` is this binary, in the folder
+/// where it was printed.
 fn paste(project: &Project, line: &str) -> Output {
     let run = Run::of("sh".into()).args(&["-c", line]);
-    run.cwd(project.root.parent().expect("a folder"))
-        .active(project.env())
-        .with_cargo(project)
-        .output()
+    run.cwd(&project.root).active(project.env()).with_cargo(project).output()
 }
 
 /// Every printed command runs as it is, spaces in the folder's name included, and together they

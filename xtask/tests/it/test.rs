@@ -36,7 +36,7 @@ fn passing_tests_pass_without_a_word_of_coverage() {
 #[test]
 fn failing_tests_are_shown_with_what_runs_them_again() {
     let output = project(TEST_BAD).run(&["test"]).exits(1);
-    let output = output.says("tests/test_b.py::test_bad").says("cargo xtask test -p project");
+    let output = output.says("tests/test_b.py::test_bad").says("cargo xtask test -- ");
     output.says("✗ tests failed: 1 of 2 tests failed").never_says("xtask coverage");
 }
 

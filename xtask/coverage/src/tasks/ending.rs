@@ -8,10 +8,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::Invocation;
 use super::history::History;
 use super::prepare::Prepared;
-use crate::cli::{Engine, Task};
+use crate::cli::Engine;
 use crate::engine::{Job, Ran, SplitState};
 use crate::exit::Exit;
-use crate::project::{Facts, Project, State};
+use crate::project::{Facts, Project, State, discover};
 use crate::report::coverage::{Config, Data, Kind, Rendered, Report, Request, render};
 use crate::report::summary::{self, Outcome, SCHEMA, Seconds, Splits, Summary, Versions};
 use crate::report::verdict::{Evidence, Verdict, judge};
@@ -63,7 +63,7 @@ impl Ending<'_> {
             failures_end_with_zero: false,
         };
         let verdict = judge(&evidence);
-        self.say_failures();
+        self.say_failures()?;
         if let Some(rendered) = &rendered {
             self.say_reports(rendered, verdict.partial);
         }
@@ -104,13 +104,14 @@ impl Ending<'_> {
         render(&request(self.project, self.prepared, data, reports))
     }
 
-    fn say_failures(&self) {
-        let command = rerun_command(self.invocation.typed.task, self.project);
+    fn say_failures(&self) -> Result<()> {
+        let command = rerun_command(self.invocation, self.project)?;
         let text = failures::render(self.ran.ledger.failures(), &command, &Limits::default());
         if !text.is_empty() {
             self.invocation.screen.say(text.trim_end());
             self.invocation.screen.say("");
         }
+        Ok(())
     }
 
     fn say_reports(&self, rendered: &Rendered, partial: bool) {
@@ -290,10 +291,27 @@ fn entries(folder: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
     Ok(paths)
 }
 
-/// What the user would type to run this project again.
-fn rerun_command(task: Task, project: &Project) -> Vec<String> {
-    let task = if task.measures() { "coverage" } else { "test" };
-    ["cargo", "xtask", task, "-p", &project.name].map(str::to_owned).to_vec()
+/// What the user would type, where this was typed, to run this project again.
+fn rerun_command(invocation: &Invocation<'_>, project: &Project) -> Result<Vec<String>> {
+    let task = if invocation.typed.task.measures() { "coverage" } else { "test" };
+    let mut command = ["cargo", "xtask", task].map(str::to_owned).to_vec();
+    let here = super::here()?;
+    let chosen = !invocation.typed.general.chosen.project.is_empty();
+    if chosen || !here.starts_with(&project.root) {
+        let name = match listed(invocation, project)? {
+            true => project.name.clone(),
+            false => project.root.strip_prefix(&here).unwrap_or(&project.root).to_string(),
+        };
+        command.extend(["-p".to_owned(), name]);
+    }
+    Ok(command)
+}
+
+/// True where the workspace knows the project by its name.
+fn listed(invocation: &Invocation<'_>, project: &Project) -> Result<bool> {
+    let Some(workspace) = invocation.workspace else { return Ok(false) };
+    let all = discover::all(workspace)?;
+    Ok(all.iter().any(|other| other.root == project.root))
 }
 
 fn versions(facts: &Facts) -> Versions {
