@@ -82,9 +82,11 @@ impl Ending<'_> {
         measured && self.ran.interrupted.is_none() && self.ran.ledger.done() > 0
     }
 
-    /// True where the result is not that of the whole suite.
-    fn partial(&self) -> bool {
-        self.prepared.settings.narrowed || self.ran.aborted || self.ran.uncollectable
+    /// True where the result is known not to be that of the whole suite.
+    fn partial(&self, checked: &Checked) -> bool {
+        let Ran { aborted, uncollectable, .. } = *self.ran;
+        let narrowed = self.prepared.settings.narrowed;
+        narrowed || aborted || uncollectable || !checked.problems.is_empty()
     }
 
     fn render(&self, checked: &Checked) -> Result<Rendered> {
@@ -93,14 +95,14 @@ impl Ending<'_> {
         let usual = facts.coverage.as_ref().map(|coverage| coverage.data_file.clone());
         let usual = usual.unwrap_or_else(|| self.project.root.join(".coverage"));
         let aside = partial_folder(state)?;
-        let into = if self.partial() { aside.join("coverage.data") } else { usual };
+        let into = if self.partial(checked) { aside.join("coverage.data") } else { usual };
         let data = Data::Combine {
             parts: checked.parts.clone(),
             problems: checked.problems.clone(),
             into,
             incomplete_into: Some(aside.join("coverage.data")),
         };
-        let reports = reports(settings, self.partial().then_some(aside.as_path()));
+        let reports = reports(settings, self.partial(checked).then_some(aside.as_path()));
         render(&request(self.project, self.prepared, data, reports))
     }
 
