@@ -12,15 +12,32 @@ use crate::screen::Screen;
 pub(super) fn engine(screen: &Screen, prepared: &Prepared) -> Result<Engine> {
     let against = against_fork(&prepared.facts, prepared.measures);
     match (prepared.settings.engine.value, against) {
-        (Engine::Stock, _) => Ok(Engine::Stock),
+        (Engine::Stock, _) => stock(prepared),
         (Engine::Auto | Engine::Fork, None) => Ok(Engine::Fork),
         (Engine::Fork, Some(why)) => {
             Err(exit::usage(format!("the fork engine cannot run here: {why}")).into())
         }
         (Engine::Auto, Some(why)) => {
             screen.note(&format!("note: the stock engine runs the tests: {why}"));
-            Ok(Engine::Stock)
+            stock(prepared)
         }
+    }
+}
+
+/// The stock engine, unless it would measure other things than it was asked to.
+fn stock(prepared: &Prepared) -> Result<Engine> {
+    let refused = prepared.settings.branch.as_ref().is_some_and(|branch| !branch.value);
+    let coverage = prepared.facts.coverage.as_ref();
+    match coverage.filter(|coverage| refused && coverage.branch) {
+        Some(coverage) => {
+            let file = coverage.config_file.as_ref().map_or("the configuration", |it| it.as_str());
+            let why = format!(
+                "`coverage run`, which the stock engine uses, cannot leave out the branches that \
+                 `{file}` asks for; remove `branch = true` there, or use `--engine fork`"
+            );
+            Err(exit::usage(why).into())
+        }
+        None => Ok(Engine::Stock),
     }
 }
 
