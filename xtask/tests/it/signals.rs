@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::Signal::{self, SIGHUP, SIGINT, SIGTERM};
+use nix::sys::signal::Signal::{self, SIGHUP, SIGINT, SIGKILL, SIGTERM};
 
 use crate::support::{Output, Project, Run, Running, wait_for};
 
@@ -194,6 +194,19 @@ fn a_signal_while_data_is_combined_ends_everything_and_keeps_the_data() {
         let parts = project.names(&format!(".xtask/parts/{folder}"));
         assert!(parts.iter().any(|part| part.contains("data.") || part.contains(".coverage")));
         assert!(!project.has(".coverage"));
+    }
+}
+
+#[test]
+fn nothing_outlives_a_runner_that_is_killed() {
+    for (name, workers) in [("stock", "1"), ("stock", "2"), ("fork", "1")] {
+        let project = slow();
+        // What a test itself has started, nobody can end but the runner that is gone.
+        project.write("tests/test_b.py", &HANGS.replace("subprocess.Popen", "print"));
+        project.write("conftest.py", "import builtins\nbuiltins.print = lambda *_, **__: None\n");
+        let run = Marked::of(&project, &engine(name, workers));
+        wait_for(|| project.has("running"));
+        assert_eq!(run.signalled(SIGKILL).code, 128 + 9);
     }
 }
 
