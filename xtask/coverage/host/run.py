@@ -117,7 +117,8 @@ def _arguments(settings: dict[str, Any]) -> list[str]:
     args = list(settings["args"])
     if settings["basetemp"]:
         args.append(f"--basetemp={settings['basetemp']}")
-    if settings["cache_dir"]:
+    # Without the plugin its option is unknown, which is an error under `--strict-config`.
+    if settings["cache_dir"] and not any(arg.endswith("no:cacheprovider") for arg in args):
         args += ["-o", f"cache_dir={settings['cache_dir']}"]
     _pretend_to_be_main(args)
     return args

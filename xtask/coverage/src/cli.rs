@@ -43,14 +43,27 @@ pub enum Task {
     Plan,
     /// `cargo xtask coverage report`: report again on the data that is there.
     Report,
+    /// `cargo xtask coverage verify`: compare with sequential runs.
+    Verify,
+    /// `cargo xtask test`: run, measure nothing.
+    Test,
+}
+
+impl Task {
+    /// True where coverage has a part in it.
+    pub fn measures(self) -> bool {
+        self != Task::Test
+    }
 }
 
 /// Reads a command line, the program's name first, and the `XTASK_…` variables of the options
 /// that no configuration file has. An error may be a [`clap::Error`]: see [`said`].
 pub fn parse(args: impl IntoIterator<Item = OsString>, env: &Env) -> Result<Typed> {
     let matches = command().try_get_matches_from(args)?;
-    let Cli { command: Command::Coverage(coverage) } = Cli::from_arg_matches(&matches)?;
-    let mut typed = coverage.typed();
+    let mut typed = match Cli::from_arg_matches(&matches)?.command {
+        Command::Coverage(coverage) => coverage.typed(),
+        Command::Test(test) => test.typed(),
+    };
     typed.general = typed.general.or(layer::from_env(env)?);
     Ok(typed)
 }
@@ -77,7 +90,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Coverage(Coverage),
+    Coverage(Box<Coverage>),
+    Test(Test),
 }
 
 /// Run a Python project's tests in parallel splits and report their coverage
@@ -113,6 +127,24 @@ struct Coverage {
 enum Other {
     Plan(Plan),
     Report(Report),
+    Verify(Verify),
+}
+
+/// Run a Python project's tests in parallel splits, without coverage
+///
+/// The same as `cargo xtask coverage`, with the same settings, but nothing is measured and coverage
+/// need not be installed. What `cargo xtask coverage` has left is not touched.
+#[derive(Debug, Args)]
+#[command(args_override_self = true)]
+struct Test {
+    #[command(flatten)]
+    pool: Pool,
+    #[command(flatten)]
+    limits: Limits,
+    #[command(flatten)]
+    general: General,
+    #[command(flatten)]
+    pytest: Pytest,
 }
 
 /// Show which tests each split runs and how long they should take
@@ -141,6 +173,27 @@ struct Report {
     output: Output,
 }
 
+/// Compare a parallel run's coverage with sequential runs
+///
+/// Runs the suite twice as `coverage run -m pytest` does and once in parallel, and compares files,
+/// lines, arcs and the outcomes of the tests. Where the two sequential runs differ it is the suite
+/// that is not the same every time; what the parallel run alone has or lacks is a fault of the
+/// tool, and ends with exit code 3.
+#[derive(Debug, Args)]
+#[command(args_override_self = true)]
+struct Verify {
+    #[command(flatten)]
+    pool: Pool,
+    #[command(flatten)]
+    measure: Measure,
+    #[command(flatten)]
+    chosen: Chosen,
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    pytest: Pytest,
+}
+
 impl Coverage {
     fn typed(self) -> Typed {
         let Coverage { other, pool, limits, measure, reporting, general, pytest } = self;
@@ -153,6 +206,7 @@ impl Coverage {
             },
             Some(Other::Plan(plan)) => plan.typed(),
             Some(Other::Report(report)) => report.typed(),
+            Some(Other::Verify(verify)) => verify.typed(),
         }
     }
 }
@@ -175,6 +229,28 @@ impl Report {
             options: Options { reporting: self.reporting, ..Options::default() },
             general: General { chosen: self.chosen, output: self.output, ..General::default() },
             pytest_args: Vec::new(),
+        }
+    }
+}
+
+impl Verify {
+    fn typed(self) -> Typed {
+        Typed {
+            task: Task::Verify,
+            options: Options { pool: self.pool, measure: self.measure, ..Options::default() },
+            general: General { chosen: self.chosen, output: self.output, ..General::default() },
+            pytest_args: self.pytest.args,
+        }
+    }
+}
+
+impl Test {
+    fn typed(self) -> Typed {
+        Typed {
+            task: Task::Test,
+            options: Options { pool: self.pool, limits: self.limits, ..Options::default() },
+            general: self.general,
+            pytest_args: self.pytest.args,
         }
     }
 }
@@ -561,6 +637,13 @@ mod tests {
         assert_eq!(typed("coverage plan --splits 3 -- -q").options.pool.splits, Some(3));
         assert_eq!(typed("coverage report -p a --fail-under 80").task, Task::Report);
         assert_eq!(typed("coverage -- plan -x").pytest_args, ["plan", "-x"]);
+        assert_eq!(typed("coverage verify --branch -- -k x").task, Task::Verify);
+        assert_eq!(
+            typed("coverage verify --branch -- -k x").options.measure.branches(),
+            Some(true)
+        );
+        assert_eq!(typed("test --max-failures 3").task, Task::Test);
+        assert_eq!(typed("test --max-failures 3").options.limits.max_failures, Some(3));
     }
 
     #[test]
@@ -615,6 +698,9 @@ mod tests {
             ("coverage tests", "error: unexpected argument 'tests' found"),
             ("nothing", "error: unrecognized subcommand 'nothing'"),
             ("coverage --splits 3 report", "error: unexpected argument 'report' found"),
+            ("test --branch", "error: unexpected argument '--branch' found"),
+            ("test --fail-under 3", "error: unexpected argument '--fail-under' found"),
+            ("coverage verify --report xml", "error: unexpected argument '--report' found"),
         ];
         for (line, message) in table {
             assert_eq!(refused(line), message);
@@ -665,8 +751,9 @@ mod tests {
     #[test]
     fn short_help_is_short() {
         let coverage = command().find_subcommand("coverage").cloned().expect("coverage");
-        let plan = coverage.find_subcommand("plan").cloned().expect("plan");
-        for arg in coverage.get_arguments().chain(plan.get_arguments()) {
+        let test = command().find_subcommand("test").cloned().expect("test");
+        let commands = coverage.get_subcommands().chain([&coverage, &test]);
+        for arg in commands.flat_map(clap::Command::get_arguments) {
             let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
             assert!(!help.is_empty() && !help.ends_with('.') && help.len() <= 48, "{arg}: {help}");
         }

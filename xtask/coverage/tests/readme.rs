@@ -13,24 +13,16 @@ const BEGIN: &str = "<!-- help -->\n";
 const END: &str = "<!-- /help -->";
 
 /// Options of other programs that the documents name.
-const FOREIGN: [&str; 19] = [
-    "--all-targets",
-    "--cov",
+const FOREIGN: &[&str] = &[
     "--cov-branch",
     "--cov-config",
     "--cov-context",
     "--cov-fail-under",
     "--dist",
-    "--git",
     "--group",
     "--ignored",
     "--maxfail",
-    "--numprocesses",
-    "--path",
-    "--python-version",
-    "--reruns",
-    "--rev",
-    "--sequential",
+    "--package",
     "--test",
     "--workspace",
 ];

@@ -1,5 +1,39 @@
 //! The real binary on real projects: real Python, pytest, coverage and plugins.
 
+/// Tests that hold for every engine: each becomes a module with one test for each.
+macro_rules! engines {
+    ($($(#[doc = $doc:literal])* fn $name:ident($engine:ident) $body:block)*) => {$(
+        $(#[doc = $doc])*
+        mod $name {
+            use super::*;
+
+            fn check($engine: &str) $body
+
+            #[test]
+            fn stock() {
+                check("stock");
+            }
+
+            #[test]
+            fn fork() {
+                check("fork");
+            }
+        }
+    )*};
+}
+
+mod addopts;
+mod budget;
 mod faults;
+mod finding;
+mod identity;
+mod output;
+mod reference;
+mod script;
+mod settings;
+mod shop;
 mod signals;
 mod support;
+mod test;
+mod verdict;
+mod verify;

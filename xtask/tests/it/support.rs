@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -296,6 +297,18 @@ impl Run {
     pub(crate) fn active(self, env: &Env) -> Run {
         let path = format!("{}:{}", env.root.join("bin"), self.vars["PATH"]);
         self.var("PATH", &path).var("VIRTUAL_ENV", env.root.as_str())
+    }
+
+    /// With a `cargo` whose `cargo xtask …` is the binary under test.
+    pub(crate) fn with_cargo(self, project: &Project) -> Run {
+        let folder = Utf8Path::from_path(project.temp.path()).expect("UTF-8").join("bin");
+        fs::create_dir_all(&folder).expect("a folder");
+        let script = format!("#!/bin/sh\nshift\nexec '{}' \"$@\"\n", env!("CARGO_BIN_EXE_xtask"));
+        fs::write(folder.join("cargo"), script).expect("a script");
+        let executable = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(folder.join("cargo"), executable).expect("a script");
+        let path = format!("{folder}:{}", self.vars["PATH"]);
+        self.var("PATH", &path)
     }
 
     /// How long it may take before the test fails.

@@ -226,12 +226,16 @@ class Controller:
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         self._uncollectable |= report.failed
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionstart(self, session: pytest.Session) -> None:
-        # Worker names that are unique over all splits that run at once: plugins make databases
-        # and ports of them.
-        first, option = _settings["first_worker"], session.config.option
-        option.tx = [f"popen//id=gw{first + k}" for k in range(len(option.tx))]
+    def pytest_xdist_setupnodes(self, config: pytest.Config, specs: list[Any]) -> None:
+        """Names the workers uniquely over all splits that run at once: plugins make databases
+        and ports of the names. A worker that takes the place of a dead one gets a spare name."""
+        for number, spec in enumerate(specs, _settings["first_worker"]):
+            spec.id = f"gw{number}"
+        group = config.pluginmanager.get_plugin("dsession").nodemanager.group
+        used = type(specs[0])("popen")
+        while used.id is None or int(used.id[2:]) < _settings["spare_worker"] - 1:
+            used.id = None
+            group.allocate_id(used)
 
     def pytest_configure_node(self, node: Any) -> None:
         """Starts coverage in a worker before anything of the project or of pytest is imported

@@ -50,6 +50,13 @@ def test_each_outcome_is_named(run):
     ]
 
 
+def test_a_blocked_cache_needs_no_folder(run, tmp_path):
+    # The fixture `start` blocks it.
+    strict = {"pytest.ini": "[pytest]\naddopts = --strict-config\n"}
+    driver = run("def test_it(): pass", files=strict, cache_dir=str(tmp_path / "cache"))
+    assert [bye["exit"] for bye in driver.all("bye")] == [0]
+
+
 def test_a_failure_is_told_before_the_test_finishes(run):
     driver = run("def test_it(): assert [1] == [2]")
     names = [event["event"] for event in driver.events]

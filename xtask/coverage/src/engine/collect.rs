@@ -9,11 +9,10 @@ use crate::split::Cut;
 
 /// The node ids of the whole suite, in collection order; empty where there are no tests.
 pub fn ids(job: &Job) -> Result<Vec<String>> {
-    let job = Job { splits: 1, workers: 1, ..job.clone() };
+    let job = Job { splits: 1, workers: 1, measure: None, ..job.clone() };
     stock::prepare(&job)?;
     stock::prepare_split(&job, 1)?;
     let mut command = stock::command(&job, 1, 1, None);
-    command.args = without_coverage(command.args);
     command.args.extend(["--collect-only".to_owned(), "-q".to_owned()]);
     let log = job.folders.logs.join("collect.log");
     let status = run(&command, &log)?;
@@ -24,12 +23,6 @@ pub fn ids(job: &Job) -> Result<Vec<String>> {
         }
         _ => Err(exit::usage(format!("pytest failed to collect:\n{}", tail(&log, 40))).into()),
     }
-}
-
-/// Nothing is measured: `-m coverage run … -m pytest …` becomes `-m pytest …`.
-fn without_coverage(args: Vec<String>) -> Vec<String> {
-    let pytest = args.windows(2).position(|pair| pair == ["-m", "pytest"]).unwrap_or(0);
-    args[pytest..].to_vec()
 }
 
 fn run(command: &Command, log: &camino::Utf8Path) -> Result<std::process::ExitStatus> {

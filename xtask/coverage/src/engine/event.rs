@@ -64,6 +64,22 @@ pub enum TestOutcome {
     TimedOut,
 }
 
+impl TestOutcome {
+    /// As it is said.
+    pub fn word(self) -> &'static str {
+        match self {
+            TestOutcome::Passed => "passed",
+            TestOutcome::Failed => "failed",
+            TestOutcome::Error => "error",
+            TestOutcome::Skipped => "skipped",
+            TestOutcome::Xfailed => "xfailed",
+            TestOutcome::Xpassed => "xpassed",
+            TestOutcome::Crashed => "crashed",
+            TestOutcome::TimedOut => "timed out",
+        }
+    }
+}
+
 /// Seconds that the phases of a test took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
 pub struct PhaseSeconds {

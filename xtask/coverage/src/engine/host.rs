@@ -10,9 +10,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Job;
 use super::child::{Child, Command, FIRST_PIPE, Lines, Orphaned};
 use super::event::{PhaseSeconds, TestOutcome};
+use super::{Job, Measure};
 use crate::report::failures::Phase;
 
 /// The version of the protocol that we speak.
@@ -224,23 +224,27 @@ pub(super) fn command(job: &Job, slots: usize, code: &Utf8Path) -> Result<Comman
 
 /// The host's configuration. Everything that is not said is left to the project's own.
 fn configuration(job: &Job, slots: usize) -> Value {
-    let config_file = job.measure.config_file.as_ref();
-    let source = Some(&job.measure.source).filter(|source| !source.is_empty());
     json!({
         "protocol": PROTOCOL,
         "work_dir": job.folders.parts.join("host"),
         "slots": slots,
         "engine": "fork",
         "args": job.pytest_args,
-        "coverage": {
-            "data_dir": job.folders.parts.join("data"),
-            "config_file": config_file.map_or(Value::Bool(true), |file| file.as_str().into()),
-            "source": source,
-            "branch": job.measure.branch,
-            "context": job.measure.contexts.then_some("test"),
-        },
+        "coverage": job.measure.as_ref().map(|measure| coverage(job, measure)),
         "basetemp": job.folders.temporary.join("tmp"),
         "cache_dir": job.folders.parts.join("cache"),
         "allow_native_threads": true,
+    })
+}
+
+fn coverage(job: &Job, measure: &Measure) -> Value {
+    let config_file = measure.config_file.as_ref();
+    let source = Some(&measure.source).filter(|source| !source.is_empty());
+    json!({
+        "data_dir": job.folders.parts.join("data"),
+        "config_file": config_file.map_or(Value::Bool(true), |file| file.as_str().into()),
+        "source": source,
+        "branch": measure.branch,
+        "context": measure.contexts.then_some("test"),
     })
 }

@@ -131,12 +131,18 @@ impl Ledger {
         self.tests.iter().filter_map(ended).collect()
     }
 
+    /// How each test ended, by node id.
+    pub fn outcomes(&self) -> BTreeMap<String, TestOutcome> {
+        let outcomes = self.tests.iter();
+        outcomes.filter_map(|(id, test)| Some((id.clone(), test.outcome()?))).collect()
+    }
+
     /// The counts.
     pub fn tally(&self) -> Tally {
         let mut tally = Tally { reruns: self.reruns, ..Tally::default() };
         tally.skipped = self.skipped_files.len() as u64;
         self.tests.values().for_each(|test| test.count(&mut tally));
-        let ended = self.tests.values().filter(|test| test.has_result()).count() as u64;
+        let ended = self.tests.values().filter(|test| test.outcome().is_some()).count() as u64;
         let known = ended + self.skipped_files.len() as u64;
         tally.collected = (self.collected + self.extra()).max(known);
         tally.not_run = tally.collected - known;
@@ -155,25 +161,29 @@ impl Ledger {
 }
 
 impl Test {
-    fn has_result(&self) -> bool {
-        self.failed_in.is_some() || self.outcome.is_some()
+    /// A failure counts from the moment it is told; all else when the test has ended.
+    fn outcome(&self) -> Option<TestOutcome> {
+        Some(match self.failed_in {
+            None => self.outcome?,
+            Some(Phase::Crash) => TestOutcome::Crashed,
+            Some(Phase::Timeout) => TestOutcome::TimedOut,
+            Some(Phase::Call) => TestOutcome::Failed,
+            Some(Phase::Setup | Phase::Teardown | Phase::Collect) => TestOutcome::Error,
+        })
     }
 
-    /// A failure counts from the moment it is told; all else when the test has ended.
     fn count(&self, tally: &mut Tally) {
-        let counter = match (self.failed_in, self.outcome) {
-            (Some(Phase::Crash), _) | (None, Some(TestOutcome::Crashed)) => &mut tally.crashed,
-            (Some(Phase::Timeout), _) | (None, Some(TestOutcome::TimedOut)) => &mut tally.timed_out,
-            (Some(Phase::Call), _) | (None, Some(TestOutcome::Failed)) => &mut tally.failed,
-            (Some(Phase::Setup | Phase::Teardown | Phase::Collect), _)
-            | (None, Some(TestOutcome::Error)) => &mut tally.errors,
-            (None, Some(TestOutcome::Passed)) => &mut tally.passed,
-            (None, Some(TestOutcome::Skipped)) => &mut tally.skipped,
-            (None, Some(TestOutcome::Xfailed)) => &mut tally.xfailed,
-            (None, Some(TestOutcome::Xpassed)) => &mut tally.xpassed,
-            (None, None) => return,
-        };
-        *counter += 1;
+        let Some(outcome) = self.outcome() else { return };
+        *match outcome {
+            TestOutcome::Crashed => &mut tally.crashed,
+            TestOutcome::TimedOut => &mut tally.timed_out,
+            TestOutcome::Failed => &mut tally.failed,
+            TestOutcome::Error => &mut tally.errors,
+            TestOutcome::Passed => &mut tally.passed,
+            TestOutcome::Skipped => &mut tally.skipped,
+            TestOutcome::Xfailed => &mut tally.xfailed,
+            TestOutcome::Xpassed => &mut tally.xpassed,
+        } += 1;
     }
 }
 

@@ -38,8 +38,8 @@ pub struct Job {
     pub budget: u32,
     /// Seconds for one test.
     pub timeout: Option<f64>,
-    /// What coverage measures.
-    pub measure: Measure,
+    /// What coverage measures; none where it has no part in the run.
+    pub measure: Option<Measure>,
     /// Arguments for pytest: paths, and what the user typed.
     pub pytest_args: Vec<String>,
     /// For the stock engine only: what takes back options of addopts. The host does it itself.

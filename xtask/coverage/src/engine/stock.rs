@@ -16,7 +16,7 @@ use serde_json::json;
 
 use super::child::{self, Child, Command, FIRST_PIPE, Lines, Orphaned};
 use super::event::{Event, TestOutcome};
-use super::{Happening, Job, Ran, Refusal, SplitEnd, SplitState, signals};
+use super::{Happening, Job, Measure, Ran, Refusal, SplitEnd, SplitState, signals};
 use crate::report::failures::{Failure, Phase};
 use crate::shard::combine::{Origin, Part, Problem};
 use crate::split::{Cut, check_union};
@@ -83,9 +83,11 @@ pub fn command(job: &Job, split: u32, slot: u32, pipe: Option<i32>) -> Command {
     let spare_worker = (job.concurrent + (slot - 1) * 4) * job.workers;
     let mut settings = json!({
         "first_worker": first_worker,
+        // xdist starts at most four times as many workers anew as it has.
+        "spare_worker": (job.concurrent + 4 * (slot - 1)) * job.workers,
         "spare_worker": spare_worker,
         "timeout": job.timeout,
-        "context": job.measure.contexts.then_some("test"),
+        "context": job.measure.as_ref().filter(|measure| measure.contexts).map(|_| "test"),
         "cut_file": cut_file(job, split),
     });
     if let Some(descriptor) = pipe {
@@ -114,12 +116,7 @@ fn python_path(ours: &Utf8Path) -> String {
 }
 
 fn arguments(job: &Job, split: u32, folder: &Utf8Path) -> Vec<String> {
-    let mut args = words(["-m", "coverage", "run", "--parallel-mode"]);
-    args.extend(job.measure.config_file.iter().map(|file| format!("--rcfile={file}")));
-    args.extend((job.measure.branch == Some(true)).then(|| "--branch".to_owned()));
-    if !job.measure.source.is_empty() {
-        args.push(format!("--source={}", job.measure.source.join(",")));
-    }
+    let mut args = job.measure.as_ref().map(coverage_run).unwrap_or_default();
     args.extend(words(["-m", "pytest"]));
     args.extend(job.pytest_args.iter().chain(&job.stock_args).cloned());
     args.extend(words(["-p", "xtask_events"]));
@@ -136,6 +133,16 @@ fn arguments(job: &Job, split: u32, folder: &Utf8Path) -> Vec<String> {
         args.extend(words(["-n", &workers.to_string()]));
     }
     args.push(format!("--basetemp={}", job.folders.temporary.join(format!("{split:02}"))));
+    args
+}
+
+fn coverage_run(measure: &Measure) -> Vec<String> {
+    let mut args = words(["-m", "coverage", "run", "--parallel-mode"]);
+    args.extend(measure.config_file.iter().map(|file| format!("--rcfile={file}")));
+    args.extend((measure.branch == Some(true)).then(|| "--branch".to_owned()));
+    if !measure.source.is_empty() {
+        args.push(format!("--source={}", measure.source.join(",")));
+    }
     args
 }
 
@@ -399,7 +406,7 @@ impl<'a> Supervisor<'a> {
         let Some(at) = running.workers.iter().position(|worker| worker.id == id) else { return };
         running.workers.remove(at);
         // Its data file may be there: coverage makes it long before there is anything in it.
-        if self.stopping.is_none() {
+        if self.stopping.is_none() && self.job.measure.is_some() {
             let what = format!("lost worker {id} and the coverage it had measured ({text})");
             self.ran.problems.push(Problem { split: Some(split), file: None, what });
         }
@@ -429,7 +436,7 @@ impl<'a> Supervisor<'a> {
         let Some(status) = self.running.get(&split).and_then(both) else { return };
         let Some(running) = self.running.remove(&split) else { return };
         let state = self.judge(split, &running, status);
-        if state == SplitState::Completed {
+        if state == SplitState::Completed && self.job.measure.is_some() {
             self.expect_data(split, &running);
         }
         let end = SplitEnd {
@@ -488,7 +495,8 @@ impl<'a> Supervisor<'a> {
             let text = format!("its process {how} while this test ran{why}");
             self.failed(split, id.clone(), phase, text, Vec::new());
         }
-        let what = format!("{how}; its coverage is lost");
+        let lost = if self.job.measure.is_some() { "; its coverage is lost" } else { "" };
+        let what = format!("{how}{lost}");
         self.ran.problems.push(Problem { split: Some(split), file: None, what });
         SplitState::Died(how)
     }

@@ -17,6 +17,8 @@ use crate::exit;
 pub struct State {
     dir: Utf8PathBuf,
     tools: Utf8PathBuf,
+    /// The folder that this one is a room of.
+    house: Option<Utf8PathBuf>,
     /// True where the folder lies in the project itself and must hide from git.
     hidden: bool,
 }
@@ -32,13 +34,20 @@ impl State {
                     .join("xtask/coverage")
                     .join(folder_name(&project.root, workspace)),
                 tools: workspace.target.join("xtask/tools"),
+                house: None,
                 hidden: false,
             },
             None => {
                 let dir = project.root.join(".xtask");
-                State { tools: dir.join("tools"), dir, hidden: true }
+                State { tools: dir.join("tools"), dir, house: None, hidden: true }
             }
         }
+    }
+
+    /// A folder within, for runs that must leave everything else here as it is.
+    pub fn room(&self, name: &str) -> State {
+        let house = Some(self.dir.clone());
+        State { dir: self.dir.join(name), tools: self.tools.clone(), house, hidden: false }
     }
 
     /// The folder itself.
@@ -59,6 +68,11 @@ impl State {
     /// Seconds per test, recorded on this machine.
     pub fn durations(&self) -> Utf8PathBuf {
         self.dir.join("durations.json")
+    }
+
+    /// The same file in the folder that this one is a room of: for want of a file here.
+    pub fn in_house(&self, file: &Utf8Path) -> Option<Utf8PathBuf> {
+        Some(self.house.as_ref()?.join(file.file_name()?))
     }
 
     /// What the last run was and how it ended.

@@ -101,18 +101,17 @@ impl<'a> Steps<'a> {
 
     /// A step of a tool that loads from the network. Where pip is told to trust a certificate
     /// (`/etc/pip.conf` on a machine behind a proxy) and the others are not told, they are.
+    /// Each by its own variable: cargo sets the first one for all that it runs.
     pub(super) fn download(&self, step: Step, python: &Utf8Path) -> Step {
-        match self.certificate.get_or_init(|| self.pip_certificate(python)) {
-            Some(file) => ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"]
-                .iter()
-                .fold(step, |step, name| step.env(name, file)),
+        let untold = ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"].into_iter();
+        let mut untold = untold.filter(|name| self.var(name).is_none()).peekable();
+        if untold.peek().is_none() {
+            return step;
+        }
+        match self.certificate.get_or_init(|| self.pip_setting(python, "cert")) {
+            Some(file) => untold.fold(step, |step, name| step.env(name, file)),
             None => step,
         }
-    }
-
-    fn pip_certificate(&self, python: &Utf8Path) -> Option<String> {
-        let told = self.var("SSL_CERT_FILE").or_else(|| self.var("REQUESTS_CA_BUNDLE"));
-        if told.is_some() { None } else { self.pip_setting(python, "cert") }
     }
 
     /// A setting of pip, from its environment variables or configuration files.

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, bail};
 use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::program::ask;
 use crate::exit;
 use crate::shard::combine::{Part, Problem};
 
@@ -218,9 +219,12 @@ pub struct Made {
 /// configuration is wrong (exit code 4) or the interpreter broke down (3). Everything else,
 /// damaged parts and failed reports included, is in the answer.
 pub fn render(request: &Request) -> Result<Rendered> {
-    let output = run(request)
-        .with_context(|| format!("failed to start `{}` for the reports", request.python))?;
-    let mut rendered = understand(&output)?;
+    let answer: Answer = ask(&request.python, &request.root, PROGRAM, message(request))?;
+    let mut rendered = match answer.fatal {
+        None => answer.rendered,
+        Some(Fatal::Config(message)) => return Err(exit::usage(message).into()),
+        Some(Fatal::Crash(message)) => bail!("coverage's report broke down: {message}"),
+    };
     if let Data::Combine { problems, .. } = &request.data {
         rendered.problems.splice(0..0, problems.iter().cloned());
     }
@@ -228,38 +232,6 @@ pub fn render(request: &Request) -> Result<Rendered> {
 }
 
 const PROGRAM: &str = include_str!("../../host/report.py");
-
-/// Runs the program that comes first on stdin, under a name that coverage never measures.
-/// The current folder leaves `sys.path` before anything is imported: a project may well have
-/// a `json.py`.
-const START: &str = "\
-import sys
-if sys.path[:1] == ['']: del sys.path[0]
-import json
-request = json.loads(sys.stdin.buffer.read())
-space = {'__name__': '<xtask report>'}
-exec(compile(request.pop('program'), '<xtask report>', 'exec'), space)
-space['main'](request)
-";
-
-/// Opens the line of stdout that holds the answer.
-const MARK: &str = "\nxtask-report:";
-
-/// Coverage starts by itself in a process that has one of these: ours must not be measured.
-const NOT_FOR_US: [&str; 2] = ["COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG"];
-
-fn run(request: &Request) -> std::io::Result<std::process::Output> {
-    let mut command = duct::cmd(request.python.as_str(), ["-c", START])
-        .dir(&request.root)
-        .stdin_bytes(message(request).to_string())
-        .stdout_capture()
-        .stderr_capture()
-        .unchecked();
-    for name in NOT_FOR_US {
-        command = command.env_remove(name);
-    }
-    command.run()
-}
 
 fn message(request: &Request) -> Value {
     let (parts, into, incomplete_into) = match &request.data {
@@ -275,7 +247,6 @@ fn message(request: &Request) -> Value {
         .map(|report| (report.kind.name().to_owned(), json!(report.path)))
         .collect();
     json!({
-        "program": PROGRAM,
         "parts": parts,
         "complete": is_complete(&request.data),
         "data_file": into,
@@ -316,26 +287,4 @@ struct Answer {
 enum Fatal {
     Config(String),
     Crash(String),
-}
-
-fn understand(output: &std::process::Output) -> Result<Rendered> {
-    let stdout = String::from_utf8_lossy(&output.stdout);
-    let Some((_, answer)) = stdout.rsplit_once(MARK) else {
-        return Err(no_answer(output));
-    };
-    let line = answer.lines().next().unwrap_or_default();
-    let answer: Answer =
-        serde_json::from_str(line).context("failed to read the answer of the report program")?;
-    match answer.fatal {
-        None => Ok(answer.rendered),
-        Some(Fatal::Config(message)) => Err(exit::usage(message).into()),
-        Some(Fatal::Crash(message)) => bail!("coverage's report broke down: {message}"),
-    }
-}
-
-fn no_answer(output: &std::process::Output) -> anyhow::Error {
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    let lines: Vec<&str> = stderr.trim_end().lines().collect();
-    let tail = lines[lines.len().saturating_sub(20)..].join("\n");
-    anyhow!("coverage's report ended without an answer ({}):\n{tail}", output.status)
 }

@@ -3,5 +3,7 @@
 
 pub mod coverage;
 pub mod failures;
+pub mod identity;
+mod program;
 pub mod summary;
 pub mod verdict;

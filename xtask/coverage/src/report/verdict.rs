@@ -13,6 +13,8 @@ pub struct Evidence<'a> {
     pub problems: &'a [Problem],
     /// Something of ours broke: what.
     pub broken: Option<&'a str>,
+    /// Coverage had no part in the run.
+    pub unmeasured: bool,
     /// Only some of the tests were asked for: a shard, `-k`, paths, `--last-failed`.
     pub narrowed: bool,
     /// The failure budget was used up and the rest was stopped.
@@ -107,7 +109,7 @@ fn sentence(worst: Exit, evidence: &Evidence<'_>) -> String {
         Exit::BelowThreshold => format!("coverage {}", evidence.below.unwrap_or_default()),
         Exit::Incomplete => match evidence.broken {
             Some(what) => what.to_owned(),
-            None => incomplete(evidence.problems),
+            None => incomplete(evidence),
         },
         Exit::Usage => "nothing was run".to_owned(),
         Exit::NoTests => "no tests were found".to_owned(),
@@ -115,16 +117,18 @@ fn sentence(worst: Exit, evidence: &Evidence<'_>) -> String {
     }
 }
 
-fn incomplete(problems: &[Problem]) -> String {
+fn incomplete(evidence: &Evidence<'_>) -> String {
+    let problems = evidence.problems;
+    let what = if evidence.unmeasured { "the run" } else { "coverage data" };
     let Some(first) = problems.first() else {
-        return "coverage data is incomplete".to_owned();
+        return format!("{what} is incomplete");
     };
     let others = match problems.len() - 1 {
         0 => String::new(),
         1 => " (and 1 more problem)".to_owned(),
         n => format!(" (and {n} more problems)"),
     };
-    format!("coverage data is incomplete: {first}{others}")
+    format!("{what} is incomplete: {first}{others}")
 }
 
 fn not_run(tally: &Tally) -> String {

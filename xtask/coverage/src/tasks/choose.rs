@@ -10,7 +10,7 @@ use crate::screen::Screen;
 
 /// The engine, never [`Engine::Auto`]. Says why where it is not the fork engine.
 pub(super) fn engine(screen: &Screen, prepared: &Prepared) -> Result<Engine> {
-    let against = against_fork(&prepared.facts);
+    let against = against_fork(&prepared.facts, prepared.measures);
     match (prepared.settings.engine.value, against) {
         (Engine::Stock, _) => Ok(Engine::Stock),
         (Engine::Auto | Engine::Fork, None) => Ok(Engine::Fork),
@@ -25,7 +25,7 @@ pub(super) fn engine(screen: &Screen, prepared: &Prepared) -> Result<Engine> {
 }
 
 /// Why the fork engine cannot serve, as the end of a sentence.
-fn against_fork(facts: &Facts) -> Option<String> {
+fn against_fork(facts: &Facts, measures: bool) -> Option<String> {
     if !cfg!(target_os = "linux") {
         return Some("forks are safe on Linux only".to_owned());
     }
@@ -38,7 +38,8 @@ fn against_fork(facts: &Facts) -> Option<String> {
         let (major, minor) = least;
         (found < least).then(|| format!("it needs {name} {major}.{minor}, and {version} is here"))
     };
-    too_old("pytest", (8, 0)).or_else(|| too_old("coverage", (7, 6)))
+    let coverage = || too_old("coverage", (7, 6)).filter(|_| measures);
+    too_old("pytest", (8, 0)).or_else(coverage)
 }
 
 /// Major and minor number of a version.

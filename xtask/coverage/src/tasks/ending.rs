@@ -8,7 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::Invocation;
 use super::history::History;
 use super::prepare::Prepared;
-use crate::cli::Engine;
+use crate::cli::{Engine, Task};
 use crate::engine::{Job, Ran, SplitState};
 use crate::exit::Exit;
 use crate::project::{Facts, Project, State};
@@ -40,7 +40,7 @@ pub(super) struct Ending<'a> {
 impl Ending<'_> {
     /// Combines, reports and judges; writes and says all there is to say.
     pub(super) fn conclude(&self, started: Instant, run_seconds: f64) -> Result<Exit> {
-        let checked = self.check_parts()?;
+        let checked = check_parts(self.job, self.ran)?;
         let rendered = match self.has_something_to_combine() {
             true => Some(self.render(&checked)?),
             false => None,
@@ -54,6 +54,7 @@ impl Ending<'_> {
             tally: self.ran.ledger.tally(),
             problems,
             broken: broken.as_deref(),
+            unmeasured: self.job.measure.is_none(),
             narrowed: self.prepared.settings.narrowed,
             aborted: self.ran.aborted,
             interrupted: self.ran.interrupted,
@@ -68,7 +69,7 @@ impl Ending<'_> {
         }
         self.say_problems(&evidence);
         let seconds = self.seconds(rendered.as_ref(), started, run_seconds);
-        self.invocation.screen.say(&time_line(&seconds));
+        self.invocation.screen.say(&time_line(&seconds, rendered.is_some()));
         self.say_verdict(&verdict);
         self.write_summary(&verdict, rendered.as_ref(), seconds)?;
         if let Err(error) = self.remember_percent(&verdict, rendered.as_ref()) {
@@ -77,15 +78,10 @@ impl Ending<'_> {
         Ok(verdict.exit)
     }
 
-    fn check_parts(&self) -> Result<Checked> {
-        let mut checked = combine::check(&self.ran.expected, &data_files(&self.job.folders.parts)?);
-        checked.problems.extend(self.ran.problems.iter().cloned());
-        Ok(checked)
-    }
-
     /// After Ctrl-C the user wants the prompt back; where nothing ran there is nothing.
     fn has_something_to_combine(&self) -> bool {
-        self.ran.interrupted.is_none() && self.ran.ledger.done() > 0
+        let measured = self.job.measure.is_some();
+        measured && self.ran.interrupted.is_none() && self.ran.ledger.done() > 0
     }
 
     /// True where the result is not that of the whole suite.
@@ -95,30 +91,23 @@ impl Ending<'_> {
 
     fn render(&self, checked: &Checked) -> Result<Rendered> {
         self.invocation.screen.detail("Combining and reporting");
-        let Prepared { settings, facts, interpreter, state, .. } = self.prepared;
+        let Prepared { settings, facts, state, .. } = self.prepared;
         let usual = facts.coverage.as_ref().map(|coverage| coverage.data_file.clone());
         let usual = usual.unwrap_or_else(|| self.project.root.join(".coverage"));
         let aside = partial_folder(state)?;
         let into = if self.partial() { aside.join("coverage.data") } else { usual };
-        render(&Request {
-            python: interpreter.executable.clone(),
-            root: self.project.root.clone(),
-            config: config(settings),
-            data: Data::Combine {
-                parts: checked.parts.clone(),
-                problems: checked.problems.clone(),
-                into,
-                incomplete_into: Some(aside.join("coverage.data")),
-            },
-            source: Some(settings.sources.value.clone()).filter(|source| !source.is_empty()),
-            options: [].into(),
-            reports: reports(settings, self.partial().then_some(aside.as_path())),
-            fail_under: settings.fail_under.as_ref().map(|threshold| threshold.value),
-        })
+        let data = Data::Combine {
+            parts: checked.parts.clone(),
+            problems: checked.problems.clone(),
+            into,
+            incomplete_into: Some(aside.join("coverage.data")),
+        };
+        let reports = reports(settings, self.partial().then_some(aside.as_path()));
+        render(&request(self.project, self.prepared, data, reports))
     }
 
     fn say_failures(&self) {
-        let command = rerun_command(self.project);
+        let command = rerun_command(self.invocation.typed.task, self.project);
         let text = failures::render(self.ran.ledger.failures(), &command, &Limits::default());
         if !text.is_empty() {
             self.invocation.screen.say(text.trim_end());
@@ -137,7 +126,7 @@ impl Ending<'_> {
         for problem in evidence.problems {
             screen.say(&screen.paint().red(&format!("✗ {problem}")));
         }
-        if self.ran.interrupted.is_some() {
+        if self.ran.interrupted.is_some() && self.job.measure.is_some() {
             screen.say(&format!("The data of finished splits is in `{}`", self.job.folders.parts));
         }
     }
@@ -220,8 +209,35 @@ fn title(kind: &str) -> String {
     }
 }
 
+/// What there is to combine of a run, and what is wrong with it.
+pub(super) fn check_parts(job: &Job, ran: &Ran) -> Result<Checked> {
+    let mut checked = combine::check(&ran.expected, &data_files(&job.folders.parts)?);
+    checked.problems.extend(ran.problems.iter().cloned());
+    Ok(checked)
+}
+
+/// What coverage is asked to do with data of this project.
+pub(super) fn request(
+    project: &Project,
+    prepared: &Prepared,
+    data: Data,
+    reports: Vec<Report>,
+) -> Request {
+    let Prepared { settings, interpreter, .. } = prepared;
+    Request {
+        python: interpreter.executable.clone(),
+        root: project.root.clone(),
+        config: config(settings),
+        data,
+        source: Some(settings.sources.value.clone()).filter(|source| !source.is_empty()),
+        options: [].into(),
+        reports,
+        fail_under: settings.fail_under.as_ref().map(|threshold| threshold.value),
+    }
+}
+
 /// Where coverage's settings come from.
-pub(super) fn config(settings: &Settings) -> Config {
+fn config(settings: &Settings) -> Config {
     match &settings.cov_config {
         Some(file) => Config::File(file.value.clone().into()),
         None => Config::Search,
@@ -277,8 +293,9 @@ fn entries(folder: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
 }
 
 /// What the user would type to run this project again.
-fn rerun_command(project: &Project) -> Vec<String> {
-    ["cargo", "xtask", "coverage", "-p", &project.name].map(str::to_owned).to_vec()
+fn rerun_command(task: Task, project: &Project) -> Vec<String> {
+    let task = if task.measures() { "coverage" } else { "test" };
+    ["cargo", "xtask", task, "-p", &project.name].map(str::to_owned).to_vec()
 }
 
 fn versions(facts: &Facts) -> Versions {
@@ -303,14 +320,15 @@ fn splits(ran: &Ran, total: u32) -> Splits {
 }
 
 /// Where the time went, in one line.
-pub(super) fn time_line(seconds: &Seconds) -> String {
+fn time_line(seconds: &Seconds, combined: bool) -> String {
     let mut steps = vec![
         ("environment", seconds.environment),
         ("collection", seconds.collect),
         ("tests", seconds.run),
-        ("combine", seconds.combine),
-        ("reports", seconds.report),
     ];
+    if combined {
+        steps.extend([("combine", seconds.combine), ("reports", seconds.report)]);
+    }
     // With the stock engine, collection is a part of every split.
     steps.retain(|(name, seconds)| *name != "collection" || *seconds > 0.0);
     let line = |(name, seconds)| format!("{name} {}", screen::seconds(seconds));
@@ -318,7 +336,8 @@ pub(super) fn time_line(seconds: &Seconds) -> String {
     format!("Time: {} ({})", screen::seconds(seconds.total), steps.join(", "))
 }
 
-fn verdict_line(paint: Paint, verdict: &Verdict, tally: &summary::Tally) -> String {
+/// What became of the tests, in a line.
+pub(super) fn counts(tally: &summary::Tally) -> String {
     let counts = [
         ("passed", tally.passed),
         ("failed", tally.failed),
@@ -336,7 +355,11 @@ fn verdict_line(paint: Paint, verdict: &Verdict, tally: &summary::Tally) -> Stri
         .filter(|(_, n)| *n > 0)
         .map(|(name, n)| format!("{} {name}", screen::thousands(n)))
         .collect();
-    let counts = if counts.is_empty() { "no tests".to_owned() } else { counts.join(", ") };
+    if counts.is_empty() { "no tests".to_owned() } else { counts.join(", ") }
+}
+
+fn verdict_line(paint: Paint, verdict: &Verdict, tally: &summary::Tally) -> String {
+    let counts = counts(tally);
     let line = format!("{}: {}", word(verdict.outcome), verdict.sentence);
     let line = match verdict.exit {
         Exit::Passed => paint.green(&line),

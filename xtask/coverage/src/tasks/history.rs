@@ -27,8 +27,10 @@ pub(super) struct History {
 impl History {
     /// What the last run left; nothing where there was none, or where it cannot be read.
     pub(super) fn read(state: &State) -> History {
-        let text = fs::read_to_string(state.run_json()).unwrap_or_default();
-        serde_json::from_str(&text).unwrap_or_default()
+        let file = state.run_json();
+        let files = [Some(file.clone()), state.in_house(&file)].into_iter().flatten();
+        let text = files.filter_map(|file| fs::read_to_string(file).ok()).next();
+        text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
     }
 
     /// Keeps it for the next run.
@@ -44,7 +46,10 @@ pub(super) fn durations(state: &State, committed: Option<&Utf8Path>) -> Duration
         fs::read_to_string(path).ok().and_then(|text| Durations::parse(&text).ok())
     };
     let mut durations = committed.and_then(read).unwrap_or_default();
-    durations.merge(read(&state.durations()).unwrap_or_default());
+    let recorded = state.durations();
+    for file in [state.in_house(&recorded), Some(recorded)].into_iter().flatten() {
+        durations.merge(read(&file).unwrap_or_default());
+    }
     durations
 }
 

@@ -1,12 +1,13 @@
 //! One recipe a file. A task knows every room; no room knows a task.
 
 mod choose;
-mod coverage;
 mod ending;
 mod history;
 mod plan;
 mod prepare;
 mod report;
+mod suite;
+mod verify;
 
 use anyhow::{Context, Result};
 use camino::Utf8PathBuf;
@@ -49,9 +50,10 @@ struct Invocation<'a> {
 
 fn run_one(invocation: &Invocation<'_>, project: &Project) -> Result<Exit> {
     match invocation.typed.task {
-        Task::Coverage => coverage::run(invocation, project),
+        Task::Coverage | Task::Test => suite::run(invocation, project),
         Task::Plan => plan::run(invocation, project),
         Task::Report => report::run(invocation, project),
+        Task::Verify => verify::run(invocation, project),
     }
 }
 

@@ -33,6 +33,8 @@ pub(super) struct Prepared {
     pub(super) facts: Facts,
     /// What the user wants.
     pub(super) settings: Settings,
+    /// Coverage has a part in it.
+    pub(super) measures: bool,
     /// What the last run left.
     pub(super) history: History,
     /// How long all this took.
@@ -45,21 +47,20 @@ pub(super) struct Prepared {
 pub(super) fn prepare(invocation: &Invocation<'_>, project: &Project) -> Result<Prepared> {
     let started = Instant::now();
     let screen = invocation.screen;
-    let state = State::of(project, invocation.workspace);
+    let measures = invocation.typed.task.measures();
+    let mut state = State::of(project, invocation.workspace);
     let lock = state.lock()?;
     let announce = |what: &str| screen.note(what);
     let steps = Steps::new(&announce)?;
     let named = invocation.typed.general.chosen.python.as_deref();
     let interpreter = python::find(&steps, project, named, &state)?;
     let mut facts = read_facts(&steps, &interpreter, project)?;
-    if python::ensure_packages(
-        &steps,
-        &interpreter,
-        project,
-        &facts.packages,
-        &["pytest", "coverage"],
-    )? {
+    let needed = if measures { &["pytest", "coverage"][..] } else { &["pytest"] };
+    if python::ensure_packages(&steps, &interpreter, project, &facts.packages, needed)? {
         facts = read_facts(&steps, &interpreter, project)?;
+    }
+    if !measures {
+        state = state.room("test");
     }
     let history = History::read(&state);
     let settings = read_settings(invocation, project, &facts, &history)?;
@@ -68,6 +69,7 @@ pub(super) fn prepare(invocation: &Invocation<'_>, project: &Project) -> Result<
         interpreter,
         facts,
         settings,
+        measures,
         history,
         took: started.elapsed(),
         _lock: lock,
@@ -130,6 +132,11 @@ pub(super) fn stock_plugins(
 
 /// The job, with the folders of this run made and those of the last one emptied.
 pub(super) fn job(project: &Project, prepared: &Prepared) -> Result<Job> {
+    job_in(&prepared.state, project, prepared)
+}
+
+/// The same, for a run that keeps its things elsewhere.
+pub(super) fn job_in(room: &State, project: &Project, prepared: &Prepared) -> Result<Job> {
     let Prepared { state, settings, facts, history, .. } = prepared;
     let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
     let splits = number(settings.splits.value);
@@ -143,7 +150,7 @@ pub(super) fn job(project: &Project, prepared: &Prepared) -> Result<Job> {
         workers: number(settings.workers_per_split.value),
         budget: number(settings.max_failures.value),
         timeout: settings.timeout.as_ref().map(|timeout| timeout.value),
-        measure: measure(settings),
+        measure: prepared.measures.then(|| measure(settings)),
         pytest_args: pytest_args(prepared),
         stock_args: stock_args(prepared),
         python_version: facts.python.clone(),
@@ -155,7 +162,7 @@ pub(super) fn job(project: &Project, prepared: &Prepared) -> Result<Job> {
         reordering: reordering(facts, settings),
         continue_on_collection_errors: everything(prepared)
             .any(|word| word == "--continue-on-collection-errors"),
-        folders: folders(state, project)?,
+        folders: folders(room, project)?,
     })
 }
 
@@ -286,12 +293,12 @@ pub(super) fn banner(screen: &Screen, project: &Project, prepared: &Prepared, en
     let Prepared { settings, facts, .. } = prepared;
     let (splits, concurrent) = (settings.splits.value, settings.max_concurrent_splits.value);
     let workers = settings.workers_per_split.value;
-    screen.heading(&format!(
-        "Coverage of {} in {}",
-        project.name,
-        crate::screen::count(splits as u64, "split")
-    ));
-    screen.note(&format!("  • Source: {}", sources(prepared)));
+    let what = if prepared.measures { "Coverage" } else { "Tests" };
+    let in_splits = crate::screen::count(splits as u64, "split");
+    screen.heading(&format!("{what} of {} in {in_splits}", project.name));
+    if prepared.measures {
+        screen.note(&format!("  • Source: {}", sources(prepared)));
+    }
     screen.note(&format!("  • Concurrent splits: {concurrent}"));
     screen.note(&format!("  • Workers per split: {workers}"));
     screen.note(&format!("  • Total concurrent workers: {}", concurrent * workers));

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::Invocation;
-use super::ending::{config, reports, say_reports};
+use super::ending::{reports, request, say_reports};
 use super::prepare;
 use crate::exit::{self, Exit};
 use crate::project::Project;
@@ -19,16 +19,8 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
         let hint = format!("no coverage data in `{data}`; run `cargo xtask coverage` first");
         return Err(exit::usage(hint).into());
     }
-    let rendered = render(&Request {
-        python: prepared.interpreter.executable.clone(),
-        root: project.root.clone(),
-        config: config(settings),
-        data: Data::Existing(data),
-        source: None,
-        options: [].into(),
-        reports: reports(settings, None),
-        fail_under: settings.fail_under.as_ref().map(|threshold| threshold.value),
-    })?;
+    let request = request(project, &prepared, Data::Existing(data), reports(settings, None));
+    let rendered = render(&Request { source: None, ..request })?;
     let screen = invocation.screen;
     rendered.warnings.iter().for_each(|warning| screen.warn(warning));
     say_reports(screen, &rendered, false);

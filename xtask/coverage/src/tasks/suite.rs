@@ -1,4 +1,5 @@
-//! `cargo xtask coverage`: run, combine, report, judge.
+//! `cargo xtask coverage` and `cargo xtask test`: run, combine and report what was measured,
+//! judge.
 
 use std::time::Instant;
 
@@ -17,10 +18,7 @@ use crate::project::Project;
 pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit> {
     let started = Instant::now();
     let mut prepared = prepare::prepare(invocation, project)?;
-    let engine = choose::engine(invocation.screen, &prepared)?;
-    if engine == Engine::Stock {
-        prepare::stock_plugins(invocation, project, &mut prepared)?;
-    }
+    let engine = engine(invocation, project, &mut prepared)?;
     let job = prepare::job(project, &prepared)?;
     if invocation.typed.general.dry_run {
         return dry_run(invocation, &job);
@@ -29,10 +27,7 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
 
     let running = Instant::now();
     let mut show = |happening: Happening<'_>| invocation.screen.show(&happening);
-    let ran = match engine {
-        Engine::Stock => stock::run(&job, &mut show)?,
-        Engine::Auto | Engine::Fork => fork::run(&job, &mut show)?,
-    };
+    let ran = run_job(engine, &job, &mut show)?;
     let run_seconds = running.elapsed().as_secs_f64();
     remember(invocation, project, &prepared, &ran);
     refuse(&ran)?;
@@ -45,6 +40,31 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
         let _ = std::fs::remove_dir_all(&job.folders.temporary);
     }
     Ok(exit)
+}
+
+/// The engine, with the plugins that it needs.
+pub(super) fn engine(
+    invocation: &Invocation<'_>,
+    project: &Project,
+    prepared: &mut Prepared,
+) -> Result<Engine> {
+    let engine = choose::engine(invocation.screen, prepared)?;
+    if engine == Engine::Stock {
+        prepare::stock_plugins(invocation, project, prepared)?;
+    }
+    Ok(engine)
+}
+
+/// Has an engine run a job.
+pub(super) fn run_job(
+    engine: Engine,
+    job: &Job,
+    show: &mut dyn FnMut(Happening<'_>),
+) -> Result<Ran> {
+    match engine {
+        Engine::Stock => stock::run(job, show),
+        Engine::Auto | Engine::Fork => fork::run(job, show),
+    }
 }
 
 /// Prints the commands, with what they need prepared, so that each can be pasted. Every engine
@@ -81,7 +101,7 @@ fn keep(project: &Project, prepared: &Prepared, ran: &Ran) -> Result<()> {
 }
 
 /// pytest did not run at all: what it said is the error.
-fn refuse(ran: &Ran) -> Result<()> {
+pub(super) fn refuse(ran: &Ran) -> Result<()> {
     let Some(refusal) = ran.refused.as_ref().filter(|_| ran.interrupted.is_none()) else {
         return Ok(());
     };

@@ -1,0 +1,142 @@
+//! Whether a parallel run is the same as sequential ones: in what it measured, and in what
+//! became of the tests. Noise is what the sequential runs do not agree on between themselves.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::program::ask;
+
+const PROGRAM: &str = include_str!("../../host/compare.py");
+
+/// What was measured, compared.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Compared {
+    /// How many files the first sequential run measured.
+    pub files: u64,
+    /// How many lines in them.
+    pub measured_lines: u64,
+    /// How many arcs; 0 where branches are not measured.
+    pub measured_arcs: u64,
+    /// What the sequential runs do not agree on.
+    pub noise: Vec<Place>,
+    /// What only the parallel run lacks.
+    pub missing: Vec<Place>,
+    /// What only the parallel run has.
+    pub extra: Vec<Place>,
+}
+
+/// Where the data of a file differs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Place {
+    /// Relative to the project where it lies in it.
+    pub file: Utf8PathBuf,
+    /// Some runs did not measure the file at all.
+    pub whole: bool,
+    /// In ascending order.
+    pub lines: Vec<u32>,
+    /// From line to line. Negative: into or out of what begins at that line.
+    pub arcs: Vec<(i64, i64)>,
+}
+
+/// Compares data files of coverage, with the coverage of the project.
+pub fn compare(
+    python: &Utf8Path,
+    root: &Utf8Path,
+    sequential: &[&Utf8Path],
+    parallel: &Utf8Path,
+) -> Result<Compared> {
+    ask(python, root, PROGRAM, json!({ "sequential": sequential, "parallel": parallel }))
+}
+
+impl Place {
+    /// One row for each kind of difference.
+    pub fn rows(&self) -> Vec<String> {
+        let file = &self.file;
+        if self.whole {
+            return vec![format!("{file}: the whole file")];
+        }
+        let lines = (!self.lines.is_empty()).then(|| format!("{file}:{}", ranges(&self.lines)));
+        let arc = |(from, to): &(i64, i64)| format!("{from}→{to}");
+        let arcs: Vec<String> = self.arcs.iter().map(arc).collect();
+        let arcs = (!arcs.is_empty()).then(|| format!("{file}: arcs {}", arcs.join(", ")));
+        lines.into_iter().chain(arcs).collect()
+    }
+}
+
+/// `3-5,9`.
+fn ranges(lines: &[u32]) -> String {
+    let runs = lines.chunk_by(|a, b| a + 1 == *b);
+    let words = runs.map(|run| match run {
+        [first, .., last] => format!("{first}-{last}"),
+        _ => run[0].to_string(),
+    });
+    words.collect::<Vec<_>>().join(",")
+}
+
+/// What became of each test of a run, by node id, in a word.
+pub type Outcomes = BTreeMap<String, &'static str>;
+
+/// The tests that ended in different ways, a row each: those on which the sequential runs do not
+/// agree, and those that ended in parallel as in no sequential run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Differing {
+    /// The suite's own.
+    pub noise: Vec<String>,
+    /// The parallel run's.
+    pub faults: Vec<String>,
+}
+
+/// Compares what became of the tests.
+pub fn compare_outcomes(sequential: &[Outcomes], parallel: &Outcomes) -> Differing {
+    let mut differing = Differing::default();
+    let ids: BTreeSet<&String> =
+        sequential.iter().chain([parallel]).flat_map(BTreeMap::keys).collect();
+    let word = |outcomes: &Outcomes, id| outcomes.get(id).copied().unwrap_or("not run");
+    for id in ids {
+        let usual: Vec<&str> = sequential.iter().map(|outcomes| word(outcomes, id)).collect();
+        let here = word(parallel, id);
+        if !usual.contains(&here) {
+            let usual = usual[0];
+            differing.faults.push(format!("{id}: {usual} sequentially, {here} in parallel"));
+        } else if usual.iter().any(|word| *word != usual[0]) {
+            differing.noise.push(format!("{id}: {}", usual.join(", then ")));
+        }
+    }
+    differing
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_name_lines_and_arcs() {
+        let file = Utf8PathBuf::from("src/a.py");
+        let place =
+            Place { file, whole: false, lines: vec![3, 4, 5, 9, 11, 12], arcs: vec![(-1, 3)] };
+        assert_eq!(place.rows(), ["src/a.py:3-5,9,11-12", "src/a.py: arcs -1→3"]);
+        assert_eq!(Place { whole: true, ..place }.rows(), ["src/a.py: the whole file"]);
+        assert_eq!(Place::default().rows(), [""; 0]);
+    }
+
+    #[test]
+    fn an_outcome_that_changes_by_itself_is_noise() {
+        let run = |words: [&'static str; 3]| -> Outcomes {
+            ["a", "b", "c"].map(str::to_owned).into_iter().zip(words).collect()
+        };
+        let sequential = [run(["passed", "passed", "failed"]), run(["passed", "failed", "failed"])];
+        let mut parallel = run(["failed", "failed", "failed"]);
+        parallel.insert("d".to_owned(), "passed");
+        let differing = compare_outcomes(&sequential, &parallel);
+        assert_eq!(differing.noise, ["b: passed, then failed"]);
+        let faults = [
+            "a: passed sequentially, failed in parallel",
+            "d: not run sequentially, passed in parallel",
+        ];
+        assert_eq!(differing.faults, faults);
+    }
+}
