@@ -1,7 +1,7 @@
 //! Everything that can be wrong with a suite, a project or a machine: a clear error, the
 //! documented exit code, nothing lost, nothing left running.
 
-use crate::support::{Output, Project};
+use crate::support::{BINARY, Output, Project, Run, env, wait_for};
 
 const PYPROJECT: &str = "\
 [project]
@@ -126,4 +126,353 @@ fn files_that_cannot_be_collected_are_each_shown_once_and_nothing_runs() {
             assert!(!project.has("ran") && !project.has(".coverage"), "{engine} {workers}");
         }
     }
+}
+
+#[test]
+fn stock_names_a_test_that_heeds_no_time_limit() {
+    let body = "signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 64)); \
+                ctypes.CDLL(None).sleep(1000)";
+    let project = shop(&[("tests/test_bad.py", &bad_tests(body))]);
+    let why = ": it ran longer than 0.1 s and could not be stopped\n";
+    let ran = run(&project, &[&ENGINES[0][..], &["--timeout", "0.1"]].concat()).exits(3);
+    ran.says("tests/test_bad.py::test_bad timed out in split 1\nits process ended early")
+        .says(&format!("while this test ran{why}"));
+
+    let args = ["--engine", "stock", "--splits", "1", "--workers-per-split", "2"];
+    let ran = run(&project, &[&args[..], &["--timeout", "0.1"]].concat()).exits(3);
+    assert_eq!(ran.line("Tests: "), "6 passed, 1 timed out");
+    ran.says("crashed while running 'tests/test_bad.py::test_bad'").says(why);
+}
+
+#[test]
+fn a_quick_death_is_no_timeout() {
+    let project = shop(&[("tests/test_bad.py", &bad_tests("os._exit(1)"))]);
+    for (engine, code) in ENGINES.iter().zip([3, 1]) {
+        let ran = run(&project, &[&engine[..], &["--timeout", "50"]].concat()).exits(code);
+        ran.says("tests/test_bad.py::test_bad crashed in split 1\n").never_says("timed out");
+    }
+}
+
+#[test]
+fn a_test_that_hangs_is_named_and_the_others_run() {
+    let sleep = "while True:\n        time.sleep(1000)";
+    let project = shop(&[("tests/test_bad.py", &bad_tests(sleep))]);
+    for engine in &ENGINES {
+        let ran = run(&project, &[&engine[..], &["--timeout", "0.5"]].concat()).exits(1);
+        assert_eq!(ran.line("Tests: "), "6 passed, 1 timed out");
+        ran.says("tests/test_bad.py::test_bad timed out in split 1\n")
+            .says("the test ran longer than 0.5 s")
+            .says("Coverage: 100%\n");
+    }
+}
+
+#[test]
+fn a_test_that_closes_every_descriptor_is_named() {
+    let body = "os.closerange(0, 5000)";
+    let project = shop(&[("tests/test_bad.py", &bad_tests(body))]);
+    for engine in &ENGINES {
+        let ran = run(&project, engine).exits(3);
+        ran.says("---- tests/test_bad.py::test_bad ")
+            .says("✗ incomplete: coverage data is incomplete: split 1 ")
+            .never_says("INTERNALERROR");
+    }
+}
+
+#[test]
+fn a_copy_of_the_process_that_a_test_forgets_tells_nothing_twice() {
+    let project = shop(&[("tests/test_bad.py", &bad_tests("os.fork()"))]);
+    for engine in &ENGINES {
+        let ran = run(&project, engine).exits(0);
+        assert_eq!(ran.line("Tests: "), "7 passed", "{ran}");
+    }
+}
+
+#[test]
+fn two_hundred_megabytes_of_output_are_cut() {
+    let print = "import sys\n\ndef shout():\n    for n in range(200):\n        \
+                 sys.stdout.write('x' * 1_000_000)\n\n";
+    let tests = "def test_passes():\n    shout()\n\ndef test_fails():\n    shout()\n    assert 0\n";
+    let project = shop(&[("tests/test_bad.py", &format!("{print}{tests}"))]);
+    for engine in &ENGINES {
+        let ran = run(&project, engine).exits(1);
+        assert_eq!(ran.line("Tests: "), "5 passed, 1 failed");
+        assert!(ran.stdout.len() < 300_000, "{} bytes", ran.stdout.len());
+        ran.says("---- tests/test_bad.py::test_fails failed in split 1\n")
+            .says(" characters left out …");
+    }
+}
+
+#[test]
+fn an_environment_without_pytest_names_the_line_that_adds_it() {
+    let bare = env(&[]);
+    let python = bare.python();
+    let lines = [
+        ("", format!("{python} -m pip install pytest coverage")),
+        ("[tool.poetry]\n", "poetry add --group dev pytest coverage".to_owned()),
+        ("[tool.pdm]\n", "pdm add -dG test pytest coverage".to_owned()),
+    ];
+    for (table, line) in lines {
+        let pyproject = format!("{PYPROJECT}{table}");
+        let project = shop(&[("pyproject.toml", &pyproject)]).with(bare.clone());
+        let said = project.run(&["coverage"]).exits(4);
+        let wanted =
+            format!("error: no `pytest`, `coverage` in {python}; install it with `{line}`\n");
+        assert_eq!((said.stdout.as_str(), said.stderr), ("", wanted));
+    }
+}
+
+#[test]
+fn a_machine_without_python_is_told_to_get_one() {
+    let project = shop(&[]).without_env();
+    let empty = project.root.join("nothing");
+    let said = project.xtask(&["coverage"]).var("PATH", empty.as_str()).output().exits(4);
+    let wanted = "error: no Python on PATH; install CPython 3.9 or newer with pip and venv\n";
+    assert_eq!((said.stdout.as_str(), said.stderr.as_str()), ("", wanted));
+}
+
+#[test]
+fn a_folder_without_project_says_what_was_looked_for() {
+    let project = Project::new(&[("notes.txt", "")]);
+    let said = project.run(&["coverage"]).exits(4);
+    let wanted = "error: no Python project in `[PROJECT]` or above it; looked for \
+                  pyproject.toml, setup.py, setup.cfg, pytest.toml, pytest.ini, tox.ini, \
+                  .coveragerc\n";
+    assert_eq!((said.stdout.as_str(), project.normal(&said.stderr).as_str()), ("", wanted));
+}
+
+#[test]
+fn a_current_folder_that_is_gone_is_the_users_affair() {
+    let project = shop(&[("gone/x", "")]);
+    let sh = "cd gone && rm -r ../gone && exec \"$0\" coverage";
+    let shell = Run::of("/bin/sh".into()).args(&["-c", sh, BINARY]);
+    let said = shell.cwd(&project.root).output().exits(4);
+    assert!(said.stderr.starts_with("error: failed to read the current folder"), "{said}");
+}
+
+#[test]
+fn values_out_of_range_and_unknown_names_are_refused_before_anything_runs() {
+    let project = shop(&[]);
+    let table = [
+        ("--splits=0", "must be at least 1"),
+        ("--max-concurrent-splits=-1", "must be at least 1"),
+        ("--workers-per-split=0", "must be at least 1"),
+        ("--max-failures=-1", "must be at least 0"),
+        ("--fail-under=101", "must be between 0 and 100"),
+        ("--timeout=0", "must be more than 0"),
+        (
+            "--report=htm",
+            "unknown report `htm` (known: term, html, xml, json, lcov, markdown, none)",
+        ),
+    ];
+    for (option, why) in table {
+        let (name, value) = option.split_once('=').expect("a value");
+        let said = project.run(&["coverage", option]).exits(4);
+        assert_eq!(said.stdout, "");
+        let start = format!("error: invalid value '{value}' for '{name} <");
+        assert!(said.stderr.starts_with(&start), "{said}");
+        assert!(said.stderr.contains(&format!(">': {why}\n")), "{said}");
+    }
+    assert!(!project.has(".xtask"), "nothing was begun");
+}
+
+#[test]
+fn broken_configuration_is_named_with_its_place() {
+    let table: [(&str, &str, &str); 8] = [
+        (
+            "pyproject.toml",
+            "[tool.xtask.coverage]\nspilts = 3\n",
+            "unknown key `spilts` in `[tool.xtask.coverage]` of [PROJECT]/pyproject.toml; \
+             did you mean `splits`? (known: splits, ",
+        ),
+        (
+            "pyproject.toml",
+            "[tool.xtask.coverage]\nfail-under = 300\n",
+            "`fail-under` in `[tool.xtask.coverage]` of [PROJECT]/pyproject.toml is `300`: must \
+             be between 0 and 100\n",
+        ),
+        ("pyproject.toml", "[tool\n", "[PROJECT]/pyproject.toml:7: unclosed table, expected `]`\n"),
+        (".coveragerc", "[run\n", "coverage cannot read its configuration: Couldn't read config"),
+        (
+            ".coveragerc",
+            "[run]\nbranch = maybe\n",
+            "coverage cannot read its configuration: Couldn't read config file .coveragerc: Not \
+             a boolean: maybe\n",
+        ),
+        (
+            "pytest.ini",
+            "[pytest\n",
+            "pytest cannot read its configuration: [PROJECT]/pytest.ini:1: unexpected value \
+             continuation\n",
+        ),
+        (
+            "pytest.ini",
+            "[pytest]\naddopts = \"half\n",
+            "[PROJECT]/pytest.ini: `\"half`: No closing quotation\n",
+        ),
+        ("pytest.ini", "[pytest]\naddopts = --nosuch\n", "pytest refused to run:\nERROR: usage: "),
+    ];
+    for (file, text, error) in table {
+        let old = if file == "pyproject.toml" { PYPROJECT } else { "" };
+        let project = shop(&[(file, &format!("{old}{text}"))]);
+        let said = project.run(&["coverage", "-q"]).exits(4);
+        let told = project.normal(&said.stderr);
+        assert_eq!(said.stdout, "", "{text}");
+        assert!(told.starts_with(&format!("error: {error}")), "{text}\n{told}\n{error}");
+    }
+}
+
+#[test]
+fn a_conftest_that_raises_is_the_error() {
+    let project = shop(&[("tests/conftest.py", "raise ValueError('not today')\n")]);
+    for engine in &ENGINES {
+        let said = run(&project, engine).exits(4);
+        assert_eq!(said.stdout, "");
+        said.tells("error: pytest refused to run:\nImportError while loading conftest '")
+            .tells("tests/conftest.py:1: in <module>\n    raise ValueError('not today')\n");
+    }
+}
+
+#[test]
+fn a_suite_without_tests_ends_with_5_and_empty_splits_with_0() {
+    let empty = shop(&[("tests/test_price.py", "")]);
+    let small = shop(&[]);
+    for engine in ["stock", "fork"] {
+        let args = ["--engine", engine, "--splits", "6", "--workers-per-split", "1"];
+        run(&empty, &args).exits(5).says("✗ no tests: no tests were found\n");
+        let ran = run(&small, &args).exits(0).tells("[Split 6/6] ✓ 0 tests in ");
+        assert_eq!(ran.line("Tests: "), "4 passed");
+        ran.says("Coverage: 100%\n");
+    }
+    assert!(!empty.has(".coverage"));
+}
+
+#[test]
+fn names_may_hold_spaces_and_letters_of_the_world() {
+    let project = shop_at(
+        "mein Geschäft 日本",
+        &[(
+            "tests/test_ grüße.py",
+            "import pytest\nfrom shop import price\n\n\
+                 @pytest.mark.parametrize('x', ['ü', '日本', 'a b', 'x::y', '\\udc80'])\n\
+                 def test_ß(x):\n    assert price(3) and x != 'ü'\n",
+        )],
+    );
+    for engine in ["stock", "fork"] {
+        for workers in ["1", "2"] {
+            let args = ["--engine", engine, "--splits", "2", "--workers-per-split", workers];
+            let ran = run(&project, &args).exits(1);
+            assert_eq!(ran.line("Tests: "), "8 passed, 1 failed", "{ran}");
+            ran.says("-- 'tests/test_ grüße.py::test_ß[\\xfc]'\n").says("Coverage: 100%\n");
+        }
+    }
+}
+
+#[test]
+fn a_link_to_a_project_is_the_project() {
+    let project = shop(&[]);
+    let link = project.root.with_file_name("link");
+    std::os::unix::fs::symlink(&project.root, &link).expect("a link");
+    for engine in &ENGINES {
+        let args = [&["coverage", "--report", "term"], &engine[..]].concat();
+        let ran = project.xtask(&args).cwd(&link).output().exits(0);
+        ran.says("src/shop/__init__.py       4      0   100%\n").says("Coverage: 100%\n");
+        let files = "import coverage; d = coverage.CoverageData('.coverage'); d.read(); \
+                     print(*d.measured_files())";
+        let files = project.python_says(files, &[]);
+        assert_eq!(files.trim(), project.root.join("src/shop/__init__.py"));
+    }
+}
+
+#[test]
+fn stale_data_is_neither_absorbed_nor_deleted() {
+    let project = shop(&[("tests/test_price.py", "def test_nothing():\n    import shop\n")]);
+    let full = "import coverage; d = coverage.CoverageData(sys.argv[1]); \
+                d.add_lines({sys.argv[2]: [1, 2, 3, 4]}); d.write()";
+    let source = project.root.join("src/shop/__init__.py");
+    let write = |file: &str| {
+        let file = project.root.join(file);
+        std::fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
+        project.python_says(&format!("import sys; {full}"), &[file.as_str(), source.as_str()]);
+    };
+    for engine in &ENGINES {
+        let theirs = [".coverage.old.123", ".coverage.host.pid1.Xabc", ".coverage"];
+        theirs.iter().for_each(|file| write(file));
+        let parts =
+            ["parts/split-01/data.old.pid1.X", "parts/split-09/data.old", "parts/data/x.coverage"];
+        parts.iter().for_each(|file| write(&format!(".xtask/{file}")));
+        let before = theirs[..2].iter().map(|file| std::fs::read(project.root.join(file)).ok());
+        let before: Vec<_> = before.collect();
+        run(&project, engine).exits(0).says("Coverage: 25%\n");
+        let after = theirs[..2].iter().map(|file| std::fs::read(project.root.join(file)).ok());
+        assert_eq!(before, after.collect::<Vec<_>>(), "{engine:?}");
+    }
+}
+
+#[test]
+fn a_second_run_is_refused_and_the_first_is_not_harmed() {
+    let waits = "import os, time\nfrom shop import price\n\ndef test_waits():\n    \
+                 open('running', 'w').close()\n    assert price(1) and price(3)\n    \
+                 while not os.path.exists('go'):\n        time.sleep(0.01)\n";
+    for engine in &ENGINES {
+        let project = shop(&[("tests/test_price.py", waits)]);
+        let args = [&["coverage", "--report", "term"], &engine[..]].concat();
+        let first = project.xtask(&args).start();
+        wait_for(|| project.has("running"));
+        let second = project.run(&args).exits(4);
+        let wanted = format!(
+            "error: another run uses `{}` (pid {}); wait for it or stop it\n",
+            project.root.join(".xtask"),
+            first.id()
+        );
+        assert_eq!((second.stdout.as_str(), second.stderr), ("", wanted));
+        project.write("go", "");
+        first.output().exits(0).says("Coverage: 100%\n");
+    }
+}
+
+#[test]
+fn data_that_is_damaged_after_the_tests_is_named() {
+    // What a test leaves running outlives its process for a moment: it spoils the data file.
+    let spoil = "import glob, os, subprocess, sys, atexit\n\n\
+                 def spoil():\n    \
+                 for file in glob.glob(os.path.join('.xtask', 'parts', 'split-01', 'data.*')):\n        \
+                 HOW\n\n\
+                 def pytest_unconfigure(config):\n    \
+                 import coverage\n    now = coverage.Coverage.current()\n    now.stop()\n    now.save()\n    spoil()\n";
+    let table = [
+        ("os.truncate(file, 1000)", "data.", " is damaged: "),
+        ("os.remove(file)", "data.", " is missing"),
+    ];
+    for (how, file, what) in table {
+        let project = shop(&[("conftest.py", &spoil.replace("HOW", how))]);
+        let ran = run(&project, &ENGINES[0]).exits(3);
+        assert!(ran.stdout.contains("✗ split 1: `"), "{ran}");
+        assert!(ran.stdout.contains(file) && ran.stdout.contains(what), "{ran}");
+        assert!(!project.has(".coverage"), "{ran}");
+    }
+}
+
+#[test]
+fn what_cannot_be_written_is_named() {
+    for name in [".xtask", ".xtask/parts", ".xtask/logs", ".xtask/host", ".xtask/lock"] {
+        let project = shop(&[]);
+        match name {
+            ".xtask/lock" => project.write(".xtask/lock/x", ""),
+            _ => project.write(name, "in the way"),
+        }
+        for engine in &ENGINES {
+            let said = run(&project, engine).exits(4);
+            assert_eq!(said.stdout, "");
+            let place = project.root.join(name);
+            assert!(said.stderr.starts_with("error: failed to "), "{said}");
+            assert!(said.stderr.contains(&format!("`{place}`: ")), "{said}");
+        }
+    }
+}
+
+#[test]
+fn a_history_that_cannot_be_kept_is_a_warning() {
+    let project = shop(&[(".xtask/run.json/x", "")]);
+    let ran = run(&project, &ENGINES[1]).exits(0);
+    ran.says("✓ passed: 4 tests passed\n").tells("warning: failed to write `").tells("run.json`");
 }

@@ -32,6 +32,7 @@ mod reference;
 mod script;
 mod settings;
 mod shop;
+mod signals;
 mod support;
 mod test;
 mod verdict;

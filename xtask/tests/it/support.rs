@@ -24,6 +24,19 @@ pub(crate) const STOCK: &[&str] = &["pytest", "coverage", "pytest-split", "pytes
 /// No run of a small project may take longer.
 const LIMIT: Duration = Duration::from_secs(120);
 
+/// The binary itself.
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_xtask");
+
+/// Waits until something is so.
+#[track_caller]
+pub(crate) fn wait_for(is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + LIMIT;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "it never came to pass");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 /// A Python environment, kept between runs.
 #[derive(Clone, Debug)]
 pub(crate) struct Env {

@@ -275,9 +275,13 @@ class Controller:
 
 
 START_WORKER = """
-import json, os
+import json, os, sys
 request, first = json.loads(channel.receive())
 os.environ.pop("XTASK_STOCK", None)
+if sys.platform == "linux":
+    # A worker that hangs would not notice that the controller was killed: the kernel does.
+    import ctypes
+    ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)  # PR_SET_PDEATHSIG, SIGKILL
 file = None
 if request is not None:
     import coverage

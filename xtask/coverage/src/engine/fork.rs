@@ -366,7 +366,9 @@ impl<'a> Conductor<'a> {
     /// `pytest.exit`, a KeyboardInterrupt, a plugin's `shouldstop`: a sequential run ends here.
     fn stopped_itself(&mut self, slot: usize, why: &str, text: &str) {
         if self.stage == Stage::Running {
-            let what = format!("was stopped from within ({why}): {}", text.trim());
+            // Of a traceback the last line says it; the test that met it shows the others.
+            let last = text.trim().lines().last().unwrap_or_default();
+            let what = format!("was stopped from within ({why}): {last}");
             self.problem(self.split_in(slot), what);
             self.abort("a test or a plugin stopped the session");
         }

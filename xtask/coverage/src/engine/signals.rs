@@ -34,6 +34,12 @@ fn received(signal: i32) {
     }
 }
 
+/// Does not return where a signal is ending this process: what failed just now, failed because
+/// its processes were killed, and is not worth a word.
+pub fn settle() {
+    drop(LISTENER.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+}
+
 /// As long as it lives, signals go to the function it was made with.
 #[derive(Debug)]
 pub struct Listening(());

@@ -29,6 +29,10 @@ with open(sys.argv[1], 'wb') as file:
     file.write(importlib.util.MAGIC_NUMBER + bytes(12) + marshal.dumps(code))
 ";
 
+/// How many seconds after a test's time limit our plugin ends the whole process, at the least:
+/// of the 5 it waits, some may have passed before we heard of the test.
+const GRACE: f64 = 4.0;
+
 /// How long a process that is to stop may take for its teardown, and for saving its data.
 const POLITE: Duration = Duration::from_millis(1100);
 const SAVING: Duration = Duration::from_millis(600);
@@ -191,10 +195,16 @@ struct Running {
     tests: u64,
     failed: u64,
     /// Tests that began and did not end.
-    open: Vec<String>,
+    open: Vec<(String, Instant)>,
     workers: Vec<Worker>,
     data: Vec<Utf8PathBuf>,
     bad_line: Option<String>,
+}
+
+impl Running {
+    fn began(&self, id: &str) -> Option<Instant> {
+        self.open.iter().find(|(open, _)| open == id).map(|(_, began)| *began)
+    }
 }
 
 struct Worker {
@@ -337,7 +347,14 @@ impl<'a> Supervisor<'a> {
                 self.of(split, |running| running.collected = true);
                 self.read_cut(split);
             }
-            Event::Start { id } => self.of(split, |running| running.open.push(id)),
+            Event::Start { id } => {
+                self.of(split, |running| running.open.push((id, Instant::now())));
+            }
+            Event::Failed { id, phase: Phase::Crash, text, sections } => {
+                let began = self.running.get(&split).and_then(|running| running.began(&id));
+                let (phase, why) = self.reason_of_death(began);
+                self.failed(split, id, phase, format!("{text}{why}"), sections);
+            }
             Event::Failed { id, phase, text, sections } => {
                 self.failed(split, id, phase, text, sections);
             }
@@ -355,7 +372,7 @@ impl<'a> Supervisor<'a> {
         use TestOutcome::{Crashed, Error, Failed, TimedOut};
         let failed = matches!(outcome, Failed | Error | Crashed | TimedOut);
         self.of(split, |running| {
-            running.open.retain(|open| open != id);
+            running.open.retain(|(open, _)| open != id);
             running.tests += 1;
             running.failed += u64::from(failed);
         });
@@ -436,15 +453,15 @@ impl<'a> Supervisor<'a> {
     }
 
     fn judge(&mut self, split: u32, running: &Running, status: ExitStatus) -> SplitState {
+        if self.ran.uncollectable {
+            self.stop("a file cannot be collected");
+            return SplitState::Stopped;
+        }
         // 0: passed, 1: failures, 5: no tests in this group.
         if matches!(running.bye, Some(0 | 1 | 5)) && running.bad_line.is_none() {
             return SplitState::Completed;
         }
         if self.stopping.is_some() {
-            return SplitState::Stopped;
-        }
-        if self.ran.uncollectable {
-            self.stop("a file cannot be collected");
             return SplitState::Stopped;
         }
         match running.bye.or(status.code()) {
@@ -473,16 +490,25 @@ impl<'a> Supervisor<'a> {
             (None, None) => format!("ended early with {}", child::describe(status)),
         };
         // With workers the controller names the test of a dead worker itself.
-        let timed_out = self.job.timeout.is_some() && status.code() == Some(1);
-        let phase = if timed_out { Phase::Timeout } else { Phase::Crash };
-        for id in &running.open {
-            let text = format!("its process {how} while this test ran");
+        for (id, began) in &running.open {
+            let (phase, why) = self.reason_of_death(Some(*began));
+            let text = format!("its process {how} while this test ran{why}");
             self.failed(split, id.clone(), phase, text, Vec::new());
         }
         let lost = if self.job.measure.is_some() { "; its coverage is lost" } else { "" };
         let what = format!("{how}{lost}");
         self.ran.problems.push(Problem { split: Some(split), file: None, what });
         SplitState::Died(how)
+    }
+
+    /// Our plugin ends a process whose test does not heed its time limit.
+    fn reason_of_death(&self, began: Option<Instant>) -> (Phase, String) {
+        match (self.job.timeout, began) {
+            (Some(limit), Some(began)) if began.elapsed().as_secs_f64() > limit + GRACE => {
+                (Phase::Timeout, format!(": it ran longer than {limit} s and could not be stopped"))
+            }
+            _ => (Phase::Crash, String::new()),
+        }
     }
 
     fn expect_data(&mut self, split: u32, running: &Running) {

@@ -72,7 +72,9 @@ impl Ending<'_> {
         self.invocation.screen.say(&time_line(&seconds, rendered.is_some()));
         self.say_verdict(&verdict);
         self.write_summary(&verdict, rendered.as_ref(), seconds)?;
-        self.remember_percent(&verdict, rendered.as_ref())?;
+        if let Err(error) = self.remember_percent(&verdict, rendered.as_ref()) {
+            self.invocation.screen.warn(&format!("{error:#}"));
+        }
         Ok(verdict.exit)
     }
 

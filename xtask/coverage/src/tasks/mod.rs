@@ -30,6 +30,7 @@ pub fn run(typed: &Typed, env: &Env, screen: &Screen) -> Result<Exit> {
     for project in &projects {
         let invocation = Invocation { typed, env, screen, workspace: workspace.as_ref() };
         let ended = run_one(&invocation, project).unwrap_or_else(|error| {
+            signals::settle();
             screen.error(&error);
             crate::exit::of(&error)
         });
@@ -57,7 +58,8 @@ fn run_one(invocation: &Invocation<'_>, project: &Project) -> Result<Exit> {
 }
 
 fn here() -> Result<Utf8PathBuf> {
-    let here = std::env::current_dir().context("failed to read the current folder")?;
+    let here =
+        std::env::current_dir().context(crate::exit::usage("failed to read the current folder"))?;
     Utf8PathBuf::try_from(here).map_err(|error| {
         crate::exit::usage(format!("the current folder's name is not UTF-8: {error}")).into()
     })

@@ -1,0 +1,245 @@
+//! Ctrl-C, SIGTERM, SIGHUP and SIGKILL, at every stage of a run: the documented exit code, what
+//! was finished kept, and no process left.
+
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal::{self, SIGHUP, SIGINT, SIGKILL, SIGTERM};
+
+use crate::support::{Output, Project, Run, Running, wait_for};
+
+/// How long everything may take to be gone.
+const GONE: Duration = Duration::from_secs(5);
+/// The variable by which the processes of one run are found.
+const MARK: &str = "XTASK_TEST_MARK";
+
+const PYPROJECT: &str = "[project]\nname = 'slow'\nversion = '1'\n";
+const QUICK: &str = "import slow\n\ndef test_quick():\n    assert slow.half(2) == 1\n";
+/// Says that it runs, leaves processes behind in its group and outside, and never ends by itself.
+const HANGS: &str = "\
+import os, subprocess, time
+import slow
+
+def test_hangs():
+    subprocess.Popen(['sleep', '1000'])
+    subprocess.Popen(['sleep', '1000'], start_new_session=True)
+    open('running', 'w').close()
+    while True:
+        try:
+            time.sleep(1000)
+        except BaseException:
+            pass
+";
+
+/// Two splits: one quick test, then one that never ends.
+fn slow() -> Project {
+    let project = Project::new(&[("pyproject.toml", PYPROJECT)]);
+    project.write_all(&[
+        ("slow.py", "def half(n):\n    return n // 2\n"),
+        ("tests/test_a.py", QUICK),
+        ("tests/test_b.py", HANGS),
+        ("conftest.py", ""),
+    ]);
+    project
+}
+
+/// One test at a time, whatever the number of workers in a split of the stock engine.
+fn engine(name: &str, workers: &str) -> Vec<String> {
+    let workers = if name == "fork" { "1" } else { workers };
+    let args = "coverage --report term --splits 2 --max-concurrent-splits 1 --engine";
+    let args = args.split(' ').chain([name, "--workers-per-split", workers]);
+    args.map(str::to_owned).collect()
+}
+
+/// A run that can be found again by its mark.
+struct Marked {
+    running: Running,
+    mark: String,
+}
+
+impl Marked {
+    fn start(run: Run) -> Marked {
+        let time = std::time::UNIX_EPOCH.elapsed().expect("a clock").as_nanos();
+        let mark = format!("{MARK}={}-{time}", std::process::id());
+        let (name, value) = mark.split_once('=').expect("a value");
+        Marked { running: run.var(name, value).start(), mark }
+    }
+
+    fn of(project: &Project, args: &[String]) -> Marked {
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        Marked::start(project.xtask(&args))
+    }
+
+    /// The command lines of all its processes.
+    fn processes(&self) -> Vec<String> {
+        let entries = std::fs::read_dir("/proc").expect("/proc").flatten();
+        let is_its = |folder: &std::path::Path| {
+            let environ = std::fs::read(folder.join("environ")).unwrap_or_default();
+            environ.split(|byte| *byte == 0).any(|variable| variable == self.mark.as_bytes())
+        };
+        let folders = entries.map(|entry| entry.path()).filter(|folder| is_its(folder));
+        let command = |folder: std::path::PathBuf| {
+            let line = std::fs::read(folder.join("cmdline")).unwrap_or_default();
+            String::from_utf8_lossy(&line).replace('\0', " ")
+        };
+        folders.map(command).filter(|line| !line.is_empty()).collect()
+    }
+
+    /// Waits for the end; nothing of it may live five seconds after `since`.
+    fn ends(self, since: Instant) -> Output {
+        while !self.processes().is_empty() {
+            assert!(since.elapsed() < GONE, "left running: {:#?}", self.processes());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        self.running.output()
+    }
+
+    fn signalled(self, signal: Signal) -> Output {
+        let since = Instant::now();
+        self.running.signal(signal);
+        self.ends(since)
+    }
+}
+
+#[test]
+fn a_signal_while_tests_run_ends_everything_and_keeps_what_is_finished() {
+    let table = [(SIGINT, 130, "1"), (SIGTERM, 143, "2"), (SIGHUP, 130, "2")];
+    for name in ["stock", "fork"] {
+        for (signal, code, workers) in table {
+            let project = slow();
+            let run = Marked::of(&project, &engine(name, workers));
+            wait_for(|| project.has("running"));
+            let ran = run.signalled(signal).exits(code);
+            assert_eq!(ran.line("Tests: "), "1 passed, 1 not run", "{name} {signal}: {ran}");
+            ran.says("✗ interrupted: interrupted; 1 test did not run\n")
+                .says("The data of finished splits is in `");
+            let kept = "import coverage, glob, os\nfor file in glob.glob('.xtask/parts/*/*'):\n    \
+                        if 'data.' in file or file.endswith('.coverage'):\n        \
+                        d = coverage.CoverageData(file); d.read()\n        \
+                        for f in d.measured_files():\n            \
+                        print(os.path.basename(f), 2 in (d.lines(f) or ()))";
+            let kept = project.python_says(kept, &[]);
+            assert!(kept.contains("slow.py True"), "{name} {signal}: {kept:?}");
+            assert!(!project.has(".coverage"), "{name} {signal}");
+        }
+    }
+}
+
+#[test]
+fn ctrl_c_reaches_the_whole_group_and_is_told_once() {
+    for name in ["stock", "fork"] {
+        let project = slow();
+        let run = Marked::of(&project, &engine(name, "2"));
+        wait_for(|| project.has("running"));
+        let since = Instant::now();
+        run.running.signal_group(SIGINT);
+        let ran = run.ends(since).exits(130);
+        assert_eq!(ran.stderr.matches("interrupted").count(), 1, "{name}: {ran}");
+        ran.says("✗ interrupted: interrupted; 1 test did not run\n").never_says("Traceback");
+    }
+}
+
+#[test]
+fn a_signal_during_collection_ends_everything() {
+    let conftest = "import os, time\nopen('running', 'w').close()\nwhile True:\n    \
+                    try:\n        time.sleep(1000)\n    except BaseException:\n        pass\n";
+    for name in ["stock", "fork"] {
+        for (signal, code) in [(SIGINT, 130), (SIGTERM, 143)] {
+            let project = slow();
+            project.write("tests/test_a.py", conftest);
+            let run = Marked::of(&project, &engine(name, "1"));
+            wait_for(|| project.has("running"));
+            run.signalled(signal)
+                .exits(code)
+                .says("✗ interrupted: interrupted")
+                .never_says("Traceback");
+        }
+    }
+}
+
+#[test]
+fn a_signal_while_the_environment_is_asked_ends_everything() {
+    // pytest-like tools that a project names are asked before anything runs: here its Python.
+    let hangs = "import os, time\nopen('running', 'w').close()\nwhile True:\n    \
+                 try:\n        time.sleep(1000)\n    except BaseException:\n        pass\n";
+    for (signal, code) in [(SIGINT, 130), (SIGTERM, 143), (SIGHUP, 130)] {
+        let project = slow();
+        project.write("sitecustomize.py", hangs);
+        let args = ["coverage", "--engine", "fork"];
+        let run = project.xtask(&args).var("PYTHONPATH", project.root.as_str());
+        let run = Marked::start(run);
+        wait_for(|| project.has("running"));
+        run.signalled(signal).exits(code);
+    }
+}
+
+#[test]
+fn a_signal_while_data_is_combined_ends_everything_and_keeps_the_data() {
+    // coverage loads its plugins wherever it starts: this one waits for the tests to be over.
+    let plugin = "import os, time\n\ndef coverage_init(registry, options):\n    \
+                  while os.path.exists('tests-ran'):\n        \
+                  open('running', 'w').close()\n        time.sleep(1)\n";
+    for name in ["stock", "fork"] {
+        let project = slow();
+        project.write_all(&[
+            ("waits.py", plugin),
+            (".coveragerc", "[run]\nplugins = waits\n"),
+            ("tests/test_b.py", "def test_ran():\n    open('tests-ran', 'w').close()\n"),
+        ]);
+        let args = ["coverage", "--engine", name, "--splits", "1", "--workers-per-split", "1"];
+        let run = project.xtask(&args).var("PYTHONPATH", project.root.as_str());
+        let run = Marked::start(run);
+        wait_for(|| project.has("running"));
+        run.signalled(SIGTERM).exits(143);
+        let folder = if name == "stock" { "split-01" } else { "data" };
+        let parts = project.names(&format!(".xtask/parts/{folder}"));
+        assert!(parts.iter().any(|part| part.contains("data.") || part.contains(".coverage")));
+        assert!(!project.has(".coverage"));
+    }
+}
+
+#[test]
+fn nothing_outlives_a_runner_that_is_killed() {
+    for (name, workers) in [("stock", "1"), ("stock", "2"), ("fork", "1")] {
+        let project = slow();
+        // What a test itself has started, nobody can end but the runner that is gone.
+        project.write("tests/test_b.py", &HANGS.replace("subprocess.Popen", "print"));
+        project.write("conftest.py", "import builtins\nbuiltins.print = lambda *_, **__: None\n");
+        let run = Marked::of(&project, &engine(name, workers));
+        wait_for(|| project.has("running"));
+        assert_eq!(run.signalled(SIGKILL).code, 128 + 9);
+    }
+}
+
+#[test]
+fn a_background_job_of_a_shell_can_be_interrupted() {
+    for name in ["stock", "fork"] {
+        let project = slow();
+        // Such a job starts with SIGINT ignored.
+        let mut words = vec!["-c", "trap '' INT; exec \"$0\" \"$@\"", crate::support::BINARY];
+        let args = engine(name, "1");
+        words.extend(args.iter().map(String::as_str));
+        let shell = Run::of("/bin/sh".into()).args(&words).cwd(&project.root);
+        let run = Marked::start(shell.active(project.env()));
+        wait_for(|| project.has("running"));
+        run.signalled(SIGTERM).exits(143).says("✗ interrupted: interrupted; 1 test did not run\n");
+    }
+}
+
+#[test]
+fn what_tests_leave_running_is_gone_at_the_end() {
+    let leaves = "import subprocess, sys\n\n\
+                  def test_leaves():\n    subprocess.Popen(['sleep', '1000'])\n\n\
+                  def test_leaves_a_session():\n    \
+                  subprocess.Popen(['sleep', '1000'], start_new_session=True)\n\n\
+                  def test_leaves_a_daemon():\n    \
+                  subprocess.run('(setsid sleep 1000 &) &', shell=True, check=True)\n";
+    for name in ["stock", "fork"] {
+        for workers in ["1", "2"] {
+            let project = slow();
+            project.write("tests/test_b.py", leaves);
+            let mut run = Marked::of(&project, &engine(name, workers));
+            run.running.until("✓ passed: 4 tests passed");
+            run.ends(Instant::now()).exits(0);
+        }
+    }
+}
