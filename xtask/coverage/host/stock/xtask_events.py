@@ -240,9 +240,6 @@ class Controller:
     def pytest_configure_node(self, node: Any) -> None:
         """Starts coverage in a worker before anything of the project or of pytest is imported
         there; pytest-cov would start it only after the conftests."""
-        # For the workers that replace lost ones xdist counts from 0, where all names are taken.
-        group = node.nodemanager.group
-        group._autoidcounter = max(group._autoidcounter, _settings["spare_worker"])
         node.workerinput["xtask"] = _settings
         coverage = current_coverage()
         request = None

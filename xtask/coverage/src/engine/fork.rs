@@ -25,6 +25,8 @@ const STACKS: Duration = Duration::from_secs(3);
 const LEAVING: Duration = Duration::from_secs(10);
 /// How long the host may take, once told to finish after an interruption.
 const FINISHING: Duration = Duration::from_secs(4);
+/// How long it may take where it runs the tests itself and may be busy with one.
+const BLOCKED: Duration = Duration::from_millis(1500);
 /// How many units in a row may die outside of any test before we stop starting new ones.
 const DEATHS: u32 = 3;
 
@@ -98,8 +100,8 @@ struct Progress {
 enum Stage {
     Collecting,
     Running,
-    /// All units were told to end; their results do not count.
-    Aborting,
+    /// All units were told to end, and must be gone by then; their results do not count.
+    Aborting(Instant),
     /// The host was told to finish, and must be done by then if it has an end.
     Finishing(Option<Instant>),
     Done,
@@ -119,6 +121,8 @@ struct Conductor<'a> {
     splits: BTreeMap<u32, Progress>,
     next_unit: u32,
     deaths: u32,
+    /// The host runs all units itself, and hears nothing while it does.
+    serial: bool,
     collected: bool,
     bye: Option<i32>,
     status: Option<ExitStatus>,
@@ -146,6 +150,7 @@ impl<'a> Conductor<'a> {
             splits: BTreeMap::new(),
             next_unit: 0,
             deaths: 0,
+            serial: false,
             collected: false,
             bye: None,
             status: None,
@@ -176,11 +181,16 @@ impl<'a> Conductor<'a> {
     /// The next moment at which something must be done although nothing is heard.
     fn due(&self) -> Option<Instant> {
         let units = self.slots.iter().flatten().filter_map(|busy| busy.due(self.job.timeout));
-        let finish = match self.stage {
+        units.chain(self.deadline()).min()
+    }
+
+    /// When the host is killed, unless it has done what it was told.
+    fn deadline(&self) -> Option<Instant> {
+        match self.stage {
+            Stage::Aborting(due) => Some(due),
             Stage::Finishing(due) => due,
-            _ => None,
-        };
-        units.chain(finish).min()
+            Stage::Collecting | Stage::Running | Stage::Done => None,
+        }
     }
 
     fn heard(&mut self, source: Source, line: &str) {
@@ -238,6 +248,7 @@ impl<'a> Conductor<'a> {
         );
         (self.show)(Happening::Warning(why));
         self.slots.truncate(1);
+        self.serial = true;
     }
 
     fn ready(&mut self) {
@@ -275,7 +286,9 @@ impl<'a> Conductor<'a> {
     fn unit_says(&mut self, slot: usize, event: UnitEvent) {
         match event {
             UnitEvent::UnitStarted { pid } => {
-                self.busy(slot, |busy| busy.pid = Some(pid));
+                // In a serial run that is the host, which is not to be killed with the unit.
+                let pid = (!self.serial).then_some(pid);
+                self.busy(slot, |busy| busy.pid = pid);
             }
             UnitEvent::Start { test } => {
                 self.busy(slot, |busy| busy.test = Some((test, Instant::now())));
@@ -480,7 +493,7 @@ impl<'a> Conductor<'a> {
         let idle = self.slots.iter().all(Option::is_none);
         match self.stage {
             Stage::Running if idle && self.queue.is_empty() => self.finish(None),
-            Stage::Aborting if idle => self.finish(Some(Instant::now() + FINISHING)),
+            Stage::Aborting(_) if idle => self.finish(Some(Instant::now() + FINISHING)),
             _ => {}
         }
     }
@@ -516,11 +529,15 @@ impl<'a> Conductor<'a> {
 
     /// Some test has run too long, some unit does not leave, or the host does not finish.
     fn overdue(&mut self) {
-        if matches!(self.stage, Stage::Finishing(Some(due)) if due <= Instant::now()) {
+        let now = Instant::now();
+        if self.deadline().is_some_and(|due| due <= now) {
             self.host.child.kill_group();
             return;
         }
-        let now = Instant::now();
+        if self.serial {
+            self.end_serial_run();
+            return;
+        }
         let mut commands: Vec<Value> = Vec::new();
         for busy in self.slots.iter_mut().flatten() {
             if busy.due(self.job.timeout).is_some_and(|due| due <= now) {
@@ -528,6 +545,19 @@ impl<'a> Conductor<'a> {
             }
         }
         commands.iter().for_each(|command| self.host.send(command));
+    }
+
+    /// A test has run too long in the host's own process, which hears nothing meanwhile: with
+    /// the test ends the host.
+    fn end_serial_run(&mut self) {
+        let Some(mut busy) = self.slots.first_mut().and_then(Option::take) else { return };
+        busy.limit = Limit::Killed(String::new());
+        if let Some((test, _)) = busy.test {
+            let exit = Exit { code: None, signal: None, data: None, error: None };
+            self.bury_test(&busy, test, &exit);
+        }
+        self.abort("a test that runs too long can only be ended with all others");
+        self.host.child.kill_group();
     }
 
     fn stacks(&mut self, unit: u32, text: String) {
@@ -559,7 +589,8 @@ impl<'a> Conductor<'a> {
         self.ran.ledger.close();
         self.queue.clear();
         self.host.send(&json!({"cmd": "abort"}));
-        self.stage = Stage::Aborting;
+        let patience = if self.serial { BLOCKED } else { FINISHING };
+        self.stage = Stage::Aborting(Instant::now() + patience);
         let open: Vec<u32> =
             self.splits.iter().filter(|(_, it)| it.left > 0).map(|(&split, _)| split).collect();
         open.into_iter().for_each(|split| self.tell_split(split, SplitState::Stopped));

@@ -83,8 +83,6 @@ pub fn command(job: &Job, split: u32, slot: u32, pipe: Option<i32>) -> Command {
     let spare_worker = (job.concurrent + (slot - 1) * 4) * job.workers;
     let mut settings = json!({
         "first_worker": first_worker,
-        // xdist starts at most four times as many workers anew as it has.
-        "spare_worker": (job.concurrent + 4 * (slot - 1)) * job.workers,
         "spare_worker": spare_worker,
         "timeout": job.timeout,
         "context": job.measure.as_ref().filter(|measure| measure.contexts).map(|_| "test"),
