@@ -166,6 +166,27 @@ fn a_test_that_hangs_is_named_and_the_others_run() {
     }
 }
 
+/// A thread of the suite's own is alive where the forks would be: one process runs all tests,
+/// says why, and still ends when a test of it hangs.
+#[test]
+fn where_threads_are_alive_one_process_runs_all() {
+    let thread = "\
+import threading
+threading.Thread(target=threading.Event().wait, daemon=True, name='poller').start()
+";
+    let project = shop(&[("tests/conftest.py", thread)]);
+    let ran = run(&project, &["--engine", "fork", "--splits", "2"]).exits(0);
+    assert!(ran.stderr.contains("2 threads are alive after collection (poller)"), "{ran}");
+    assert_eq!(ran.line("Tests: "), "4 passed");
+    ran.says("Coverage: 100%\n");
+
+    let sleep = "while True:\n        time.sleep(1000)";
+    project.write("tests/test_bad.py", &bad_tests(sleep));
+    let ran = run(&project, &["--engine", "fork", "--splits", "2", "--timeout", "0.5"]).exits(3);
+    ran.says("tests/test_bad.py::test_bad timed out in split ")
+        .says("the host was ended by signal SIGKILL");
+}
+
 #[test]
 fn a_test_that_closes_every_descriptor_is_named() {
     let body = "os.closerange(0, 5000)";

@@ -91,7 +91,7 @@ rerun these 2:
 
 ";
         assert_eq!(failures, wanted, "{output}");
-        output.says("Tests: 2 passed, 1 failed, 1 errors\n")
+        output.says("Tests: 2 passed, 1 failed, 1 error\n")
             .says("✗ tests failed: 2 of 4 tests failed\n");
     }
 
@@ -101,7 +101,7 @@ rerun these 2:
         let output = project.run(&coverage(engine, &["--report", "none"])).exits(1);
         let line = output.stdout.lines().skip_while(|line| !line.starts_with("rerun these 2:")).nth(1);
         let again = paste(&project, line.expect("a line").trim());
-        again.exits(1).says("Tests: 1 failed, 1 errors\n");
+        again.exits(1).says("Tests: 1 failed, 1 error\n");
     }
 
     /// What workers print goes to the logs, never to the terminal.

@@ -361,7 +361,7 @@ pub(super) fn counts(tally: &summary::Tally) -> String {
     let counts = [
         ("passed", tally.passed),
         ("failed", tally.failed),
-        ("errors", tally.errors),
+        (if tally.errors == 1 { "error" } else { "errors" }, tally.errors),
         ("crashed", tally.crashed),
         ("timed out", tally.timed_out),
         ("skipped", tally.skipped),
