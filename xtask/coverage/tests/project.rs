@@ -233,16 +233,22 @@ fn a_poetry_project_gets_poetry_where_there_is_none() {
     is_found_again(&found, &project, &[], &[]);
 }
 
+/// The index that pip takes where it is told of no other.
+fn pip_index() -> String {
+    let own = "from pip._internal.models.index import PyPI; print(PyPI.simple_url + '/')";
+    let said = std::process::Command::new("python3").args(["-c", own]).output().expect("python3");
+    String::from_utf8(said.stdout).expect("text").trim().to_owned()
+}
+
 #[test]
 fn poetry_makes_and_keeps_its_own_environment() {
     let project = poetry_project("poetry");
     // The plugin lets it use an index that has no JSON of each version.
     let poetry = tool("poetry", &["poetry>=2,<3", "poetry-plugin-pypi-mirror"]);
     let (path, kept) = ([poetry.as_path()], tmp("poetry-environments"));
-    let vars = [
-        ("POETRY_VIRTUALENVS_PATH", kept.as_str()),
-        ("POETRY_PYPI_MIRROR_URL", "https://pypi.org/simple/"),
-    ];
+    let index = pip_index();
+    let vars =
+        [("POETRY_VIRTUALENVS_PATH", kept.as_str()), ("POETRY_PYPI_MIRROR_URL", index.as_str())];
     let found = find(&project, &path, &vars);
     assert_eq!((found.python.origin.as_str(), found.python.owned), ("poetry", false));
     assert!(found.python.executable.starts_with(&kept), "{}", found.python.executable);

@@ -179,13 +179,13 @@ fn poetry_install(
 ) -> Result<()> {
     let folder =
         python.parent().and_then(Utf8Path::parent).context("an environment has a folder")?;
-    let index = steps
-        .pip_setting(python, "index-url")
-        .unwrap_or_else(|| "https://pypi.org/simple/".to_owned());
     let step = managers::install_step(poetry, project)
         .env("VIRTUAL_ENV", folder.as_str())
-        .env("POETRY_VIRTUALENVS_CREATE", "true")
-        .env("POETRY_PYPI_MIRROR_URL", index);
+        .env("POETRY_VIRTUALENVS_CREATE", "true");
+    let step = match pip_index(steps, python) {
+        Some(index) => step.env("POETRY_PYPI_MIRROR_URL", index),
+        None => step,
+    };
     match managers::install(steps, project, step.clone()) {
         // The dependencies are there; what poetry cannot install has nothing to build.
         Err(error) if error.to_string().contains("project could not be installed") => {
@@ -194,6 +194,14 @@ fn poetry_install(
         result => result?,
     }
     pip(steps, python, Utf8Path::new("/"), &ALWAYS.map(str::to_owned))
+}
+
+/// The index that pip uses: the configured one, else the one it knows by itself.
+fn pip_index(steps: &Steps, python: &Utf8Path) -> Option<String> {
+    const OWN: &str = "from pip._internal.models.index import PyPI; print(PyPI.simple_url)";
+    let own = || steps.read(&Step::new(python, "/").args(["-c", OWN])).ok();
+    let index = steps.pip_setting(python, "index-url").or_else(own)?;
+    Some(format!("{}/", index.trim().trim_end_matches('/')))
 }
 
 /// The Python to make an environment from: the one the user starts by default where the
