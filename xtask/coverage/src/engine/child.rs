@@ -29,6 +29,18 @@ pub struct Command {
     pub dir: Utf8PathBuf,
 }
 
+impl Command {
+    /// Without input, all it prints in one stream; whatever its exit code, that is no error.
+    pub(super) fn expression(&self) -> duct::Expression {
+        let expression = duct::cmd(self.program.as_std_path(), &self.args);
+        let expression = expression.dir(&self.dir).stdin_null().stderr_to_stdout().unchecked();
+        let env = |expression: duct::Expression, (name, value): &(String, String)| {
+            expression.env(name, value)
+        };
+        self.env.iter().fold(expression, env)
+    }
+}
+
 impl fmt::Display for Command {
     /// One line for a POSIX shell.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -75,17 +87,10 @@ impl Child {
             .append(true)
             .open(log)
             .with_context(|| format!("failed to open the log `{log}`"))?;
-        let mut expression = duct::cmd(command.program.as_std_path(), &command.args)
-            .dir(&command.dir)
-            .stdin_null()
-            .stderr_to_stdout()
-            .stdout_file(output)
-            .unchecked();
-        for (name, value) in &command.env {
-            expression = expression.env(name, value);
-        }
         let pipes = Arc::new(pipes);
-        let handle = expression
+        let handle = command
+            .expression()
+            .stdout_file(output)
             .before_spawn(move |command| {
                 command.process_group(0);
                 if orphaned == Orphaned::Killed {
@@ -242,14 +247,19 @@ fn processes() -> Vec<(i32, i32)> {
     .collect()
 }
 
+/// `signal SIGKILL`, or its number where it has no name.
+pub fn signal_name(number: i32) -> String {
+    match Signal::try_from(number) {
+        Ok(signal) => format!("signal {signal}"),
+        Err(_) => format!("signal {number}"),
+    }
+}
+
 /// How a process ended, in words.
 pub fn describe(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit code {code}"),
-        (None, Some(number)) => match Signal::try_from(number) {
-            Ok(signal) => format!("signal {signal}"),
-            Err(_) => format!("signal {number}"),
-        },
+        (None, Some(number)) => signal_name(number),
         (None, None) => "no status".to_owned(),
     }
 }

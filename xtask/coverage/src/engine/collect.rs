@@ -2,7 +2,6 @@
 
 use anyhow::Result;
 
-use super::child::Command;
 use super::{Job, stock, tail};
 use crate::exit;
 use crate::split::Cut;
@@ -15,7 +14,7 @@ pub fn ids(job: &Job) -> Result<Vec<String>> {
     let mut command = stock::command(&job, 1, 1, None);
     command.args.extend(["--collect-only".to_owned(), "-q".to_owned()]);
     let log = job.folders.logs.join("collect.log");
-    let status = run(&command, &log)?;
+    let status = command.expression().stdout_path(&log).run()?.status;
     match status.code() {
         Some(0 | 5) => {
             let text = std::fs::read_to_string(stock::cut_file(&job, 1)).unwrap_or_default();
@@ -23,17 +22,4 @@ pub fn ids(job: &Job) -> Result<Vec<String>> {
         }
         _ => Err(exit::usage(format!("pytest failed to collect:\n{}", tail(&log, 40))).into()),
     }
-}
-
-fn run(command: &Command, log: &camino::Utf8Path) -> Result<std::process::ExitStatus> {
-    let mut expression = duct::cmd(command.program.as_std_path(), &command.args)
-        .dir(&command.dir)
-        .stdin_null()
-        .stderr_to_stdout()
-        .stdout_path(log)
-        .unchecked();
-    for (name, value) in &command.env {
-        expression = expression.env(name, value);
-    }
-    Ok(expression.run()?.status)
 }

@@ -348,8 +348,6 @@ impl<'a> Conductor<'a> {
             progress.tests += 1;
             progress.failed += u64::from(failed);
         }
-        let (done, of) = (self.ran.ledger.done(), self.plan.ids.len() as u64);
-        (self.show)(Happening::Progress { done, of });
     }
 
     fn failed(
@@ -672,10 +670,7 @@ impl Exit {
     fn how(&self) -> String {
         match (&self.error, self.signal, self.code) {
             (Some(error), ..) => format!("could not be started ({error})"),
-            (None, Some(number), _) => match nix::sys::signal::Signal::try_from(number) {
-                Ok(signal) => format!("was ended by signal {signal}"),
-                Err(_) => format!("was ended by signal {number}"),
-            },
+            (None, Some(number), _) => format!("was ended by {}", child::signal_name(number)),
             (None, None, code) => format!("ended early with exit code {}", code.unwrap_or(-1)),
         }
     }

@@ -3,8 +3,6 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use camino::Utf8PathBuf;
-
 use super::event::{PhaseSeconds, TestOutcome};
 use crate::report::failures::{Failure, Phase};
 use crate::report::summary::Tally;
@@ -102,11 +100,6 @@ impl Ledger {
         self.skipped_files.insert(id.to_owned());
     }
 
-    /// True where this test has ended.
-    pub fn has_finished(&self, id: &str) -> bool {
-        self.tests.get(id).is_some_and(|test| test.outcome.is_some())
-    }
-
     /// How many tests have ended.
     pub fn done(&self) -> usize {
         self.tests.values().filter(|test| test.outcome.is_some()).count()
@@ -152,11 +145,6 @@ impl Ledger {
     /// What counts although it is no collected test.
     fn extra(&self) -> u64 {
         (self.collect_errors.len() + self.skipped_files.len()) as u64
-    }
-
-    /// Where the log of each failure is.
-    pub fn logs(&self) -> impl Iterator<Item = &Utf8PathBuf> {
-        self.failures.iter().filter_map(|failure| failure.log.as_ref())
     }
 }
 

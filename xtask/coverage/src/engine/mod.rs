@@ -105,13 +105,6 @@ pub enum Happening<'a> {
     SplitEnded(&'a SplitEnd),
     /// A test failed.
     Failed(&'a Failure),
-    /// A test ended; so many of all have.
-    Progress {
-        /// Ended.
-        done: usize,
-        /// Known so far.
-        of: u64,
-    },
     /// The run is being stopped: why.
     Stopping(&'a str),
     /// Something else the user should know.

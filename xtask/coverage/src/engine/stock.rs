@@ -374,8 +374,6 @@ impl<'a> Supervisor<'a> {
             running.tests += 1;
             running.failed += u64::from(failed);
         });
-        let (done, of) = (self.ran.ledger.done(), self.ran.ledger.tally().collected);
-        (self.show)(Happening::Progress { done, of });
     }
 
     fn failed(

@@ -177,7 +177,8 @@ pub fn write(path: &Utf8Path, summary: &Summary) -> Result<()> {
     replace(path, &text).with_context(|| format!("failed to write the summary to `{path}`"))
 }
 
-fn replace(path: &Utf8Path, text: &str) -> std::io::Result<()> {
+/// Writes a file as a whole or not at all; makes its folder.
+pub(crate) fn replace(path: &Utf8Path, text: &str) -> std::io::Result<()> {
     let name = path.file_name().unwrap_or_default();
     let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
     if let Some(folder) = path.parent() {

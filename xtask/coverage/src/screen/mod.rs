@@ -128,7 +128,6 @@ impl Screen {
                 let line = format!("{} {}", failure.id, self.progress.dim(failure.phase.words()));
                 self.note(&format!("{} {line}", self.progress.red("✗")));
             }
-            Happening::Progress { .. } => {}
             Happening::Stopping(why) => {
                 self.note(&self.progress.yellow(&format!("Stopping: {why}")))
             }

@@ -8,6 +8,7 @@ use camino::Utf8Path;
 use serde::{Deserialize, Serialize};
 
 use crate::project::State;
+use crate::report::summary;
 use crate::split::Durations;
 
 /// `run.json` in the state folder.
@@ -67,9 +68,5 @@ pub(super) fn record(path: &Utf8Path, new: &BTreeMap<String, f64>) -> Result<()>
 }
 
 fn replace(path: &Utf8Path, text: &str) -> Result<()> {
-    let name = path.file_name().unwrap_or_default();
-    let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
-    fs::write(&temporary, text)
-        .and_then(|()| fs::rename(&temporary, path))
-        .with_context(|| format!("failed to write `{path}`"))
+    summary::replace(path, text).with_context(|| format!("failed to write `{path}`"))
 }
