@@ -22,6 +22,13 @@ class Commands:
         self.fd = move_high(fd)
         self._unread = b""
         self.closed = False
+        self._early: list[dict[str, Any]] = []
+
+    def first(self) -> dict[str, Any] | None:
+        """Wait for the first command, without an ear for children; None at the end of file."""
+        while not self._early and not self.closed:
+            self._early += self._read()
+        return self._early.pop(0) if self._early else None
 
     def listen(self) -> None:
         self._awake, write_end = map(move_high, os.pipe())
@@ -42,6 +49,9 @@ class Commands:
 
     def wait(self, seconds: float | None = None) -> list[dict[str, Any]]:
         """The commands that have come in; none when a child ended, or the time is over."""
+        if self._early:
+            early, self._early = self._early, []
+            return early
         ready = self._poll.poll(None if seconds is None else seconds * 1000)
         for fd, _ in ready:
             if fd == self._awake:

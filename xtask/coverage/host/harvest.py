@@ -148,8 +148,11 @@ class Harvest(CoverageData):
             self._log.write(b"".join(frames))
         return None
 
-    def end(self, imported: dict[str, str], unmatched: list[str]) -> None:
-        self._frames += [_frame(("imported", imported, unmatched)), END]
+    def tell_packages(self, imported: dict[str, str], unmatched: list[str]) -> None:
+        self._frames.append(_frame(("imported", imported, unmatched)))
+
+    def end(self) -> None:
+        self._frames.append(END)
         self.write()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import sys
 import types
@@ -27,6 +28,7 @@ class Measurement:
         os.environ["COVERAGE_RUN"] = "true"
         self.data_dir = settings["data_dir"]
         self._folder = os.path.join(work_dir, "host")
+        self._collectors = os.path.join(work_dir, "collectors")
         os.makedirs(self._folder, exist_ok=True)
         os.makedirs(self.data_dir, exist_ok=True)
         options = {
@@ -67,6 +69,8 @@ class Measurement:
     def before_fork(self) -> None:
         """Leave nothing in memory that the unit would hand over a second time."""
         self.collector.flush_data()
+        if isinstance(self._data, Harvest):
+            self._data.write()
 
     @contextlib.contextmanager
     def unnoticed_fork(self) -> Iterator[None]:
@@ -89,6 +93,29 @@ class Measurement:
     def record_unit(self, folder: str) -> UnitRecorder:
         """Begin a unit: from here on what is executed goes into the folder."""
         return UnitRecorder(self, folder)
+
+    def become_collector(self, number: int) -> None:
+        """From here on this process is a collector: a log of its own is its data."""
+        self._folder = os.path.join(self._collectors, str(number))
+        os.makedirs(self._folder)
+        self._data = new_harvest(self.cov, self._folder)
+        self.use_data(self._data, self._folder)
+
+    def keep_collected(self) -> None:
+        """Put what importing has executed out of reach of a crash."""
+        self.notice_disabled_plugins()
+        self.collector.flush_data()
+        self._data.tell_packages(*self.packages_met())
+        self._data.write()
+
+    def end_collector(self) -> None:
+        self.keep_collected()
+        self._data.end()
+
+    def notice_disabled_plugins(self) -> None:
+        for plugin in self.cov._plugins:
+            if not plugin._coverage_enabled:
+                self.collector.plugin_was_disabled(plugin)
 
     def resume_host(self) -> None:
         self.use_data(self._data, self._folder)
@@ -133,8 +160,11 @@ class Measurement:
         return os.path.join(self.data_dir, f"{name}.coverage")
 
     def write_split(self, split: int | None, folders: list[tuple[int, str]]) -> dict[str, Any]:
-        part = parts.Part(self.file_of_split(split), self.branch, self.cov.config.context)
-        for _, folder in folders:
+        return self._write_part(self.file_of_split(split), [folder for _, folder in folders])
+
+    def _write_part(self, target: str, folders: list[str]) -> dict[str, Any]:
+        part = parts.Part(target, self.branch, self.cov.config.context)
+        for folder in folders:
             part.add_unit(folder)
         part.finish()
         unmatched = sorted(part.unmatched or ())
@@ -152,6 +182,7 @@ class Measurement:
     def save(self) -> dict[str, Any]:
         """Write the host's part: what configuring and collecting executed, and unexecuted files."""
         self.cov.stop()
+        damaged = self._take_collected()
         self._hide_our_files(self.cov._inorout)
         with _as_if_imported(self._imported):
             # `save` looks for unexecuted files only if something was executed since
@@ -161,7 +192,16 @@ class Measurement:
             (data.add_arcs if self.branch else data.add_lines)({})
             self.cov._post_save_work()
             self.cov.save()
-        return {"event": "data", "split": None, "file": self._publish(data)}
+        return {"event": "data", "split": None, "file": self._publish(data), "damaged": damaged}
+
+    def _take_collected(self) -> list[str]:
+        """Put what collectors have measured beside what subprocesses of the host have saved."""
+        folders = sorted(glob.glob(os.path.join(glob.escape(self._collectors), "*")))
+        if not folders:
+            return []
+        told = self._write_part(os.path.join(self._folder, ".coverage.collectors"), folders)
+        self.learn(told)
+        return told["damaged"]
 
     def _hide_our_files(self, inorout: Any) -> None:
         """Keep the host's own folder out, should it lie inside the measured source."""
@@ -188,28 +228,30 @@ class UnitRecorder:
     def __init__(self, measurement: Measurement, folder: str) -> None:
         self._measurement = measurement
         cov = measurement.cov
-        log = Outlet.to_file(os.path.join(folder, parts.LOG))
-        self._harvest = Harvest(
-            os.path.join(folder, ".coverage"), log, warn=cov._warn, debug=cov._debug
-        )
+        self._harvest = new_harvest(cov, folder)
         measurement.use_data(self._harvest, folder)
         self._recorder = Recorder(measurement.collector, self._harvest)
 
     def note(self) -> None:
         """Put what was executed since the last call out of reach of a crash."""
-        for plugin in self._measurement.cov._plugins:
-            if not plugin._coverage_enabled:
-                self._measurement.collector.plugin_was_disabled(plugin)
+        self._measurement.notice_disabled_plugins()
         self._recorder.note()
 
     def end(self) -> None:
         self.note()
-        self._harvest.end(*self._measurement.packages_met())
+        self._harvest.tell_packages(*self._measurement.packages_met())
+        self._harvest.end()
 
     def release(self) -> None:
         """Where units run in the host itself: give the collector back to the host."""
         self._measurement.collector.flush_data()
         self._measurement.resume_host()
+
+
+def new_harvest(cov: Any, folder: str) -> Harvest:
+    log = Outlet.to_file(os.path.join(folder, parts.LOG))
+    basename = os.path.join(folder, ".coverage")
+    return Harvest(basename, log, warn=cov._warn, debug=cov._debug)
 
 
 @contextlib.contextmanager

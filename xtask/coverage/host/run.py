@@ -20,6 +20,7 @@ from xtask_host.outlet import Outlet, exit_now
 PROTOCOL = 1
 _DEFAULTS: dict[str, Any] = {
     "slots": 1,
+    "collectors": 0,
     "engine": "fork",
     "args": [],
     "coverage": None,
@@ -36,7 +37,8 @@ _USAGE_ERROR = 4
 def run(argv: list[str], loader: Any) -> None:
     fds, settings = _read_arguments(argv)
     commands = Commands(fds[0])
-    events, *slots = map(Outlet, fds[1:])
+    first = 2 + settings["slots"]
+    events, *slots = map(Outlet, fds[1:first])
     _behave_like_python_m(loader.folder)
     try:
         measurement = _start_coverage(settings, loader)
@@ -48,10 +50,12 @@ def run(argv: list[str], loader: Any) -> None:
         events.send({"event": "error", "text": text})
         events.send({"event": "bye", "exit": _USAGE_ERROR})
         return
-    loader.load("reports", "session", "unit", "stacks", "writers", "serve")
+    loader.load(
+        "reports", "session", "unit", "stacks", "writers", "collectors", "serve", "whole", "shards"
+    )
     events.send(_hello(pytest, measurement))
     server = sys.modules["xtask_host.serve"].Server(settings, commands, events, slots, measurement)
-    plugins = _plugins(settings, events, server, measurement)
+    plugins = _plugins(settings, events, server, measurement, fds[first:])
     status = _run_pytest(pytest, _arguments(settings), plugins, events)
     if measurement is not None:
         events.send(measurement.save())
@@ -105,9 +109,15 @@ def _start_coverage(settings: dict[str, Any], loader: Any) -> Any:
     return measurement
 
 
-def _plugins(settings: dict[str, Any], events: Outlet, server: Any, measurement: Any) -> list[Any]:
+def _plugins(
+    settings: dict[str, Any], events: Outlet, server: Any, measurement: Any, pipes: list[int]
+) -> list[Any]:
     session = sys.modules["xtask_host.session"]
     plugins = [session.HostSession(events, settings["output_limit"], server.serve)]
+    if settings["collectors"]:
+        shards = sys.modules["xtask_host.shards"]
+        channels = [shards.Channel(*pair) for pair in zip(pipes[::2], pipes[1::2])]
+        plugins.append(shards.Shards(channels, settings, plugins[0], server, measurement))
     if measurement is not None and settings["coverage"].get("context") == "test":
         plugins.append(session.Contexts(measurement.cov))
     return plugins

@@ -15,12 +15,16 @@ from typing import Any
 import pytest
 
 from xtask_host import stacks, unit
+from xtask_host.collectors import Collectors, how_it_ended
 from xtask_host.commands import Commands
 from xtask_host.outlet import Outlet, encode, exit_now, getpid
 from xtask_host.reports import Reporter
 from xtask_host.writers import Writers
 
-_LEFTOVERS_GRACE = 0.5  # seconds
+# Seconds
+_LEFTOVERS_GRACE = 0.5
+_COLLECTORS_GRACE = 10.0
+_COLLECTORS_GRACE_WITHOUT_RUST = 2.0
 
 
 class Unit:
@@ -62,21 +66,44 @@ class Server:
         self._folders: dict[int | None, list[tuple[int, str]]] = {}  # by split
         self._writers = Writers(measurement, settings["slots"])
         self._finished = False
+        self._errors = 0  # of collection, that collectors have met
+        self._surroundings: unit.Surroundings | None = None
+        self._collectors = Collectors(events)
+        self._is_collector = False
+
+    def surround(self, session: pytest.Session) -> unit.Surroundings:
+        """What forks share, made once: the folder for temporary files, the name of the run."""
+        if self._surroundings is None:
+            self._surroundings = unit.Surroundings(session.config, self._settings)
+        return self._surroundings
 
     def serve(self, session: pytest.Session, reporter: Reporter) -> None:
         self._session = session
         self._reporter = reporter
-        self._surroundings = unit.Surroundings(session.config, self._settings)
+        self.surround(session)
         self._can_fork = self._settings["engine"] == "fork" and self._check_threads()
+        if self._is_collector and self._measurement is not None:
+            self._measurement.keep_collected()
         if self._settings.get("freeze", True):
             gc.collect()
             gc.freeze()
-        self._commands.listen()
         self._events.send({"event": "ready", "fork": self._can_fork})
+        self._obey_until_finished()
+
+    def merge(self, session: pytest.Session) -> int:
+        """Take over and write what collectors' units leave; returns the errors of collection."""
+        self._session = session
+        self._can_fork = True
+        self._obey_until_finished()
+        return self._errors
+
+    def _obey_until_finished(self) -> None:
+        self._commands.listen()
         try:
             while self._running or not self._finished:
                 self._turn()
             self._end_leftovers()
+            self._collectors.end(_COLLECTORS_GRACE)
             for split in sorted(self._folders, key=str):
                 self._close(split)
             self._write()
@@ -100,7 +127,8 @@ class Server:
 
     def _close(self, split: int | None) -> None:
         folders = self._folders.pop(split, None)
-        if folders and self._measurement is not None:
+        # Units of a collector are the host's to merge.
+        if folders and self._measurement is not None and not self._is_collector:
             self._writers.add(split, folders)
 
     def _write(self) -> None:
@@ -109,11 +137,9 @@ class Server:
 
     def _check_threads(self) -> bool:
         """A lock that another thread holds at the fork stays locked for ever in the unit."""
-        for _ in range(10):
-            count = threads_alive()
-            if count == 1:
-                return True
-            time.sleep(0.02)  # threads of the collection may be about to end
+        if single_threaded():
+            return True
+        count = threads_alive()
         main = threading.main_thread()
         names = [thread.name for thread in threading.enumerate() if thread is not main]
         native = count - 1 - len(names)
@@ -140,6 +166,9 @@ class Server:
             self._kill(list(self._running.values()))
         elif name == "finish":
             self._session.testsfailed = command.get("failed", 0)
+            if "collected" in command:
+                self._session.testscollected = command["collected"]
+            self._errors = command.get("errors", 0)
             self._finished = True
         else:
             text = f"unknown command `{name}`"
@@ -235,6 +264,36 @@ class Server:
         known = self._folders.setdefault(command.get("split"), [])
         known.append((command["unit"], command["folder"]))
 
+    # Collectors
+
+    def fork_scout(self) -> int:
+        """Fork a process that looks around and is never heard of again; 0 in that process."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        pid = self._fork_unnoticed()
+        if pid == 0 and self._surroundings is not None:
+            self._surroundings.settle()
+        return pid
+
+    def fork_collector(self, number: int) -> bool:
+        """Returns true in the new collector, false in the host."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        return self._collectors.fork(number, self._fork_unnoticed)
+
+    def become_collector(self, number: int, commands: Commands, events: Outlet) -> None:
+        """Let go of what is the host's; units are forked and served as there."""
+        os.close(self._commands.fd)
+        self._events.close()
+        self._commands, self._events = commands, events
+        for outlet in (events, *self._slots):
+            outlet.hand_over()
+        self._is_collector = True
+        if self._surroundings is not None:
+            self._surroundings.settle()
+        if self._measurement is not None:
+            self._measurement.become_collector(number)
+
     # Ending
 
     def _reap(self) -> None:
@@ -246,10 +305,8 @@ class Server:
             self._tell_stacks_of(one)
             if _group_alive(pid):
                 self._leftovers[pid] = one.split
-            if os.WIFSIGNALED(status):
-                self._tell_exit(one, signal=os.WTERMSIG(status))
-            else:
-                self._tell_exit(one, code=os.WEXITSTATUS(status))
+            self._tell_exit(one, **how_it_ended(status))
+        self._collectors.reap()
 
     def _tell_exit(self, one: Unit, **how: Any) -> None:
         event = {"event": "unit-exited", "unit": one.id, "slot": one.slot}
@@ -258,6 +315,8 @@ class Server:
             event["data"] = self._measurement.state_of_unit(one.folder)
         if "error" in how:
             event["error"] = how["error"]
+        if one.pid in self._leftovers:
+            event["leftovers"] = True
         # On the pipe of the slot, after everything that the unit has said; the
         # unit may have been killed in mid-line.
         self._slots[one.slot].write(b"\n" + encode(event))
@@ -273,6 +332,8 @@ class Server:
         self._writers.kill()
         for group in self._leftovers:
             _signal_group(group, signal.SIGKILL)
+        # They lose their commands as well, and know their units.
+        self._collectors.end(_COLLECTORS_GRACE_WITHOUT_RUST)
         exit_now(1)
 
     def _end_leftovers(self) -> None:
@@ -318,6 +379,15 @@ def threads_alive() -> int:
         return len(os.listdir("/proc/self/task"))
     except OSError:
         return threading.active_count()
+
+
+def single_threaded() -> bool:
+    """Whether nothing but the main thread is left, or soon will be."""
+    for _ in range(10):
+        if threads_alive() == 1:
+            return True
+        time.sleep(0.02)  # threads of the collection may be about to end
+    return False
 
 
 def _alive_within(seconds: float, groups: dict[int, Any]) -> list[int]:

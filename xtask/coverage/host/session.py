@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
+from itertools import groupby
 from typing import Any, Callable
 
 import pytest
@@ -33,11 +34,20 @@ class HostSession:
     """The plugin given to `pytest.main`."""
 
     def __init__(self, events: Outlet, limit: int, serve: Callable[..., None]) -> None:
-        self._events = events
+        self.events = events
+        self.loop: Callable[[pytest.Session], None] = self.serve_all
+        self.quiet = False  # about what could not be collected
+        self.seconds: dict[int, float] = {}  # of collecting, by file
+        self._file_of: dict[Any, int] | None = None  # in a collector: of its tests
         self._serve = serve
         self._limit = limit
         self._deselected = 0
         self.reporter = Reporter(self._limit)
+
+    def become_collector(self, events: Outlet, file_of: dict[Any, int]) -> None:
+        """Tell on its own pipe what a collector has, and in which file each test is."""
+        self.events = events
+        self._file_of = file_of
 
     # Wrappers run before the `tryfirst` implementations of other plugins.
     @pytest.hookimpl(wrapper=True)
@@ -60,18 +70,25 @@ class HostSession:
         self._deselected += len(items)
 
     def pytest_collectreport(self, report: Any) -> None:
+        if self.quiet:
+            return
         if report.failed:
             text = cut(report.longreprtext, 4 * self._limit)
             event = {"event": "collect-error", "id": report.nodeid, "text": text}
-            self._events.send(event)
+            self.events.send(event)
         elif report.skipped:
             reason = report.longrepr
             reason = str(reason[2] if isinstance(reason, tuple) else reason)
             event = {"event": "collect-skip", "id": report.nodeid, "reason": reason}
-            self._events.send(event)
+            self.events.send(event)
 
     @pytest.hookimpl(tryfirst=True)  # instead of pytest's own loop
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        self.loop(session)
+        return True
+
+    def serve_all(self, session: pytest.Session) -> None:
+        """Tell what has been collected, and run of it what is asked for."""
         self._tell_collection(session.items)
         option = session.config.option
         if session.testsfailed and not option.continue_on_collection_errors:
@@ -79,7 +96,6 @@ class HostSession:
         if not option.collectonly:
             session.config.pluginmanager.register(self.reporter)
             self._serve(session, self.reporter)
-        return True
 
     def _tell_collection(self, items: list[pytest.Item]) -> None:
         for first in range(0, len(items), _IDS_PER_LINE):
@@ -91,14 +107,18 @@ class HostSession:
             }
             if groups:
                 event["groups"] = groups
-            self._events.send(event)
-        self._events.send(
-            {
-                "event": "collected",
-                "tests": len(items),
-                "deselected": self._deselected,
-            }
-        )
+            if self._file_of is not None:
+                event["files"] = _lengths(self._file_of[item] for item in some)
+            self.events.send(event)
+        collected = {"event": "collected", "tests": len(items), "deselected": self._deselected}
+        if self._file_of is not None:
+            collected["seconds"] = list(self.seconds.items())
+        self.events.send(collected)
+
+
+def _lengths(files: Iterable[int]) -> list[list[int]]:
+    """Runs of equal numbers: each number with the length of its run."""
+    return [[file, sum(1 for _ in run)] for file, run in groupby(files)]
 
 
 def _group(item: pytest.Item) -> str | None:

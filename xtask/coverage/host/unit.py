@@ -84,18 +84,23 @@ class Surroundings:
         self._identity = settings.get("identity")
         self._count = settings["slots"]
         self._run = f"{os.getpid():x}"
+        self._silent = False
         self._temporary = getattr(config, "_tmp_path_factory", None)
         if self._temporary is not None:
             self._base = self._temporary.getbasetemp()
 
     def arrange(self, unit: int, slot: int) -> None:
-        atexit._clear()  # the host's; they would run once per unit
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        self._restart_capture()
-        self._silence_terminal()
+        self.settle()
         self._own_temporary_folder(unit)
         if self._identity == "xdist":
             self._look_like_a_worker(slot)
+
+    def settle(self) -> None:
+        """What any fork needs, of a unit or a collector."""
+        atexit._clear()  # the host's; they would run once per fork
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        self._restart_capture()
+        self._silence_terminal()
 
     def _restart_capture(self) -> None:
         """The host's capture files are shared, offsets included, by all that were forked."""
@@ -112,8 +117,9 @@ class Surroundings:
         """Plugins look the reporter up, so it stays; what it prints goes nowhere."""
         terminal = self._config.pluginmanager.getplugin("terminalreporter")
         writer = getattr(terminal, "_tw", None)
-        if writer is not None:
+        if writer is not None and not self._silent:
             writer._file = open(os.devnull, "w")
+            self._silent = True
 
     def _own_temporary_folder(self, unit: int) -> None:
         if self._temporary is not None:

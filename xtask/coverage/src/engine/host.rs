@@ -19,7 +19,7 @@ use crate::report::failures::Phase;
 const PROTOCOL: u32 = 1;
 
 /// The host's files, by the names under which it looks for them.
-const FILES: [(&str, &str); 14] = [
+const FILES: [(&str, &str); 17] = [
     ("host.py", include_str!("../../host/host.py")),
     ("loader.py", include_str!("../../host/loader.py")),
     ("run.py", include_str!("../../host/run.py")),
@@ -33,7 +33,10 @@ const FILES: [(&str, &str); 14] = [
     ("stacks.py", include_str!("../../host/stacks.py")),
     ("unit.py", include_str!("../../host/unit.py")),
     ("writers.py", include_str!("../../host/writers.py")),
+    ("collectors.py", include_str!("../../host/collectors.py")),
     ("serve.py", include_str!("../../host/serve.py")),
+    ("whole.py", include_str!("../../host/whole.py")),
+    ("shards.py", include_str!("../../host/shards.py")),
 ];
 
 /// What a host tells on its own pipe.

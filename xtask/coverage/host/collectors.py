@@ -1,0 +1,63 @@
+"""Collectors, as the host that forks them sees them: started, ended, told of."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from typing import Any, Callable
+
+from xtask_host.outlet import Outlet
+
+_STEP = 0.005  # seconds between two looks at collectors that are about to end
+
+
+class Collectors:
+    """The processes that collect a share of the files each."""
+
+    def __init__(self, events: Outlet) -> None:
+        self._events = events
+        self._running: dict[int, int] = {}  # by pid: number
+
+    def fork(self, number: int, fork: Callable[[], int]) -> bool:
+        """Returns true in the new collector, false in the host."""
+        try:
+            pid = fork()
+        except OSError as error:
+            self._tell(number, error=str(error))
+            return False
+        if pid:
+            self._running[pid] = number
+        else:
+            self._running.clear()
+        return not pid
+
+    def reap(self) -> None:
+        for pid in list(self._running):
+            done, status = os.waitpid(pid, os.WNOHANG)
+            if done:
+                self._tell(self._running.pop(pid), **how_it_ended(status))
+
+    def end(self, grace: float) -> None:
+        """Give them some seconds to end, then end them."""
+        until = time.monotonic() + grace
+        self.reap()
+        while self._running:
+            if time.monotonic() > until:
+                for pid in self._running:
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(_STEP)
+            self.reap()
+
+    def _tell(self, number: int, **how: Any) -> None:
+        event = {"event": "collector-exited", "collector": number, "code": None, "signal": None}
+        with contextlib.suppress(OSError):  # nobody may be left to read it
+            self._events.send({**event, **how})
+
+
+def how_it_ended(status: int) -> dict[str, int]:
+    """By a code or by a signal, from what `waitpid` says."""
+    if os.WIFSIGNALED(status):
+        return {"signal": os.WTERMSIG(status)}
+    return {"code": os.WEXITSTATUS(status)}

@@ -1,0 +1,321 @@
+"""Shards: collectors, forks of the host that collect a share of the test files each.
+
+pytest collects by its own `perform_collect`, whose first `Session.genitems` is where
+the ways part. A scout, a fork, goes down to the test files and tells which there are,
+or why the suite must stay whole: then the host goes on as if nothing had been. Else
+collectors are forked, and walk as pytest does but pass by the files of others, so that
+conftests and test modules are imported in pytest's order. Each then serves as a host
+does; the host itself leaves the collection and merges what they have measured.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+import traceback
+from collections.abc import Generator, Iterable
+from typing import Any, Callable
+
+import pytest
+
+from xtask_host import unit, whole
+from xtask_host.commands import Commands
+from xtask_host.outlet import Outlet, exit_now, getpid
+from xtask_host.serve import Server, single_threaded
+from xtask_host.session import HostSession
+
+_ERROR, _INTERRUPTED, _USAGE_ERROR = 3, 2, 4  # pytest's exit statuses
+
+
+class Apart(BaseException):
+    """Leads out of `perform_collect` past the hooks, where there is nothing to show them."""
+
+
+class Files:
+    """The test files that a walk comes by: each has a number, in pytest's order.
+
+    Several nodes in a row may be one file: a module and its doctests, tests asked
+    for by name.
+    """
+
+    def __init__(self) -> None:
+        self.ids: list[str] = []
+        self.sizes: list[int] = []  # bytes
+
+    def number(self, node: Any) -> int:
+        file = node if isinstance(node, pytest.File) else node.getparent(pytest.File) or node
+        id = str(file.nodeid)
+        if not self.ids or self.ids[-1] != id:
+            self.ids.append(id)
+            self.sizes.append(_size(file.path))
+        return len(self.ids) - 1
+
+
+class Channel:
+    """The pipes of one collector."""
+
+    def __init__(self, commands: int, events: int) -> None:
+        self.commands = Commands(commands)
+        self.events = Outlet(events)
+
+    def close(self) -> None:
+        os.close(self.commands.fd)
+        self.events.close()
+
+
+class Shards:
+    """The plugin that parts the collection; in each process it knows which one that is."""
+
+    def __init__(
+        self,
+        channels: list[Channel],
+        settings: dict[str, Any],
+        host: HostSession,
+        server: Server,
+        measurement: Any,
+    ) -> None:
+        self._channels = channels
+        self._settings = settings
+        self._host = host
+        self._server = server
+        self._measurement = measurement
+        self._collector: int | None = None
+        self._roots: list[Any] = []
+        self._file_of: dict[Any, int] = {}
+        self._why: str | None = None
+
+    # Wrappers run before the `tryfirst` implementations of other plugins.
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection(self, session: pytest.Session) -> Generator[None, Any, Any]:
+        session.genitems = lambda node: self._first(session, node)  # type: ignore[method-assign]
+        try:
+            return (yield)
+        except Apart:
+            return None
+        except BaseException as error:
+            if self._collector is not None:
+                self._leave_because(error)
+            raise
+        finally:
+            vars(session).pop("genitems", None)
+            if self._channels:
+                self._cannot("there is nothing to collect")
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_make_collect_report(self, collector: Any) -> Generator[None, Any, Any]:
+        report = yield
+        if isinstance(collector, pytest.Session):
+            self._roots = report.result
+        if self._collector:
+            # Collectors all meet the same folders: the first is enough to tell of them.
+            self._host.quiet = isinstance(collector, pytest.Directory)
+        return report
+
+    def _first(self, session: pytest.Session, node: Any) -> Iterable[pytest.Item]:
+        """In place of the first `genitems`: pytest's own, or all of this collector's share."""
+        del session.genitems
+        files, conftests, why = [], False, self._why_at_once(session)
+        if why is None:
+            files, conftests, why = self._scout(session)
+        if why is not None:
+            self._cannot(why)
+            return session.genitems(node)
+        return self._part(session, files, conftests)
+
+    def _why_at_once(self, session: pytest.Session) -> str | None:
+        if self._settings["engine"] != "fork":
+            return "collectors are forks"
+        if not single_threaded():
+            return "more than one thread is alive"
+        return whole.why_at_once(session.config)
+
+    def _cannot(self, why: str) -> None:
+        self._host.events.send({"event": "cannot-shard", "why": why})
+        while self._channels:
+            self._channels.pop().close()
+
+    def _scout(self, session: pytest.Session) -> tuple[list[Any], bool, str | None]:
+        """The files and their sizes, whether there are conftests below, why there are no parts."""
+        self._server.surround(session)
+        # A file, not a pipe: what conftests have started there may outlive it.
+        report = os.path.join(self._settings["work_dir"], "scout.json")
+        pid = self._server.fork_scout()
+        if pid == 0:
+            with contextlib.suppress(BaseException):
+                told = json.dumps(_look_around(session, self._roots))
+                with open(report, "w", encoding="ascii") as file:
+                    file.write(told)
+            exit_now(0)
+        os.waitpid(pid, 0)
+        try:
+            with open(report, encoding="ascii") as file:
+                return json.load(file)
+        except (OSError, ValueError):
+            return [], False, "looking for test files failed"
+
+    def _part(
+        self, session: pytest.Session, files: list[Any], conftests: bool
+    ) -> Iterable[pytest.Item]:
+        self._host.events.send({"event": "files", "files": files})
+        number = 0
+        while self._channels:
+            channel = self._channels.pop(0)
+            if number < len(files) and self._server.fork_collector(number):
+                return self._collect(session, number, channel, [id for id, _ in files])
+            channel.close()
+            number += 1
+        if conftests:
+            # Their hooks take part in the session's end.
+            self._host.quiet = True
+            _walk(session, self._roots, Files(), lambda *_: ())
+        self._host.loop = self._merge
+        raise _apart(session)
+
+    # In the host
+
+    def _merge(self, session: pytest.Session) -> None:
+        errors = self._server.merge(session)
+        if errors and not session.config.option.continue_on_collection_errors:
+            raise session.Interrupted(f"{errors} errors during collection")
+
+    # In a collector
+
+    def _collect(
+        self, session: pytest.Session, number: int, channel: Channel, ids: list[str]
+    ) -> Iterable[pytest.Item]:
+        self._collector = number
+        self._process = getpid()
+        while self._channels:
+            self._channels.pop().close()
+        self._server.become_collector(number, channel.commands, channel.events)
+        self._host.become_collector(channel.events, self._file_of)
+        self._host.loop = self._serve
+        started = {"event": "collector-started", "collector": number, "pid": getpid()}
+        channel.events.send(started)
+        command = channel.commands.first()
+        if command is None or command.get("cmd") != "collect":
+            self._leave(0)
+        self._generate(session, set(command["files"]), ids)
+        self._watch = whole.Watch(session)
+        if not self._file_of:
+            # Hooks would see a session without tests, which there is none of.
+            raise _apart(session)
+        return list(self._file_of)
+
+    def _generate(self, session: pytest.Session, share: set[int], ids: list[str]) -> None:
+        files = Files()
+
+        def generate(node: Any, index: int) -> Iterable[pytest.Item]:
+            if index in share:
+                began = time.perf_counter()
+                for item in session.genitems(node):
+                    self._file_of[item] = index
+                seconds = self._host.seconds.get(index, 0) + time.perf_counter() - began
+                self._host.seconds[index] = round(seconds, 3)
+            return ()
+
+        if share:
+            _walk(session, self._roots, files, generate)
+            if files.ids != ids:
+                self._why = "test files come and go while they are collected"
+
+    def _serve(self, session: pytest.Session) -> None:
+        """In place of the loop: as a host does it, but for the session's end."""
+        try:
+            why = self._why or self._watch.reason(self._file_of)
+            if why:
+                self._host.events.send({"event": "reordered", "why": why})
+            else:
+                self._host.serve_all(session)
+        except BaseException as error:
+            self._leave_because(error)
+        self._leave(0)
+
+    def _leave_because(self, error: BaseException) -> None:
+        """Say what has ended the session of a collector."""
+        status, expected = _status(error)
+        if not expected:
+            traceback.print_exc()
+        if not isinstance(error, pytest.Session.Interrupted):
+            text = str(error) if expected else traceback.format_exc()
+            self._host.events.send({"event": "error", "text": text})
+        self._leave(status)
+
+    def _leave(self, status: int) -> None:
+        unit.leave_if_a_copy(self._process)
+        try:
+            if self._measurement is not None:
+                self._measurement.end_collector()
+        finally:
+            self._host.events.send({"event": "bye", "exit": status})
+            unit.leave(0)
+
+
+def _walk(
+    session: pytest.Session,
+    roots: list[Any],
+    files: Files,
+    generate: Callable[[Any, int], Iterable[pytest.Item]],
+) -> None:
+    """Walk as pytest does, by its own recursion, and hand each node of a file to `generate`."""
+    own = type(session).genitems
+
+    def look(node: Any) -> Iterable[pytest.Item]:
+        if isinstance(node, pytest.Directory):
+            return own(session, node)
+        del session.genitems  # inside of a file it is pytest's
+        try:
+            return generate(node, files.number(node))
+        finally:
+            session.genitems = look  # type: ignore[method-assign]
+
+    session.genitems = look  # type: ignore[method-assign]
+    for root in roots:
+        for _ in look(root):
+            pass
+    # Nothing is left for the roots that `perform_collect` goes on with.
+    session.genitems = lambda _: ()  # type: ignore[method-assign]
+
+
+def _look_around(session: pytest.Session, roots: list[Any]) -> tuple[list[Any], bool, str | None]:
+    """What a scout tells: files, whether conftests have been met, why there can be no parts."""
+    before = len(session.config.pluginmanager.get_plugins())
+    files = Files()
+    _walk(session, roots, files, lambda *_: ())
+    conftests = len(session.config.pluginmanager.get_plugins()) > before
+    why = whole.why_of_plugins(session.config)
+    if not files.ids:
+        why = "there is nothing to collect"
+    elif len(set(files.ids)) < len(files.ids):
+        why = "a file is given more than once"
+    elif not single_threaded():
+        why = "more than one thread is alive"
+    return [list(file) for file in zip(files.ids, files.sizes)], conftests, why
+
+
+def _size(path: Any) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
+
+
+def _apart(session: pytest.Session) -> Apart:
+    """`perform_collect` calls this hook whatever happens: spare its implementations."""
+    session.config.hook.pytest_collection_finish = lambda **_: None
+    return Apart()
+
+
+def _status(error: BaseException) -> tuple[int, bool]:
+    """pytest's exit status for what has ended a session, and whether it was to be expected."""
+    if isinstance(error, pytest.exit.Exception):
+        return (_INTERRUPTED if error.returncode is None else error.returncode), True
+    if isinstance(error, pytest.UsageError):
+        return _USAGE_ERROR, True
+    if isinstance(error, (KeyboardInterrupt, pytest.Session.Interrupted)):
+        return _INTERRUPTED, True
+    if isinstance(error, pytest.Session.Failed):
+        return 1, True
+    return _ERROR, False

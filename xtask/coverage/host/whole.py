@@ -1,0 +1,150 @@
+"""Whole: why a suite has to be collected in one piece, where it has to.
+
+A part of the files gives the same tests in the same order as long as nothing
+orders, selects or counts across files. Whatever cannot be told beforehand is
+watched (`Watch`), and the suite then collected anew as a whole.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import types
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+# The versions of pytest with which the tests of this host were run.
+_OLDEST, _NEWEST = (8, 0), (9, 2)
+
+_OPTIONS = {
+    "lf": "--last-failed",
+    "failedfirst": "--failed-first",
+    "newfirst": "--new-first",
+    "stepwise": "--stepwise",
+}
+_OURS = {"_pytest", "pytest", "xtask_host"}
+# Their hooks look at one test after the other.
+_HARMLESS = {
+    *("_hypothesis_pytestplugin", "anyio", "hypothesis", "pytest_asyncio", "pytest_benchmark"),
+    *("pytest_cov", "pytest_mock", "pytest_rerunfailures", "pytest_timeout", "xdist"),
+}
+_COLLECTING = {"pytest_collection", "pytest_collection_modifyitems"}
+# What collectors see and the host, where the session ends, does not.
+_SEEING = {
+    *("pytest_collection_modifyitems", "pytest_collection_finish", "pytest_collectreport"),
+    *("pytest_deselected", "pytest_itemcollected"),
+}
+_ENDING = {"pytest_sessionfinish", "pytest_terminal_summary", "pytest_unconfigure"}
+_WIDE_SCOPES = ("session", "package")
+
+
+def why_at_once(config: pytest.Config) -> str | None:
+    """A reason that is known before anything is collected."""
+    version = tuple(map(int, pytest.__version__.split(".")[:2]))
+    if not _OLDEST <= version <= _NEWEST:
+        return f"not tried with pytest {pytest.__version__}"
+    for name, option in _OPTIONS.items():
+        if getattr(config.option, name, False):
+            return f"`{option}` looks at all tests"
+    return None
+
+
+def why_of_plugins(config: pytest.Config) -> str | None:
+    """A reason that lies in a plugin or conftest; all of them have been loaded."""
+    manager = config.pluginmanager
+    for name, plugin in manager.list_name_plugin():
+        if plugin is None or not _foreign(plugin, config):
+            continue
+        hooks = {caller.name for caller in manager.get_hookcallers(plugin) or ()}
+        name = _name(plugin, name, config)
+        if hooks & (_COLLECTING if not _local(plugin, config) else {"pytest_collection"}):
+            return f"plugin `{name}` may order or select tests"
+        if hooks & _SEEING and hooks & _ENDING:
+            both = f"`{min(hooks & _SEEING)}` and `{min(hooks & _ENDING)}`"
+            return f"{both} in `{name}` may share what they learn"
+    for hook in config.hook.pytest_collection_modifyitems.get_hookimpls():
+        if (hook.hookwrapper or hook.wrapper) and _foreign(hook.plugin, config):
+            return f"`{_name(hook.plugin, hook.plugin_name, config)}` wraps the ordering of tests"
+    return None
+
+
+def _foreign(plugin: Any, config: pytest.Config) -> bool:
+    package = _module(plugin).partition(".")[0]
+    if package == "pytest_randomly":
+        return bool(config.getoption("randomly_reorganize", True))
+    return package not in _OURS and package not in _HARMLESS
+
+
+def _module(plugin: Any) -> str:
+    if isinstance(plugin, types.ModuleType):
+        return plugin.__name__
+    return (plugin if isinstance(plugin, type) else type(plugin)).__module__
+
+
+def _file(plugin: Any) -> str:
+    module = plugin if isinstance(plugin, types.ModuleType) else sys.modules.get(_module(plugin))
+    return getattr(module, "__file__", None) or ""
+
+
+def _local(plugin: Any, config: pytest.Config) -> bool:
+    """A conftest, or a plugin of the project's own: what these do is watched."""
+    file = _file(plugin)
+    if os.path.basename(file) == "conftest.py":
+        return True
+    inside = file.startswith(os.path.join(str(config.rootpath), ""))
+    return inside and not {"site-packages", "dist-packages"} & set(file.split(os.sep))
+
+
+def _name(plugin: Any, name: str, config: pytest.Config) -> str:
+    if _local(plugin, config):
+        return os.path.relpath(_file(plugin), config.rootpath)
+    return name
+
+
+class Watch:
+    """Watches the hooks of a collector's session for what reaches across files."""
+
+    def __init__(self, session: pytest.Session) -> None:
+        self._session = session
+        self._reason: str | None = None
+        for hook in session.config.hook.pytest_collection_modifyitems.get_hookimpls():
+            if not (hook.hookwrapper or hook.wrapper) and _foreign(hook.plugin, session.config):
+                self._watch(hook)
+
+    def _watch(self, hook: Any) -> None:
+        session, function = self._session, hook.function
+        name = _name(hook.plugin, hook.plugin_name, session.config)
+
+        def watched(*args: Any) -> Any:
+            before = set(session.items)
+            result = function(*args)
+            if before.difference(session.items):
+                self._reason = f"`{name}` takes tests out"
+            return result
+
+        hook.function = watched
+
+    def reason(self, file_of: dict[Any, int]) -> str | None:
+        """Why the whole would be something else than the parts; None if it would not."""
+        items = self._session.items
+        reason = self._reason or _wide_parameters(items)
+        if reason:
+            return reason
+        files = [file_of.get(item) for item in items]
+        if None in files:
+            return "a hook adds tests"
+        if files != sorted(files):  # type: ignore[type-var]
+            return "a hook moves tests from file to file"
+        return None
+
+
+def _wide_parameters(items: Iterable[Any]) -> str | None:
+    """pytest brings tests together that share a parameter of wide scope, whatever their file."""
+    for item in items:
+        scopes = getattr(getattr(item, "callspec", None), "_arg2scope", {})
+        for argument, scope in scopes.items():
+            if scope.value in _WIDE_SCOPES:
+                return f"the parameters of `{argument}` have {scope.value} scope"
+    return None
