@@ -13,6 +13,7 @@ from typing import Any, Callable
 import pytest
 
 from driver import Driver
+from sharded import Sharded
 
 
 @pytest.fixture
@@ -36,9 +37,10 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Driver]]:
     started: list[Driver] = []
 
     def begin(root: Path, **settings: Any) -> Driver:
+        kind = Sharded if settings.get("collectors") else Driver
         args = ["-p", "no:cacheprovider", "-p", "no:randomly"]
         settings["args"] = [*args, *settings.get("args", [])]
-        driver = Driver(root, tmp_path / f"work-{len(started)}", **settings)
+        driver = kind(root, tmp_path / f"work-{len(started)}", **settings)
         started.append(driver)
         return driver
 

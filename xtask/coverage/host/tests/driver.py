@@ -40,9 +40,7 @@ class Driver:
         self._start(project, slots, env)
 
     def _start(self, project: Path, slots: int, env: dict[str, str]) -> None:
-        command_read, self._commands = os.pipe()
-        pipes = [os.pipe() for _ in range(slots + 1)]
-        fds = [command_read, *(write for _, write in pipes)]
+        fds = self._make_pipes(slots)
         names = ",".join(map(str, fds))
         config = str(self.work / "config.json")
         command = [sys.executable, str(HOST), "--fds", names, "--config", config]
@@ -58,14 +56,27 @@ class Driver:
         )
         for fd in fds:
             os.close(fd)
-        for at, (read, _) in enumerate(pipes):
-            threading.Thread(target=self._read, args=(read, at == 0), daemon=True).start()
 
-    def _read(self, fd: int, main: bool) -> None:
+    def _make_pipes(self, slots: int) -> list[int]:
+        """The host's ends, in the order in which it is given them."""
+        command_read, self._commands = os.pipe()
+        events = self._listen_to(main=True)
+        return [command_read, events, *(self._listen_to() for _ in range(slots))]
+
+    def _listen_to(self, of: int | None = None, main: bool = False) -> int:
+        """A pipe whose events arrive here, and its end for writing."""
+        read, write = os.pipe()
+        threading.Thread(target=self._read, args=(read, of, main), daemon=True).start()
+        return write
+
+    def _read(self, fd: int, of: int | None, main: bool) -> None:
         with os.fdopen(fd, "rb") as pipe:
             for line in pipe:
                 if line.strip():
-                    self._put(_parse(line))
+                    event = _parse(line)
+                    self._put(event if of is None else {**event, "of": of})
+        if of is not None:
+            self._put({"event": "collector-ended", "of": of})
         if main:
             self._put(None)
 
@@ -89,8 +100,17 @@ class Driver:
             event = self.next()
             if event is None:
                 raise AssertionError(f"the host ended before `{name}`:\n{self.output()}")
-            if event["event"] == name and fields.items() <= event.items():
+            known = {name: event.get(name) for name in fields}
+            if event["event"] == name and fields == known:
                 return event
+
+    def seen(self, name: str, **fields: Any) -> None:
+        """Wait for an event, unless it has come already."""
+        if not any({**one, **fields} == one for one in self.all(name)):
+            self.until(name, **fields)
+
+    def collect(self) -> None:
+        self.until("ready")
 
     def send(self, cmd: str, **fields: Any) -> None:
         os.write(self._commands, json.dumps({"cmd": cmd, **fields}).encode() + b"\n")
@@ -133,7 +153,7 @@ def run_all(
     group: Callable[[str], str] = lambda id: id.split("::")[0],
 ) -> None:
     """Run every file as a unit of its own over the slots, as Rust would."""
-    driver.until("ready")
+    driver.collect()
     groups: dict[str, list[int]] = {}
     for at, id in enumerate(driver.ids):
         groups.setdefault(group(id), []).append(at)

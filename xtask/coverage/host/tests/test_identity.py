@@ -124,21 +124,30 @@ PROJECT = {
 }
 
 
+HOW = {
+    "fork": {},
+    "sharded": {"collectors": 2},
+    "spawn": {"engine": "spawn"},
+}
+
+
 def compare(project, start, tmp_path, files, slots=2, engine="fork", args=(), **settings):
     """Run both ways from the same configuration; the differences."""
     root = project(files)
     settings.setdefault("branch", None)
     expected = sequential(root, tmp_path / "sequential", pytest=args)
-    driver = start(root, slots=slots, engine=engine, args=list(args), coverage=settings)
-    run_all(driver, slots if engine == "fork" else 1)
+    how = HOW[engine]
+    driver = start(root, slots=slots, args=list(args), coverage=settings, **how)
+    run_all(driver, slots if engine != "spawn" else 1)
     driver.finish()
+    assert bool(driver.all("files")) == ("collectors" in how)
     assert not [one for one in driver.all("unit-exited") if one["code"]]
-    assert not [name for one in driver.all("data") for name in one.get("damaged", [])]
+    assert not [name for one in driver.all("data") for name in one["damaged"]]
     actual = contents(driver.data_files())
     return expected, actual, differences(expected, actual)
 
 
-@pytest.mark.parametrize("engine", ["fork", "spawn"])
+@pytest.mark.parametrize("engine", HOW)
 @pytest.mark.parametrize("branch", ["true", "false"])
 def test_a_project_with_conftests_at_several_levels(project, start, tmp_path, engine, branch):
     rc = f"[run]\nbranch = {branch}\nsource = .\n"
@@ -224,13 +233,13 @@ def test_a_static_context(project, start, tmp_path):
     assert contexts == {"nightly"}
 
 
-@pytest.mark.parametrize("engine", ["fork", "spawn"])
+@pytest.mark.parametrize("engine", HOW)
 def test_contexts_of_tests_are_those_of_pytest_cov(project, start, tmp_path, engine):
     """Only what runs in tests: pytest-cov starts too late for the rest."""
     pytest.importorskip("pytest_cov")
     root = project({**PROJECT, "pytest.ini": "[pytest]\naddopts = -p plug --colour=blue"})
     expected = pytest_cov_data(root, tmp_path)
-    driver = start(root, slots=1, engine=engine, coverage={"branch": None, "context": "test"})
+    driver = start(root, slots=1, coverage={"branch": None, "context": "test"}, **HOW[engine])
     run_all(driver, 1)
     driver.finish()
     actual = contents(driver.data_files())
@@ -376,7 +385,7 @@ SETTINGS = [
 ]
 
 
-@pytest.mark.parametrize("engine", ["fork", "spawn"])
+@pytest.mark.parametrize("engine", HOW)
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_processes_of_tests(project, start, tmp_path, setting, engine):
     if "patch" in setting and coverage.version_info < (7, 10):
