@@ -134,11 +134,10 @@ class Measurement:
 
     def write_split(self, split: int | None, folders: list[tuple[int, str]]) -> dict[str, Any]:
         part = parts.Part(self.file_of_split(split), self.branch, self.cov.config.context)
-        for _, folder in folders:
-            part.add_unit(folder)
+        units = [(unit, part.add_unit(folder)) for unit, folder in folders]
         part.finish()
         unmatched = sorted(part.unmatched or ())
-        told = {"damaged": part.damaged, "imported": part.imported}
+        told = {"units": units, "damaged": part.damaged, "imported": part.imported}
         return {**told, "unmatched": unmatched, "any": part.unmatched is not None}
 
     def learn(self, told: dict[str, Any]) -> None:

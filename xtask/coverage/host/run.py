@@ -19,6 +19,7 @@ from xtask_host.outlet import Outlet, exit_now
 
 PROTOCOL = 1
 _DEFAULTS: dict[str, Any] = {
+    "slot": 0,
     "slots": 1,
     "engine": "fork",
     "args": [],
@@ -40,6 +41,9 @@ def run(argv: list[str], loader: Any) -> None:
     _behave_like_python_m(loader.folder)
     try:
         measurement = _start_coverage(settings, loader)
+        if settings["engine"] == "gather":
+            _gather(settings, loader, commands, events, measurement)
+            return
         # From here on coverage looks: at pytest, its plugins, and all they import.
         import pytest
     except Exception as error:
@@ -48,11 +52,23 @@ def run(argv: list[str], loader: Any) -> None:
         events.send({"event": "error", "text": text})
         events.send({"event": "bye", "exit": _USAGE_ERROR})
         return
-    loader.load("reports", "session", "unit", "stacks", "writers", "serve")
+    loader.load("reports", "unit", "session", "stacks", "writers", "serve")
     events.send(_hello(pytest, measurement))
     server = sys.modules["xtask_host.serve"].Server(settings, commands, events, slots, measurement)
     plugins = _plugins(settings, events, server, measurement)
     status = _run_pytest(pytest, _arguments(settings), plugins, events)
+    _say_goodbye(events, measurement, status)
+
+
+def _gather(
+    settings: dict[str, Any], loader: Any, commands: Any, events: Any, measurement: Any
+) -> None:
+    loader.load("writers", "gather")
+    sys.modules["xtask_host.gather"].gather(settings, commands, events, measurement)
+    _say_goodbye(events, measurement, 0)
+
+
+def _say_goodbye(events: Outlet, measurement: Any, status: int) -> None:
     if measurement is not None:
         events.send(measurement.save())
     events.send({"event": "bye", "exit": status})

@@ -68,6 +68,8 @@ class Server:
         self._reporter = reporter
         self._surroundings = unit.Surroundings(session.config, self._settings)
         self._can_fork = self._settings["engine"] == "fork" and self._check_threads()
+        if not self._can_fork:
+            unit.look_like_a_worker(session.config, self._settings, self._settings["slot"])
         if self._settings.get("freeze", True):
             gc.collect()
             gc.freeze()
@@ -160,6 +162,10 @@ class Server:
         else:
             self._run_here(one)
 
+    def _pipe(self, one: Unit) -> Outlet:
+        """The pipe of its slot. A host of the spawn engine has but one, of any number."""
+        return self._slots[one.slot - self._settings["slot"]]
+
     def _fork(self, one: Unit) -> None:
         # What is buffered here would be printed again by whatever a test forks.
         sys.stdout.flush()
@@ -186,7 +192,7 @@ class Server:
         """The unit's process, from the fork to its last instruction."""
         me = getpid()
         code = unit.BROKEN
-        outlet = self._slots[one.slot]
+        outlet = self._pipe(one)
         try:
             self._settle(one, outlet)
             self._run_tests(one, outlet)
@@ -225,7 +231,7 @@ class Server:
         self._commands.deafen()
         try:
             stacks.register(one.stacks_file)
-            self._run_tests(one, self._slots[one.slot])
+            self._run_tests(one, self._pipe(one))
         finally:
             self._commands.listen()
         self._tell_exit(one, code=0)
@@ -260,7 +266,7 @@ class Server:
             event["error"] = how["error"]
         # On the pipe of the slot, after everything that the unit has said; the
         # unit may have been killed in mid-line.
-        self._slots[one.slot].write(b"\n" + encode(event))
+        self._pipe(one).write(b"\n" + encode(event))
 
     def _kill(self, units: list[Unit]) -> None:
         for one in units:

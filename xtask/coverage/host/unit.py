@@ -19,6 +19,8 @@ from xtask_host.reports import Reporter
 
 # Exit codes of a unit that did not run to its end by itself.
 BROKEN = 70
+# Who started the host, the same for all hosts of a run.
+RUST = os.getppid()
 
 
 def run_tests(
@@ -81,9 +83,7 @@ class Surroundings:
 
     def __init__(self, config: pytest.Config, settings: dict[str, Any]) -> None:
         self._config = config
-        self._identity = settings.get("identity")
-        self._count = settings["slots"]
-        self._run = f"{os.getpid():x}"
+        self._settings = settings
         self._temporary = getattr(config, "_tmp_path_factory", None)
         if self._temporary is not None:
             self._base = self._temporary.getbasetemp()
@@ -94,8 +94,7 @@ class Surroundings:
         self._restart_capture()
         self._silence_terminal()
         self._own_temporary_folder(unit)
-        if self._identity == "xdist":
-            self._look_like_a_worker(slot)
+        look_like_a_worker(self._config, self._settings, slot)
 
     def _restart_capture(self) -> None:
         """The host's capture files are shared, offsets included, by all that were forked."""
@@ -120,19 +119,23 @@ class Surroundings:
             self._temporary._basetemp = None
             self._temporary._given_basetemp = self._base / f"u{unit}"
 
-    def _look_like_a_worker(self, slot: int) -> None:
-        """What pytest-xdist sets; plugins name databases, ports and folders after it."""
-        name = f"gw{slot}"
-        os.environ["PYTEST_XDIST_WORKER"] = name
-        os.environ["PYTEST_XDIST_WORKER_COUNT"] = str(self._count)
-        os.environ["PYTEST_XDIST_TESTRUNUID"] = self._run
-        self._config.workerinput = {
-            "workerid": name,
-            "workercount": self._count,
-            "testrunuid": self._run,
-            "mainargv": sys.argv,
-        }
-        self._config.workeroutput = {}
+
+def look_like_a_worker(config: Any, settings: dict[str, Any], slot: int) -> None:
+    """Set what pytest-xdist sets; plugins name databases, ports and folders after it."""
+    if settings["identity"] != "xdist":
+        return
+    name, count = f"gw{slot}", settings["slots"]
+    run = f"{RUST:x}"
+    os.environ["PYTEST_XDIST_WORKER"] = name
+    os.environ["PYTEST_XDIST_WORKER_COUNT"] = str(count)
+    os.environ["PYTEST_XDIST_TESTRUNUID"] = run
+    config.workerinput = {
+        "workerid": name,
+        "workercount": count,
+        "testrunuid": run,
+        "mainargv": sys.argv,
+    }
+    config.workeroutput = {}
 
 
 def finish(recorder: Any) -> None:

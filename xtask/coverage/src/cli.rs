@@ -91,7 +91,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Coverage(Box<Coverage>),
-    Test(Test),
+    Test(Box<Test>),
 }
 
 /// Run a Python project's tests in parallel splits and report their coverage
@@ -303,7 +303,8 @@ pub struct Pool {
     /// Choose what runs the tests
     ///
     /// `fork` collects the suite once and runs each test file in a fork; it needs Linux, pytest 8
-    /// and coverage 7.6. `stock` is one pytest for each split, with pytest-split and pytest-xdist.
+    /// and coverage 7.6. `spawn` is the same without forks: each worker collects. `stock` is one
+    /// pytest for each split, with pytest-split and pytest-xdist.
     /// Default: auto, the best that works here.
     #[arg(long, value_name = "ENGINE", value_enum)]
     pub engine: Option<Engine>,
@@ -318,6 +319,13 @@ pub struct Limits {
     /// Default: 10, counted over all splits together. 0 means never. `MAX_FAILURES` is read too.
     #[arg(long, value_name = "N", value_parser = whole, allow_negative_numbers = true)]
     pub max_failures: Option<usize>,
+
+    /// Try a failed test again, up to N times
+    ///
+    /// In a process of its own each time, with `fork`. Only a test that fails to the last counts
+    /// as a failure; one that passes in the end is named as flaky. Default: 0.
+    #[arg(long, value_name = "N", value_parser = whole, allow_negative_numbers = true)]
+    pub retries: Option<usize>,
 
     /// Stop a test that takes longer than SECS
     ///
@@ -472,6 +480,8 @@ pub enum Engine {
     Auto,
     /// One collection, a fork for each test file
     Fork,
+    /// One collection for each worker, no forks
+    Spawn,
     /// pytest with its well-known plugins
     Stock,
 }
@@ -482,6 +492,7 @@ impl Engine {
         match self {
             Engine::Auto => "auto",
             Engine::Fork => "fork",
+            Engine::Spawn => "spawn",
             Engine::Stock => "stock",
         }
     }

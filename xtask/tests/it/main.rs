@@ -18,6 +18,11 @@ macro_rules! engines {
             fn fork() {
                 check("fork");
             }
+
+            #[test]
+            fn spawn() {
+                check("spawn");
+            }
         }
     )*};
 }

@@ -42,7 +42,7 @@ engines! {
         let progress = sorted_splits(&without_versions(&project.normal(&output.stderr)));
         let splits = "[Split 1/2] ✓ 2 tests in [T]\n[Split 2/2] ✓ 2 tests in [T]\n";
         assert_eq!(progress, format!("{BANNER}{splits}"));
-        let collection = if engine == "fork" { "collection [T], " } else { "" };
+        let collection = if engine != "stock" { "collection [T], " } else { "" };
         let wanted = format!("{TABLE}
 Coverage: 90%
 HTML report: [PROJECT]/htmlcov/index.html

@@ -1,7 +1,7 @@
 //! What the Python side tells while it runs, one JSON object a line.
 
 use camino::Utf8PathBuf;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::report::failures::Phase;
 
@@ -43,8 +43,8 @@ pub enum Event {
 }
 
 /// How a test ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum TestOutcome {
     /// It passed.
     Passed,
@@ -65,6 +65,12 @@ pub enum TestOutcome {
 }
 
 impl TestOutcome {
+    /// True where a test is to blame.
+    pub fn is_failure(self) -> bool {
+        use TestOutcome::{Crashed, Error, Failed, TimedOut};
+        matches!(self, Failed | Error | Crashed | TimedOut)
+    }
+
     /// As it is said.
     pub fn word(self) -> &'static str {
         match self {

@@ -4,9 +4,8 @@
 pub mod child;
 pub mod collect;
 pub mod event;
-pub mod fork;
-mod host;
-
+pub mod hosts;
+pub mod journal;
 pub mod ledger;
 pub mod signals;
 pub mod stock;
@@ -16,6 +15,7 @@ use std::time::Duration;
 
 use camino::Utf8PathBuf;
 
+use self::journal::UnitRun;
 use self::ledger::Ledger;
 use crate::report::failures::Failure;
 use crate::shard::combine::{Expected, Problem};
@@ -36,6 +36,8 @@ pub struct Job {
     pub workers: u32,
     /// How many failed tests end the run; 0 means never.
     pub budget: u32,
+    /// How many times a failed test is tried again; not with the stock engine.
+    pub retries: u32,
     /// Seconds for one test.
     pub timeout: Option<f64>,
     /// What coverage measures; none where it has no part in the run.
@@ -105,8 +107,19 @@ pub enum Happening<'a> {
     SplitEnded(&'a SplitEnd),
     /// A test failed.
     Failed(&'a Failure),
+    /// A test failed, and is tried again.
+    Retried {
+        /// Its node id.
+        id: &'a str,
+        /// From 1.
+        retry: u32,
+        /// How many there may be.
+        of: u32,
+    },
     /// The run is being stopped: why.
     Stopping(&'a str),
+    /// How the run goes on, where that is not as usual.
+    Note(&'a str),
     /// Something else the user should know.
     Warning(String),
 }
@@ -160,6 +173,8 @@ pub struct Ran {
     pub interrupted: Option<i32>,
     /// pytest refused to run at all: its words, and whether that was the user's doing.
     pub refused: Option<Refusal>,
+    /// What ran where and when, in the order of its end; with the stock engine, nothing.
+    pub units: Vec<UnitRun>,
     /// Until the first test could start, seconds; 0 where it is not known apart.
     pub collect_seconds: f64,
     /// The largest process, bytes; 0 where unknown.
@@ -178,6 +193,7 @@ impl Ran {
             uncollectable: false,
             interrupted: None,
             refused: None,
+            units: Vec::new(),
             collect_seconds: 0.0,
             peak_memory: 0,
         }

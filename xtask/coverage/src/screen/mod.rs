@@ -128,6 +128,11 @@ impl Screen {
                 let line = format!("{} {}", failure.id, self.progress.dim(failure.phase.words()));
                 self.note(&format!("{} {line}", self.progress.red("✗")));
             }
+            Happening::Retried { id, retry, of } => {
+                let line = format!("{id} failed, is tried again ({retry} of {of})");
+                self.note(&self.progress.yellow(&format!("↻ {line}")));
+            }
+            Happening::Note(text) => self.note(&format!("note: {text}")),
             Happening::Stopping(why) => {
                 self.note(&self.progress.yellow(&format!("Stopping: {why}")))
             }

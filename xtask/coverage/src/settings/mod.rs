@@ -80,6 +80,8 @@ pub struct Settings {
     pub workers_per_split: Setting<usize>,
     /// After how many failures everything stops; 0 means never.
     pub max_failures: Setting<usize>,
+    /// How many times a failed test is tried again.
+    pub retries: Setting<usize>,
     /// Seconds for one test. None where the project limits it with pytest-timeout itself.
     pub timeout: Option<Setting<f64>>,
     /// What runs the tests.
@@ -141,6 +143,7 @@ impl Settings {
             max_concurrent_splits: numbers.splits_at_once,
             workers_per_split: numbers.workers,
             max_failures: first(&layers, |it| it.limits.max_failures).or_default(10),
+            retries: first(&layers, |it| it.limits.retries).or_default(0),
             timeout,
             engine: first(&layers, |it| it.pool.engine).or_default(Engine::Auto),
             sources: sources(&layers, inputs.facts),
@@ -178,6 +181,7 @@ impl Settings {
             row("workers-per-split", &self.workers_per_split),
             row("engine", &self.engine.clone().map(Engine::name)),
             row("max-failures", &self.max_failures),
+            row("retries", &self.retries),
             optional("timeout", self.timeout.as_ref(), "none"),
             row("store-durations", &self.store_durations.clone().map(yes_or_no)),
             row("source", &Setting::new(sources, self.sources.origin.clone())),

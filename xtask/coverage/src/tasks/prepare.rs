@@ -149,6 +149,7 @@ pub(super) fn job_in(room: &State, project: &Project, prepared: &Prepared) -> Re
         concurrent: number(settings.max_concurrent_splits.value),
         workers: number(settings.workers_per_split.value),
         budget: number(settings.max_failures.value),
+        retries: number(settings.retries.value),
         timeout: settings.timeout.as_ref().map(|timeout| timeout.value),
         measure: prepared.measures.then(|| measure(settings)),
         pytest_args: pytest_args(prepared),

@@ -10,7 +10,7 @@ use super::history::{self, History};
 use super::prepare::{self, Prepared};
 use super::{Invocation, choose};
 use crate::cli::Engine;
-use crate::engine::{Happening, Job, Ran, fork, stock};
+use crate::engine::{Happening, Job, Ran, hosts, stock};
 use crate::exit::{self, Exit};
 use crate::project::Project;
 
@@ -63,7 +63,8 @@ pub(super) fn run_job(
 ) -> Result<Ran> {
     match engine {
         Engine::Stock => stock::run(job, show),
-        Engine::Auto | Engine::Fork => fork::run(job, show),
+        Engine::Spawn => hosts::spawn(job, show),
+        Engine::Auto | Engine::Fork => hosts::fork(job, show),
     }
 }
 
