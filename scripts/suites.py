@@ -92,6 +92,7 @@ SUITES = {
     "click": Suite("8.5.1"),
     "docutils": Suite("0.23", source="docutils", args=("test",)),
     "jinja2": Suite("3.1.6", ("trio==0.35.0",)),
+    "jsonschema": Suite("4.26.0", ("jsonpath-ng==1.16.0",), source="jsonschema"),
     "mako": Suite("1.4.3", source="mako"),
     "marshmallow": Suite("4.4.0", ("simplejson==4.3.0",), requires=(3, 11)),
     "marshmallow-gc": Suite(
