@@ -21,10 +21,12 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 import coverage
-from coverage.exceptions import ConfigError, CoverageException, CoverageWarning, NotPython
+import xtask_forks
+from coverage.exceptions import ConfigError, CoverageWarning, NotPython
 from coverage.report_core import get_analysis_to_report
 from coverage.results import Numbers, should_fail_under
 from coverage.sqldata import SCHEMA_VERSION
@@ -64,8 +66,7 @@ def _work(request: Json, told: _Told) -> None:
         cov.load()
         told["data_file"] = data_file
         _total(cov, request, told)
-        for kind, path in request["reports"].items():
-            _report(cov, kind, path, told)
+        _reports(cov, request, told)
 
 
 class _Told(dict):  # type: ignore[type-arg]
@@ -269,6 +270,16 @@ class SharedCoverage(coverage.Coverage):
         self._shared_analyses: dict[Any, Any] = {}
         self._shared_prepared = False
 
+    def reopen(self) -> bool:
+        """Read the data file anew, and say whether that is so. In a fork that must be done:
+        there, coverage takes data that it had open before for its own to write, and deletes
+        the file."""
+        inherited = self.get_data()
+        self._data = None
+        self.load()
+        self._shared_prepared = False
+        return self.get_data() is not inherited
+
     def _prepare_data_for_reporting(self) -> None:
         if not self._shared_prepared:
             super()._prepare_data_for_reporting()
@@ -284,11 +295,21 @@ class SharedCoverage(coverage.Coverage):
 
     def _analyze(self, morf: Any, *args: Any, **kwargs: Any) -> Any:
         # Some reports filter by context and some do not: their analyses differ.
-        if self.get_option("report:contexts"):
-            return super()._analyze(morf, *args, **kwargs)
-        if morf not in self._shared_analyses:
-            self._shared_analyses[morf] = super()._analyze(morf, *args, **kwargs)
-        return self._shared_analyses[morf]
+        key = morf, self._contexts_asked_for()
+        if key not in self._shared_analyses:
+            try:
+                self._shared_analyses[key] = super()._analyze(morf, *args, **kwargs)
+            except Exception:
+                # A parser that has failed once is left half done: asked again it would answer.
+                self._shared_reporters.pop(morf, None)
+                raise
+        return self._shared_analyses[key]
+
+    def _contexts_asked_for(self) -> Any:
+        if not self.get_option("report:contexts"):
+            return None
+        # Where a version keeps them elsewhere, nothing is shared: no key equals another.
+        return repr(getattr(self.get_data(), "_query_context_ids", object()))
 
 
 def _total(cov: SharedCoverage, request: Json, told: _Told) -> None:
@@ -300,7 +321,7 @@ def _total(cov: SharedCoverage, request: Json, told: _Told) -> None:
     try:
         total, told["files"] = _numbers_of_python(cov, told)
     except Exception as exc:
-        told["no_totals"] = _message(exc)
+        told["no_totals"] = xtask_forks.message(exc)
         return
     told["totals"] = {
         "percent": total.pc_covered,
@@ -355,6 +376,39 @@ def _below(total: Numbers, fail_under: float, precision: int) -> str:
     return format_fail_under_msg(total.pc_covered, fail_under, precision)
 
 
+def _reports(cov: SharedCoverage, request: Json, told: _Told) -> None:
+    """Make all reports, side by side where that is sooner."""
+    reports, processes = request["reports"], request["processes"]
+    if not (xtask_forks.worth_it(processes, len(told["files"])) and cov.reopen()):
+        for kind, path in reports.items():
+            _report(cov, kind, path, told)
+        return
+    if xtask_forks.can_share_pages():
+        xtask_forks.SharedPages.processes = processes
+        coverage.control.HtmlReporter = xtask_forks.SharedPages  # type: ignore[attr-defined]
+    # The longest first.
+    kinds = sorted(reports, key=lambda kind: kind != "html")
+    forks = {kind: xtask_forks.Fork(partial(_apart, cov, kind, reports[kind])) for kind in kinds}
+    for kind, path in reports.items():
+        try:
+            part = forks[kind].result()
+        except xtask_forks.Lost as lost:
+            told["reports"][kind] = {"path": path, "error": str(lost)}
+        else:
+            told["reports"].update(part["reports"])
+            told["warnings"] += part["warnings"]
+            told["term"] = told["term"] or part["term"]
+
+
+def _apart(cov: SharedCoverage, kind: str, path: str | None) -> Json:
+    """One report in a process of its own."""
+    told = _Told()
+    with told.warnings_caught():
+        cov.reopen()
+        _report(cov, kind, path, told)
+    return told
+
+
 def _report(cov: SharedCoverage, kind: str, path: str | None, told: _Told) -> None:
     try:
         if kind == "term":
@@ -368,7 +422,7 @@ def _report(cov: SharedCoverage, kind: str, path: str | None, told: _Told) -> No
             path = os.path.abspath(path or _usual_path(cov, kind))
             _write(path, _writer(cov, kind))
     except Exception as exc:
-        told["reports"][kind] = {"path": path, "error": _message(exc)}
+        told["reports"][kind] = {"path": path, "error": xtask_forks.message(exc)}
     else:
         told["reports"][kind] = {"path": path, "error": None}
 
@@ -412,13 +466,6 @@ def _remove_leftovers(folder: str) -> None:
         path = os.path.join(folder, name)
         if name.startswith(TEMPORARY) and time.time() - os.path.getmtime(path) > 86_400:
             _remove(path)
-
-
-def _message(exc: Exception) -> str:
-    """What coverage says itself, as it is; anything else with its type."""
-    if isinstance(exc, CoverageException):
-        return str(exc)
-    return f"{type(exc).__name__}: {exc}"
 
 
 def main(request: Json) -> None:

@@ -103,6 +103,7 @@ impl Project {
             options: BTreeMap::new(),
             reports: vec![Report { kind: Kind::Term, path: None }],
             fail_under: None,
+            processes: 2,
         }
     }
 
