@@ -25,11 +25,12 @@ from functools import partial
 from typing import Any
 
 import coverage
-import xtask_forks
 from coverage.exceptions import ConfigError, CoverageWarning, NotPython
 from coverage.report_core import get_analysis_to_report
 from coverage.results import Numbers, should_fail_under
 from coverage.sqldata import SCHEMA_VERSION
+
+import xtask_forks
 
 #: Opens the line of stdout that holds the answer. Plugins may print what they like.
 MARK = "xtask-report:"
@@ -299,11 +300,13 @@ class SharedCoverage(coverage.Coverage):
         if key not in self._shared_analyses:
             try:
                 self._shared_analyses[key] = super()._analyze(morf, *args, **kwargs)
-            except Exception:
-                # A parser that has failed once is left half done: asked again it would answer.
-                self._shared_reporters.pop(morf, None)
-                raise
-        return self._shared_analyses[key]
+            except Exception as exc:
+                # Kept too: a parser that has failed is half done, and would answer if asked again.
+                self._shared_analyses[key] = exc
+        analysis = self._shared_analyses[key]
+        if isinstance(analysis, Exception):
+            raise analysis
+        return analysis
 
     def _contexts_asked_for(self) -> Any:
         if not self.get_option("report:contexts"):

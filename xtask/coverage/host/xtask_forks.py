@@ -6,8 +6,8 @@ makes is what one process would have made.
 
 from __future__ import annotations
 
+import json
 import os
-import pickle
 import sys
 import threading
 from collections.abc import Callable
@@ -27,7 +27,7 @@ class Lost(CoverageException):
 
 
 class Fork:
-    """A fork of this process that does one thing and tells what came of it."""
+    """A fork of this process that does one thing and tells what came of it, as JSON."""
 
     def __init__(self, work: Callable[[], Any]) -> None:
         # What is buffered here would be printed twice.
@@ -48,14 +48,14 @@ class Fork:
 
     def result(self) -> Any:
         """Wait for the end. Raises `Lost` where there is no result."""
-        with open(self._reading, "rb") as pipe:
+        with open(self._reading, encoding="ascii") as pipe:
             told = pipe.read()
         _, status = os.waitpid(self._pid, 0)
         if os.WIFSIGNALED(status):
             raise Lost(f"its process was ended by signal {os.WTERMSIG(status)}")
         if status != 0 or not told:
             raise Lost(f"its process ended early with exit code {os.WEXITSTATUS(status)}")
-        done, result = pickle.loads(told)
+        done, result = json.loads(told)
         if not done:
             raise Lost(result)
         return result
@@ -69,8 +69,8 @@ def _be(work: Callable[[], Any], writing: int) -> None:
             told = True, work()
         except BaseException as exc:
             told = False, message(exc)
-        with open(writing, "wb") as pipe:
-            pickle.dump(told, pipe)
+        with open(writing, "w", encoding="ascii") as pipe:
+            json.dump(told, pipe)
         sys.stdout.flush()
         sys.stderr.flush()
         code = 0

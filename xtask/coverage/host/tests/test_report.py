@@ -354,13 +354,13 @@ def coverage_init(registry, options):
 """
 
 
-def part_of_plugin(branch: bool) -> dict:
+def part_of_plugin(branch: bool, plugin: str = "stanza") -> dict:
     """Data of a file that is no Python."""
     Path("pkg/verse.txt").write_text("one\ntwo <b>\nthree\n")
     data = CoverageData(basename=os.path.abspath("parts/verse.data"))
     verse = os.path.abspath("pkg/verse.txt")
     (data.add_arcs if branch else data.add_lines)({verse: [(1, 2)] if branch else [1, 2]})
-    data.add_file_tracers({verse: "stanza.Plugin"})
+    data.add_file_tracers({verse: f"{plugin}.Plugin"})
     data.write()
     return {"split": 4, "file": data.data_filename(), "required": True}
 
@@ -408,6 +408,28 @@ class TestReports:
                 assert json.loads(mine)["files"] == json.loads(own)["files"]
             else:
                 assert mine == own
+
+    @pytest.mark.parametrize("processes", [2, 3])
+    def test_of_a_process_that_died_have_failed(
+        self, project: Path, monkeypatch: pytest.MonkeyPatch, processes: int
+    ) -> None:
+        """Whoever comes to the page of that file dies: the report's process, or a helper."""
+        death = "\n    def source_token_lines(self):\n        import os\n        os.kill(os.getpid(), 9)"
+        Path("stanza_of_death.py").write_text(
+            PLUGIN.replace("\nclass Plugin", death + "\nclass Plugin")
+        )
+        settings = CONFIG.replace("[report]\n", "plugins = stanza_of_death\n[report]\n")
+        Path(".coveragerc").write_text(settings)
+        monkeypatch.syspath_prepend(str(project))
+        monkeypatch.setattr(xtask_forks, "FEW", 0)
+        parts = [part("one", 1), part_of_plugin(branch=True, plugin="stanza_of_death")]
+        reports = {"term": None, "html": "htm", "xml": "c.xml"}
+        told = ask(parts, reports=reports, processes=processes)
+        errors = {kind: made["error"] for kind, made in told["reports"].items()}
+        killed = "its process was ended by signal 9"
+        assert errors == {"term": None, "html": killed, "xml": None}
+        assert told["term"] == coverage("report")
+        assert not Path("htm/index.html").exists() and Path("c.xml").exists()
 
     def test_are_the_same_from_one_process(self, project: Path) -> None:
         told = ask(three_parts(), reports={"term": None, "html": "htm", "xml": "c.xml"})
