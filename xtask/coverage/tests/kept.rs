@@ -20,6 +20,7 @@ fn run(words: &[&str]) {
 }
 
 impl Place {
+    /// With pip and these packages, or without where there are none.
     fn new(name: &str, packages: &[&str]) -> Place {
         let root = Utf8Path::new(env!("CARGO_TARGET_TMPDIR")).join("kept").join(name);
         let _ = fs::remove_dir_all(&root);
@@ -27,7 +28,9 @@ impl Place {
         fs::write(root.join("pyproject.toml"), "").expect("a file");
         let root = root.canonicalize_utf8().expect("a real path");
         let venv = root.join("env");
-        run(&["python3", "-m", "venv", venv.as_str()]);
+        let bare = packages.is_empty().then_some("--without-pip");
+        let words = ["python3", "-m", "venv", venv.as_str()];
+        run(&words.into_iter().chain(bare).collect::<Vec<_>>());
         let place = Place {
             project: Project::read(&root, None).expect("a project"),
             python: venv.join("bin/python"),
@@ -102,7 +105,7 @@ impl Place {
 
 #[test]
 fn packages_that_come_and_go_are_noticed() {
-    let place = Place::new("packages", &[]);
+    let place = Place::new("packages", &["packaging"]);
     assert_eq!((place.is_asked(), place.is_asked()), (true, false));
 
     place.pip(&["install", "-q", "iniconfig"]);

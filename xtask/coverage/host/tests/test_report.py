@@ -414,7 +414,8 @@ class TestReports:
         self, project: Path, monkeypatch: pytest.MonkeyPatch, processes: int
     ) -> None:
         """Whoever comes to the page of that file dies: the report's process, or a helper."""
-        death = "\n    def source_token_lines(self):\n        import os\n        os.kill(os.getpid(), 9)"
+        death = "\n    def source_token_lines(self):"
+        death += "\n        import os\n        os.kill(os.getpid(), 9)"
         Path("stanza_of_death.py").write_text(
             PLUGIN.replace("\nclass Plugin", death + "\nclass Plugin")
         )

@@ -104,7 +104,7 @@ fn surroundings(
     rcfile: Option<&Utf8Path>,
 ) -> Option<String> {
     let given = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    if FURTHER.iter().any(|name| given(&name)) {
+    if FURTHER.iter().any(given) {
         return None;
     }
     // A script may start any interpreter, and another one tomorrow (pyenv's shims do).

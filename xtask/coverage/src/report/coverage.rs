@@ -234,8 +234,11 @@ pub fn render(request: &Request) -> Result<Rendered> {
 }
 
 const PROGRAM: &str = include_str!("../../host/report.py");
-/// What it imports.
-const FORKS: &str = include_str!("../../host/xtask_forks.py");
+/// What it imports, by name.
+const MODULES: [(&str, &str); 2] = [
+    ("xtask_forks", include_str!("../../host/xtask_forks.py")),
+    ("xtask_shared", include_str!("../../host/xtask_shared.py")),
+];
 
 fn message(request: &Request) -> Value {
     let (parts, into, incomplete_into) = match &request.data {
@@ -261,7 +264,7 @@ fn message(request: &Request) -> Value {
         "reports": reports,
         "fail_under": request.fail_under,
         "processes": request.processes,
-        "modules": { "xtask_forks": FORKS },
+        "modules": BTreeMap::from(MODULES),
     })
 }
 
