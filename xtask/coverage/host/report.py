@@ -333,14 +333,18 @@ def _reports(cov: SharedCoverage, request: Json, told: _Told) -> None:
     if xtask_forks.can_share_pages():
         xtask_forks.SharedPages.processes = processes
         coverage.control.HtmlReporter = xtask_forks.SharedPages  # type: ignore[attr-defined]
+    forks = {}
     # The longest first.
-    kinds = sorted(reports, key=lambda kind: kind != "html")
-    forks = {kind: xtask_forks.Fork(partial(_apart, cov, kind, reports[kind])) for kind in kinds}
-    for kind, path in reports.items():
+    for kind in sorted(reports, key=lambda kind: kind != "html"):
         try:
-            part = forks[kind].result()
+            forks[kind] = xtask_forks.Fork(partial(_apart, cov, kind, reports[kind]))
+        except OSError:  # no room for another process
+            _report(cov, kind, reports[kind], told)
+    for kind, fork in forks.items():
+        try:
+            part = fork.result()
         except xtask_forks.Lost as lost:
-            told["reports"][kind] = {"path": path, "error": str(lost)}
+            told["reports"][kind] = {"path": reports[kind], "error": str(lost)}
         else:
             told["reports"].update(part["reports"])
             told["warnings"] += part["warnings"]

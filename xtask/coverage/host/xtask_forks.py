@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -27,7 +28,8 @@ class Lost(CoverageException):
 
 
 class Fork:
-    """A fork of this process that does one thing and tells what came of it, as JSON."""
+    """A fork of this process that does one thing and tells what came of it, as JSON.
+    Raises `OSError` where there is no room for another process."""
 
     def __init__(self, work: Callable[[], Any]) -> None:
         # What is buffered here would be printed twice.
@@ -48,34 +50,42 @@ class Fork:
 
     def result(self) -> Any:
         """Wait for the end. Raises `Lost` where there is no result."""
+        done, result = self._hear()
+        if not done:
+            raise Lost(result)
+        return result
+
+    def _hear(self) -> tuple[bool, Any]:
         with open(self._reading, encoding="ascii") as pipe:
             told = pipe.read()
         _, status = os.waitpid(self._pid, 0)
         if os.WIFSIGNALED(status):
-            raise Lost(f"its process was ended by signal {os.WTERMSIG(status)}")
+            return False, f"its process was ended by signal {os.WTERMSIG(status)}"
         if status != 0 or not told:
-            raise Lost(f"its process ended early with exit code {os.WEXITSTATUS(status)}")
+            return False, f"its process ended early with exit code {os.WEXITSTATUS(status)}"
         done, result = json.loads(told)
-        if not done:
-            raise Lost(result)
-        return result
+        return done, result
 
 
 def _be(work: Callable[[], Any], writing: int) -> None:
     """The fork, to its last instruction: nothing of its parent's runs here, no `finally`."""
     code = 1
     try:
-        try:
-            told = True, work()
-        except BaseException as exc:
-            told = False, message(exc)
         with open(writing, "w", encoding="ascii") as pipe:
-            json.dump(told, pipe)
+            json.dump(_done(work), pipe)
         sys.stdout.flush()
         sys.stderr.flush()
         code = 0
     finally:
         os._exit(code)
+
+
+def _done(work: Callable[[], Any]) -> tuple[bool, Any]:
+    """The result, or what kept it from being one."""
+    try:
+        return True, work()
+    except BaseException as exc:
+        return False, message(exc)
 
 
 def worth_it(processes: int, files: int) -> bool:
@@ -117,25 +127,28 @@ class SharedPages(html.HtmlReporter):  # type: ignore[misc]
         self._pages.append(ftr)
 
     def write_file_index_page(self, *args: Any, **kwargs: Any) -> None:
-        others = [Fork(partial(self._write_share, me)) for me in range(1, self.processes)]
+        helpers: dict[int, Fork] = {}
+        for share in range(1, self.processes):
+            with suppress(OSError):
+                helpers[share] = Fork(partial(self._write_share, share))
         try:
             for at, page in enumerate(self._pages):
-                if at % self.processes == 0:
-                    super().write_html_page(page)
-                else:
+                if at % self.processes in helpers:
                     self._pass_over(page)
+                else:
+                    super().write_html_page(page)
         finally:
-            errors = [error for error in map(_error_of, others) if error is not None]
+            errors = [error for error in map(_error_of, helpers.values()) if error is not None]
         for error in errors:
             raise error
         super().write_file_index_page(*args, **kwargs)
 
-    def _write_share(self, me: int) -> None:
+    def _write_share(self, share: int) -> None:
         """In a fork."""
         self.coverage.reopen()
         self.data = self.coverage.get_data()
         self.datagen = html.HtmlDataGeneration(self.coverage)
-        for page in self._pages[me :: self.processes]:
+        for page in self._pages[share :: self.processes]:
             super().write_html_page(page)
 
     def _pass_over(self, page: Any) -> None:

@@ -432,16 +432,39 @@ class TestReports:
         assert told["term"] == coverage("report")
         assert not Path("htm/index.html").exists() and Path("c.xml").exists()
 
+    def test_are_made_without_room_for_processes(
+        self, project: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse() -> int:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+
+        monkeypatch.setattr(xtask_forks, "FEW", 0)
+        monkeypatch.setattr(xtask_forks.os, "fork", refuse)
+        told = ask(three_parts(), reports={"term": None, "html": "htm"}, processes=2)
+        assert told["term"] == coverage("report")
+        self.same_pages()
+
+    def test_renew_the_pages_that_changed(
+        self, project: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(xtask_forks, "FEW", 0)
+        for parts in ([part("one", 1)], three_parts()):
+            ask(parts, reports={"html": "htm"}, processes=2)
+        self.same_pages()
+
+    def same_pages(self) -> None:
+        coverage("html", "-d", "ownhtm")
+        for page in Path("ownhtm").glob("*.html"):
+            mine = Path("htm", page.name).read_text()
+            assert without_time("html", mine) == without_time("html", page.read_text())
+
     def test_are_the_same_from_one_process(self, project: Path) -> None:
         told = ask(three_parts(), reports={"term": None, "html": "htm", "xml": "c.xml"})
         assert told["term"] == coverage("report")
         coverage("xml", "-o", "own.xml")
         mine, own = (Path(name).read_text() for name in ("c.xml", "own.xml"))
         assert without_time("xml", mine) == without_time("xml", own)
-        coverage("html", "-d", "ownhtm")
-        for page in Path("ownhtm").glob("*.html"):
-            mine = Path("htm", page.name).read_text()
-            assert without_time("html", mine) == without_time("html", page.read_text())
+        self.same_pages()
 
     def test_go_where_the_project_wants_them(self, project: Path) -> None:
         with open(".coveragerc", "a") as config:
