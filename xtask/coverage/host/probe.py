@@ -41,7 +41,17 @@ def facts(rcfile):
         "packages": packages(),
         "pytest": pytest_config(),
         "coverage": coverage_config(rcfile),
+        "folders": folders(),
     }
+
+
+def folders():
+    """Where packages are looked for; nothing where a name is not UTF-8."""
+    try:
+        "".join(sys.path).encode()
+    except UnicodeEncodeError:
+        return []
+    return [os.path.abspath(entry) for entry in sys.path]
 
 
 def packages():

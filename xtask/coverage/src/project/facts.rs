@@ -26,6 +26,9 @@ pub struct Facts {
     /// `src/`, as folders or files relative to the project; never tests, docs, build output.
     #[serde(default)]
     pub packages_here: Vec<Utf8PathBuf>,
+    /// Where it looks for packages; empty where a name is not UTF-8.
+    #[serde(default)]
+    pub folders: Vec<Utf8PathBuf>,
 }
 
 /// pytest's configuration, as `pytest` typed in the project's folder would read it.

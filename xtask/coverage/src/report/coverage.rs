@@ -32,6 +32,8 @@ pub struct Request {
     pub reports: Vec<Report>,
     /// Percent; none means what the configuration says.
     pub fail_under: Option<f64>,
+    /// How many processes may work at once.
+    pub processes: usize,
 }
 
 /// Where coverage's settings come from.
@@ -232,6 +234,11 @@ pub fn render(request: &Request) -> Result<Rendered> {
 }
 
 const PROGRAM: &str = include_str!("../../host/report.py");
+/// What it imports, by name.
+const MODULES: [(&str, &str); 2] = [
+    ("xtask_forks", include_str!("../../host/xtask_forks.py")),
+    ("xtask_shared", include_str!("../../host/xtask_shared.py")),
+];
 
 fn message(request: &Request) -> Value {
     let (parts, into, incomplete_into) = match &request.data {
@@ -256,6 +263,8 @@ fn message(request: &Request) -> Value {
         "options": request.options,
         "reports": reports,
         "fail_under": request.fail_under,
+        "processes": request.processes,
+        "modules": BTreeMap::from(MODULES),
     })
 }
 

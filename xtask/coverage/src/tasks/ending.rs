@@ -11,6 +11,7 @@ use super::prepare::Prepared;
 use crate::cli::Engine;
 use crate::engine::{Job, Ran, SplitState};
 use crate::exit::Exit;
+use crate::machine::Machine;
 use crate::project::{Facts, Project, State, discover};
 use crate::report::coverage::{Config, Data, Kind, Rendered, Report, Request, render};
 use crate::report::summary::{self, Outcome, SCHEMA, Seconds, Splits, Summary, Versions};
@@ -236,7 +237,15 @@ pub(super) fn request(
         options: [].into(),
         reports,
         fail_under: settings.fail_under.as_ref().map(|threshold| threshold.value),
+        processes: processes(settings),
     }
+}
+
+/// How many processes may make reports: no more than ran tests, or than there are cores. More
+/// than four gain little, and each copies much of what has been analysed.
+fn processes(settings: &Settings) -> usize {
+    let slots = settings.max_concurrent_splits.value * settings.workers_per_split.value;
+    slots.min(Machine::here().cores).min(4)
 }
 
 /// Where coverage's settings come from.

@@ -13,7 +13,7 @@ use crate::cli::Engine;
 use crate::engine::{Folders, Job, Measure};
 use crate::exit;
 use crate::machine::Machine;
-use crate::project::{Facts, Interpreter, Lock, Project, State, Steps, probe, python};
+use crate::project::{Facts, Interpreter, Lock, Project, State, Steps, kept, python};
 use crate::screen::Screen;
 use crate::settings::{Configured, Inputs, Settings, test_folder};
 use crate::split::Durations;
@@ -54,10 +54,10 @@ pub(super) fn prepare(invocation: &Invocation<'_>, project: &Project) -> Result<
     let steps = Steps::new(&announce)?;
     let named = invocation.typed.general.chosen.python.as_deref();
     let interpreter = python::find(&steps, project, named, &state)?;
-    let mut facts = read_facts(&steps, &interpreter, project)?;
+    let mut facts = read_facts(&steps, &interpreter, project, &state)?;
     let needed = if measures { &["pytest", "coverage"][..] } else { &["pytest"] };
     if python::ensure_packages(&steps, &interpreter, project, &facts.packages, needed)? {
-        facts = read_facts(&steps, &interpreter, project)?;
+        facts = read_facts(&steps, &interpreter, project, &state)?;
     }
     if !measures {
         state = state.room("test");
@@ -78,12 +78,17 @@ pub(super) fn prepare(invocation: &Invocation<'_>, project: &Project) -> Result<
 
 /// `--cov-config` in addopts names another configuration of coverage than the one it finds: it
 /// is known only when pytest's configuration has been read.
-fn read_facts(steps: &Steps<'_>, interpreter: &Interpreter, project: &Project) -> Result<Facts> {
-    let facts = probe::read(steps, interpreter, project, None)?;
+fn read_facts(
+    steps: &Steps<'_>,
+    interpreter: &Interpreter,
+    project: &Project,
+    state: &State,
+) -> Result<Facts> {
+    let facts = kept::facts(steps, interpreter, project, None, state)?;
     let addopts = facts.pytest.as_ref().map(|pytest| pytest.addopts.as_slice()).unwrap_or_default();
     let asked = crate::settings::addopts::read(addopts, &crate::settings::Origin::Addopts)?;
     match asked.cov_config {
-        Some(file) => probe::read(steps, interpreter, project, Some(Utf8Path::new(&file))),
+        Some(file) => kept::facts(steps, interpreter, project, Some(Utf8Path::new(&file)), state),
         None => Ok(facts),
     }
 }
@@ -123,9 +128,9 @@ pub(super) fn stock_plugins(
     }
     let announce = |what: &str| invocation.screen.note(what);
     let steps = Steps::new(&announce)?;
-    let Prepared { interpreter, facts, .. } = prepared;
+    let Prepared { interpreter, facts, state, .. } = &*prepared;
     if python::ensure_packages(&steps, interpreter, project, &facts.packages, &wanted)? {
-        prepared.facts = read_facts(&steps, interpreter, project)?;
+        prepared.facts = read_facts(&steps, interpreter, project, state)?;
     }
     Ok(())
 }
