@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::child;
 use super::event::TestOutcome;
 use super::host::{Host, HostEvent, Source, UnitData, UnitEvent};
-use super::{Happening, Job, Ran, Refusal, SplitEnd, SplitState, signals, tail};
+use super::{Happening, Job, Ran, Refusal, SplitEnd, SplitState, Started, signals, tail};
 use crate::report::failures::{Failure, Phase};
 use crate::shard::combine::{Origin, Part, Problem};
 use crate::split::{Grain, Plan, Sum, Unit, units};
@@ -261,6 +261,7 @@ impl<'a> Conductor<'a> {
         let ids = std::mem::take(&mut self.ids);
         self.plan = Plan::new(ids, committed, self.job.splits, sum);
         self.plan.predict(&self.job.recorded);
+        self.tell_plan();
         let units = units(&self.plan, &self.groups, self.grain());
         for split in &self.plan.splits {
             let units = units.iter().filter(|unit| unit.split == split.number).count();
@@ -274,10 +275,27 @@ impl<'a> Conductor<'a> {
         empty.into_iter().for_each(|split| self.split_ended(split));
     }
 
+    fn tell_plan(&mut self) {
+        let seconds = self.durations_are_known().then(|| self.plan.total());
+        let (tests, slots) = (self.plan.ids.len() as u64, self.slots.len());
+        (self.show)(Happening::Planned { tests, seconds, slots });
+    }
+
+    fn tell_start(&mut self, slot: usize, test: usize) {
+        let Some(Some(busy)) = self.slots.get(slot) else { return };
+        let expected = self.plan.seconds.get(test).copied().unwrap_or(0.0);
+        let (split, pid) = (Some(busy.unit.split), busy.pid);
+        let id = self.id(test);
+        (self.show)(Happening::TestStarted(Started { id: &id, split, pid, expected }));
+    }
+
+    fn durations_are_known(&self) -> bool {
+        self.plan.ids.iter().any(|id| self.job.recorded.get(id).is_some())
+    }
+
     /// Without any duration a file is a unit: there is nothing to weigh files by.
     fn grain(&self) -> Grain {
-        let known = self.plan.ids.iter().any(|id| self.job.recorded.get(id).is_some());
-        match known {
+        match self.durations_are_known() {
             true => Grain::for_slots(self.plan.total(), self.slots.len()),
             false => Grain { target: 0.0, tail: f64::INFINITY },
         }
@@ -292,6 +310,7 @@ impl<'a> Conductor<'a> {
             }
             UnitEvent::Start { test } => {
                 self.busy(slot, |busy| busy.test = Some((test, Instant::now())));
+                self.tell_start(slot, test);
             }
             UnitEvent::Failed { test, phase, text, sections } => {
                 let split = self.split_in(slot);
@@ -302,7 +321,9 @@ impl<'a> Conductor<'a> {
                 self.ran.ledger.rerun(&id);
             }
             UnitEvent::Finish { test, outcome, seconds } => {
-                self.ran.ledger.finished(&self.id(test), outcome, seconds);
+                let id = self.id(test);
+                self.ran.ledger.finished(&id, outcome, seconds);
+                (self.show)(Happening::TestEnded { id: &id, outcome });
                 self.test_ended(slot, test, outcome);
             }
             UnitEvent::Stop { why, text } => self.stopped_itself(slot, &why, &text),
@@ -447,6 +468,7 @@ impl<'a> Conductor<'a> {
         let seconds = busy.test.map_or(0.0, |(_, since)| since.elapsed().as_secs_f64());
         let seconds = super::event::PhaseSeconds { call: seconds, ..Default::default() };
         self.ran.ledger.finished(&id, outcome, seconds);
+        (self.show)(Happening::TestEnded { id: &id, outcome });
         self.count(Some(busy.unit.split), true);
     }
 
@@ -654,6 +676,7 @@ impl<'a> Conductor<'a> {
 
     fn ran(mut self) -> Ran {
         self.ran.peak_memory = super::peak_memory();
+        self.ran.planned = self.plan.ids;
         self.ran
     }
 }

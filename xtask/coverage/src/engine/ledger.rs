@@ -1,7 +1,7 @@
 //! The account of a run, whichever engine runs it: what became of each test, the failures in
 //! order of arrival, and whether the failure budget is used up. Pure.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::event::{PhaseSeconds, TestOutcome};
 use crate::report::failures::{Failure, Phase};
@@ -19,6 +19,7 @@ pub struct Ledger {
     collect_errors: HashSet<String>,
     skipped_files: HashSet<String>,
     reruns: u64,
+    repeated: BTreeSet<String>,
     closed: bool,
 }
 
@@ -79,6 +80,7 @@ impl Ledger {
             return;
         }
         self.reruns += 1;
+        self.repeated.insert(id.to_owned());
         if self.tests.remove(id).is_some_and(|test| test.failed_in.is_some()) {
             self.failures.retain(|failure| failure.id != id);
             self.failed_ids.retain(|failed| failed != id);
@@ -113,6 +115,13 @@ impl Ledger {
     /// The tests that failed, each once, in order of arrival.
     pub fn failed_ids(&self) -> &[String] {
         &self.failed_ids
+    }
+
+    /// The tests that passed only when they were repeated.
+    pub fn flaky(&self) -> Vec<&str> {
+        let passed =
+            |id: &&str| self.tests.get(*id).and_then(Test::outcome) == Some(TestOutcome::Passed);
+        self.repeated.iter().map(String::as_str).filter(passed).collect()
     }
 
     /// Seconds per node id, of the tests that ran to their end.

@@ -132,6 +132,9 @@ impl Screen {
                 self.note(&self.progress.yellow(&format!("Stopping: {why}")))
             }
             Happening::Warning(text) => self.warn(text),
+            Happening::Planned { .. }
+            | Happening::TestStarted(_)
+            | Happening::TestEnded { .. } => {}
         }
     }
 

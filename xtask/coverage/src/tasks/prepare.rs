@@ -160,6 +160,7 @@ pub(super) fn job_in(room: &State, project: &Project, prepared: &Prepared) -> Re
         expected,
         xdist: facts.packages.contains_key("pytest-xdist") && !refuse,
         reordering: reordering(facts, settings),
+        last_failed: false,
         continue_on_collection_errors: everything(prepared)
             .any(|word| word == "--continue-on-collection-errors"),
         folders: folders(room, project)?,
