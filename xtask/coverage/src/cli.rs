@@ -91,7 +91,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Coverage(Box<Coverage>),
-    Test(Test),
+    Test(Box<Test>),
 }
 
 /// Run a Python project's tests in parallel splits and report their coverage
@@ -324,6 +324,12 @@ pub struct Limits {
     /// The run goes on. The project's own settings of pytest-timeout win.
     #[arg(long, value_name = "SECS", value_parser = seconds, allow_negative_numbers = true)]
     pub timeout: Option<f64>,
+
+    /// Call out tests that take longer than SECS
+    ///
+    /// Default: 10. Each once, while it runs; the run goes on.
+    #[arg(long, value_name = "SECS", value_parser = seconds, allow_negative_numbers = true)]
+    pub slow: Option<f64>,
 
     /// Write the tests' durations to `.test_durations`
     ///

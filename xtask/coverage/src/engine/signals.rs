@@ -15,20 +15,22 @@ type Listener = Box<dyn Fn(i32) + Send>;
 
 static LISTENER: Mutex<Option<Listener>> = Mutex::new(None);
 
-/// Takes charge of the signals, once, at the start of the program.
-pub fn watch() -> Result<()> {
+/// Takes charge of the signals, once, at the start of the program. Where one ends the process,
+/// `leave` is called before.
+pub fn watch(leave: impl Fn() + Send + 'static) -> Result<()> {
     let mut signals =
         Signals::new([SIGINT, SIGTERM, SIGHUP]).context("failed to watch for signals")?;
-    thread::spawn(move || signals.forever().for_each(received));
+    thread::spawn(move || signals.forever().for_each(|signal| received(signal, &leave)));
     Ok(())
 }
 
-fn received(signal: i32) {
+fn received(signal: i32, leave: &dyn Fn()) {
     let listener = LISTENER.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     match listener.as_ref() {
         Some(tell) => tell(signal),
         None => {
             end_descendants();
+            leave();
             std::process::exit(Exit::Interrupted(signal).code().into());
         }
     }

@@ -93,6 +93,7 @@ impl Ending<'_> {
 
     fn render(&self, checked: &Checked) -> Result<Rendered> {
         self.invocation.screen.detail("Combining and reporting");
+        let _doing = self.invocation.screen.doing("Combining and reporting");
         let Prepared { settings, facts, state, .. } = self.prepared;
         let usual = facts.coverage.as_ref().map(|coverage| coverage.data_file.clone());
         let usual = usual.unwrap_or_else(|| self.project.root.join(".coverage"));

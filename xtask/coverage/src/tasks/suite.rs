@@ -26,8 +26,11 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
     prepare::banner(invocation.screen, project, &prepared, engine);
 
     let running = Instant::now();
+    invocation.screen.call_out_after(prepared.settings.slow.value);
     let mut show = |happening: Happening<'_>| invocation.screen.show(&happening);
+    let doing = invocation.screen.doing("Collecting the tests");
     let ran = run_job(engine, &job, &mut show)?;
+    drop(doing);
     let run_seconds = running.elapsed().as_secs_f64();
     remember(invocation, project, &prepared, &ran);
     refuse(&ran)?;
