@@ -391,6 +391,13 @@ pub struct General {
     #[command(flatten)]
     pub output: Output,
 
+    /// Run only what failed or did not run last time
+    ///
+    /// What failed in the last runs and has not passed since, and what an abort or Ctrl-C kept
+    /// from running. Where there is nothing of the kind nothing runs, and the exit code is 0.
+    #[arg(long, help_heading = "Running tests")]
+    pub last_failed: bool,
+
     /// Write a summary of the run to FILE, as JSON
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub summary_json: Option<Utf8PathBuf>,
@@ -560,6 +567,7 @@ impl General {
             },
             summary_json: self.summary_json.clone().or(other.summary_json.clone()),
             dry_run: self.dry_run || other.dry_run,
+            last_failed: self.last_failed || other.last_failed,
         }
     }
 }
@@ -731,6 +739,7 @@ mod tests {
             ("XTASK_VERBOSE", "1"),
             ("XTASK_QUIET", "0"),
             ("XTASK_DRY_RUN", "true"),
+            ("XTASK_LAST_FAILED", "1"),
             ("XTASK_SUMMARY_JSON", "s.json"),
         ];
         let general = General {
@@ -738,9 +747,11 @@ mod tests {
             output: Output { color: Some(Color::Never), quiet: false, verbose: true },
             summary_json: Some("s.json".into()),
             dry_run: true,
+            last_failed: true,
         };
         assert_eq!(read("coverage", &variables).expect("a task").general, general);
-        let line = "coverage -p c --python x --color always -q --summary-json t.json --dry-run";
+        let line = "coverage -p c --python x --color always -q --summary-json t.json --dry-run \
+                    --last-failed";
         assert_eq!(read(line, &variables).expect("a task").general, typed(line).general);
         let empty = variables.map(|(name, _)| (name, ""));
         assert_eq!(read("coverage", &empty).expect("a task").general, General::default());

@@ -3,6 +3,8 @@
 mod choose;
 mod ending;
 mod history;
+mod notable;
+mod outstanding;
 mod plan;
 mod prepare;
 mod report;
