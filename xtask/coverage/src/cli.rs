@@ -333,6 +333,12 @@ pub struct Limits {
     #[arg(long, value_name = "SECS", value_parser = seconds, allow_negative_numbers = true)]
     pub timeout: Option<f64>,
 
+    /// Call out tests that take longer than SECS
+    ///
+    /// Default: 10. Each once, while it runs; the run goes on.
+    #[arg(long, value_name = "SECS", value_parser = seconds, allow_negative_numbers = true)]
+    pub slow: Option<f64>,
+
     /// Write the tests' durations to `.test_durations`
     ///
     /// The file decides how the suite is cut, here and in CI, so it is meant to be committed.
@@ -392,6 +398,13 @@ pub struct General {
     /// What is said.
     #[command(flatten)]
     pub output: Output,
+
+    /// Run only what failed or did not run last time
+    ///
+    /// What failed in the last runs and has not passed since, and what an abort or Ctrl-C kept
+    /// from running. Where there is nothing of the kind nothing runs, and the exit code is 0.
+    #[arg(long, help_heading = "Running tests")]
+    pub last_failed: bool,
 
     /// Write a summary of the run to FILE, as JSON
     #[arg(long, value_name = "FILE", help_heading = "Output")]
@@ -565,6 +578,7 @@ impl General {
             },
             summary_json: self.summary_json.clone().or(other.summary_json.clone()),
             dry_run: self.dry_run || other.dry_run,
+            last_failed: self.last_failed || other.last_failed,
         }
     }
 }
@@ -736,6 +750,7 @@ mod tests {
             ("XTASK_VERBOSE", "1"),
             ("XTASK_QUIET", "0"),
             ("XTASK_DRY_RUN", "true"),
+            ("XTASK_LAST_FAILED", "1"),
             ("XTASK_SUMMARY_JSON", "s.json"),
         ];
         let general = General {
@@ -743,9 +758,11 @@ mod tests {
             output: Output { color: Some(Color::Never), quiet: false, verbose: true },
             summary_json: Some("s.json".into()),
             dry_run: true,
+            last_failed: true,
         };
         assert_eq!(read("coverage", &variables).expect("a task").general, general);
-        let line = "coverage -p c --python x --color always -q --summary-json t.json --dry-run";
+        let line = "coverage -p c --python x --color always -q --summary-json t.json --dry-run \
+                    --last-failed";
         assert_eq!(read(line, &variables).expect("a task").general, typed(line).general);
         let empty = variables.map(|(name, _)| (name, ""));
         assert_eq!(read("coverage", &empty).expect("a task").general, General::default());

@@ -259,7 +259,7 @@ fn quiet_leaves_the_report_and_the_verdict() {
 #[test]
 fn colours_are_for_terminals() {
     let project = shop("", "");
-    let colour = "\x1b[";
+    let colour = "\x1b[32m";
     project.run(&coverage("fork", &[])).exits(0).never_says(colour);
     let always = ["--report", "none", "--color", "always"];
     project.run(&coverage("fork", &always)).exits(0).says(colour).tells(colour);

@@ -19,7 +19,7 @@ pub struct Ledger {
     collect_errors: HashSet<String>,
     skipped_files: HashSet<String>,
     reruns: u64,
-    rerun_ids: BTreeSet<String>,
+    repeated: BTreeSet<String>,
     closed: bool,
 }
 
@@ -80,7 +80,7 @@ impl Ledger {
             return;
         }
         self.reruns += 1;
-        self.rerun_ids.insert(id.to_owned());
+        self.repeated.insert(id.to_owned());
         if self.tests.remove(id).is_some_and(|test| test.failed_in.is_some()) {
             self.failures.retain(|failure| failure.id != id);
             self.failed_ids.retain(|failed| failed != id);
@@ -117,13 +117,11 @@ impl Ledger {
         &self.failed_ids
     }
 
-    /// The tests that failed and passed when they were tried again, by name.
+    /// The tests that passed only when they were repeated.
     pub fn flaky(&self) -> Vec<&str> {
-        let passed = |id: &&String| {
-            let outcome = self.tests.get(*id).and_then(Test::outcome);
-            outcome == Some(TestOutcome::Passed)
-        };
-        self.rerun_ids.iter().filter(passed).map(String::as_str).collect()
+        let passed =
+            |id: &&str| self.tests.get(*id).and_then(Test::outcome) == Some(TestOutcome::Passed);
+        self.repeated.iter().map(String::as_str).filter(passed).collect()
     }
 
     /// Seconds per node id, of the tests that ran to their end.

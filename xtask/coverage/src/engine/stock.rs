@@ -16,7 +16,9 @@ use serde_json::json;
 
 use super::child::{self, Child, Command, FIRST_PIPE, Lines, Orphaned};
 use super::event::{Event, TestOutcome};
-use super::{Happening, Job, Measure, Ran, Refusal, SplitEnd, SplitState, signals};
+use super::{
+    Happening, Job, KNOWN_FAILURES, Measure, Ran, Refusal, SplitEnd, SplitState, Started, signals,
+};
 use crate::report::failures::{Failure, Phase};
 use crate::shard::combine::{Origin, Part, Problem};
 use crate::split::{Cut, check_union};
@@ -130,6 +132,9 @@ fn arguments(job: &Job, split: u32, folder: &Utf8Path) -> Vec<String> {
         let workers = if job.workers > 1 { job.workers } else { 0 };
         args.extend(words(["-n", &workers.to_string()]));
     }
+    if job.last_failed {
+        args.extend(words(["-o", &format!("cache_dir={}", folder.join("cache"))]));
+    }
     args.push(format!("--basetemp={}", job.folders.temporary.join(format!("{split:02}"))));
     args
 }
@@ -155,6 +160,13 @@ pub fn prepare_split(job: &Job, split: u32) -> Result<()> {
     if let Some(durations) = &job.durations {
         fs::copy(durations, folder.join("durations.json"))
             .with_context(|| format!("failed to copy `{durations}`"))?;
+    }
+    if job.last_failed {
+        // pytest takes off the list what passes: the next split must find it whole.
+        let list = folder.join("cache").join(KNOWN_FAILURES);
+        let copied = fs::create_dir_all(list.parent().unwrap_or(&list))
+            .and_then(|()| fs::copy(job.known_failures(), &list));
+        copied.with_context(|| format!("failed to write `{list}`"))?;
     }
     Ok(())
 }
@@ -346,6 +358,7 @@ impl<'a> Supervisor<'a> {
                 self.read_cut(split);
             }
             Event::Start { id } => {
+                self.tell_start(split, &id);
                 self.of(split, |running| running.open.push((id, Instant::now())));
             }
             Event::Failed { id, phase: Phase::Crash, text, sections } => {
@@ -359,6 +372,7 @@ impl<'a> Supervisor<'a> {
             Event::Rerun { id, .. } => self.ran.ledger.rerun(&id),
             Event::Finish { id, outcome, seconds, .. } => {
                 self.ran.ledger.finished(&id, outcome, seconds);
+                (self.show)(Happening::TestEnded { id: &id, outcome });
                 self.test_ended(split, &id, outcome);
             }
             Event::Data { file } => self.of(split, |running| running.data.push(file)),
@@ -412,8 +426,29 @@ impl<'a> Supervisor<'a> {
         let read = fs::read_to_string(cut_file(self.job, split)).ok();
         if let Some(cut) = read.and_then(|text| serde_json::from_str::<Cut>(&text).ok()) {
             self.ran.ledger.collected(cut.before.len() as u64);
+            if self.cuts.is_empty() {
+                self.tell_plan(&cut.before);
+                self.ran.planned.clone_from(&cut.before);
+            }
             self.cuts.insert(split, cut);
         }
+    }
+
+    fn tell_plan(&mut self, ids: &[String]) {
+        let known: Vec<f64> = ids.iter().filter_map(|id| self.job.recorded.get(id)).collect();
+        // A test that is not known is taken for one like the others.
+        let share = known.len() as f64 / ids.len() as f64;
+        let seconds = (!known.is_empty()).then(|| known.iter().sum::<f64>() / share);
+        let slots = (self.job.concurrent * self.job.workers) as usize;
+        (self.show)(Happening::Planned { tests: ids.len() as u64, seconds, slots });
+    }
+
+    /// Which worker of xdist runs it is not told, so the process is known only without them.
+    fn tell_start(&mut self, split: u32, id: &str) {
+        let Some(running) = self.running.get(&split) else { return };
+        let pid = running.workers.is_empty().then(|| running.child.id());
+        let expected = self.job.recorded.get(id).unwrap_or(0.0);
+        (self.show)(Happening::TestStarted(Started { id, split: Some(split), pid, expected }));
     }
 
     fn exited(&mut self, split: u32, status: ExitStatus) {

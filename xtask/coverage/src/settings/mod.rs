@@ -84,6 +84,8 @@ pub struct Settings {
     pub retries: Setting<usize>,
     /// Seconds for one test. None where the project limits it with pytest-timeout itself.
     pub timeout: Option<Setting<f64>>,
+    /// Seconds after which a test is called slow.
+    pub slow: Setting<f64>,
     /// What runs the tests.
     pub engine: Setting<Engine>,
     /// What is measured; empty where coverage's own configuration decides.
@@ -145,6 +147,7 @@ impl Settings {
             max_failures: first(&layers, |it| it.limits.max_failures).or_default(10),
             retries: first(&layers, |it| it.limits.retries).or_default(0),
             timeout,
+            slow: first(&layers, |it| it.limits.slow).or_default(10.0),
             engine: first(&layers, |it| it.pool.engine).or_default(Engine::Auto),
             sources: sources(&layers, inputs.facts),
             branch: branch(&layers),
@@ -183,6 +186,7 @@ impl Settings {
             row("max-failures", &self.max_failures),
             row("retries", &self.retries),
             optional("timeout", self.timeout.as_ref(), "none"),
+            row("slow", &self.slow),
             row("store-durations", &self.store_durations.clone().map(yes_or_no)),
             row("source", &Setting::new(sources, self.sources.origin.clone())),
             optional("branch", branch.as_ref(), own),

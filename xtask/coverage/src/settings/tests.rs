@@ -315,7 +315,7 @@ fn options_of_pytest_cov() {
 #[test]
 fn wrong_values_name_their_place() {
     let known = "splits, max-concurrent-splits, workers-per-split, profile, engine, max-failures, \
-                 retries, timeout, store-durations, source, branch, fail-under, report";
+                 retries, timeout, slow, store-durations, source, branch, fail-under, report";
     let at = |key: &str| format!("`{key}` in `[tool.xtask.coverage]` of /p/pyproject.toml");
     let reports = "(known: term, html, xml, json, lcov, markdown, none)";
     let table = [
@@ -386,7 +386,7 @@ fn every_setting_has_a_row() {
     assert_eq!(
         names.join(" "),
         "splits max-concurrent-splits workers-per-split engine max-failures retries timeout \
-         store-durations source branch fail-under report"
+         slow store-durations source branch fail-under report"
     );
     assert_eq!(case().row("splits"), "12 (default)");
     assert_eq!(case().with("typed", "--engine stock").row("engine"), "stock (command line)");

@@ -7,6 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::Invocation;
 use super::history::History;
+use super::notable::percentages;
 use super::prepare::Prepared;
 use crate::cli::Engine;
 use crate::engine::{Job, Ran, SplitState};
@@ -16,7 +17,7 @@ use crate::project::{Facts, Project, State, discover};
 use crate::report::coverage::{Config, Data, Kind, Rendered, Report, Request, render};
 use crate::report::summary::{self, Outcome, SCHEMA, Seconds, Splits, Summary, Versions};
 use crate::report::verdict::{Evidence, Verdict, judge};
-use crate::report::{failures, failures::Limits};
+use crate::report::{failures, failures::Limits, notable};
 use crate::screen::{self, Paint, Screen};
 use crate::settings::Settings;
 use crate::shard::combine::{self, Checked};
@@ -69,6 +70,7 @@ impl Ending<'_> {
             self.say_reports(rendered, verdict.partial);
         }
         self.say_problems(&evidence);
+        self.say_notable(rendered.as_ref().filter(|_| !verdict.partial))?;
         let seconds = self.seconds(rendered.as_ref(), started, run_seconds);
         self.invocation.screen.say(&time_line(&seconds, rendered.is_some()));
         self.say_verdict(&verdict);
@@ -94,6 +96,7 @@ impl Ending<'_> {
 
     fn render(&self, checked: &Checked) -> Result<Rendered> {
         self.invocation.screen.detail("Combining and reporting");
+        let _doing = self.invocation.screen.doing("Combining and reporting");
         let Prepared { settings, facts, state, .. } = self.prepared;
         let usual = facts.coverage.as_ref().map(|coverage| coverage.data_file.clone());
         let usual = usual.unwrap_or_else(|| self.project.root.join(".coverage"));
@@ -122,7 +125,8 @@ impl Ending<'_> {
     fn say_reports(&self, rendered: &Rendered, partial: bool) {
         let screen = self.invocation.screen;
         rendered.warnings.iter().for_each(|warning| screen.warn(warning));
-        say_reports(screen, rendered, partial);
+        let before = self.prepared.history.percent.filter(|_| !partial);
+        say_reports(screen, rendered, partial, before);
     }
 
     fn say_problems(&self, evidence: &Evidence<'_>) {
@@ -184,12 +188,20 @@ impl Ending<'_> {
         if verdict.partial || percent.is_none() {
             return Ok(());
         }
-        History { percent, ..History::read(&self.prepared.state) }.write(&self.prepared.state)
+        let files = rendered.map(percentages).unwrap_or_default();
+        History { percent, files, ..History::read(&self.prepared.state) }
+            .write(&self.prepared.state)
     }
 }
 
 /// Says what came of the reports, for a run and for `report`.
-pub(super) fn say_reports(screen: &Screen, rendered: &Rendered, partial: bool) {
+/// `before` is the percentage of the last complete run.
+pub(super) fn say_reports(
+    screen: &Screen,
+    rendered: &Rendered,
+    partial: bool,
+    before: Option<f64>,
+) {
     if partial {
         screen.say(&screen.paint().yellow("Partial: this is the coverage of a part of the tests"));
     }
@@ -199,7 +211,8 @@ pub(super) fn say_reports(screen: &Screen, rendered: &Rendered, partial: bool) {
     }
     if let Some(totals) = &rendered.totals {
         let partly = if partial { " (partial)" } else { "" };
-        screen.say(&format!("Coverage: {}%{partly}", totals.percent_text));
+        let change = notable::change(totals.percent, before);
+        screen.say(&format!("Coverage: {}%{change}{partly}", totals.percent_text));
     }
     for (kind, path) in rendered.written() {
         screen.say(&format!("{} report: {path}", title(&kind)));
@@ -305,7 +318,7 @@ fn entries(folder: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
 }
 
 /// What the user would type, where this was typed, to run this project again.
-fn rerun_command(invocation: &Invocation<'_>, project: &Project) -> Result<Vec<String>> {
+pub(super) fn rerun_command(invocation: &Invocation<'_>, project: &Project) -> Result<Vec<String>> {
     let task = if invocation.typed.task.measures() { "coverage" } else { "test" };
     let mut command = ["cargo", "xtask", task].map(str::to_owned).to_vec();
     let here = super::here()?;
@@ -327,7 +340,8 @@ fn listed(invocation: &Invocation<'_>, project: &Project) -> Result<bool> {
     Ok(all.iter().any(|other| other.root == project.root))
 }
 
-fn versions(facts: &Facts) -> Versions {
+/// Versions of what runs the tests.
+pub(super) fn versions(facts: &Facts) -> Versions {
     let package = |name: &str| facts.packages.get(name).cloned();
     Versions {
         python: Some(facts.python.clone()),

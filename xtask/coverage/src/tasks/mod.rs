@@ -3,6 +3,8 @@
 mod choose;
 mod ending;
 mod history;
+mod notable;
+mod outstanding;
 mod plan;
 mod prepare;
 mod report;
@@ -21,7 +23,8 @@ use crate::screen::Screen;
 /// Does what was typed, for each project in turn. The worst ending is the ending.
 pub fn run(typed: &Typed, env: &Env, screen: &Screen) -> Result<Exit> {
     child::adopt_orphans();
-    signals::watch()?;
+    signals::watch(screen.closer())?;
+    screen.watch()?;
     let here = here()?;
     let workspace = Workspace::find(&here)?;
     let projects = discover::find(&here, &typed.general.chosen.project, workspace.as_ref())?;

@@ -50,7 +50,8 @@ pub(super) fn prepare(invocation: &Invocation<'_>, project: &Project) -> Result<
     let measures = invocation.typed.task.measures();
     let mut state = State::of(project, invocation.workspace);
     let lock = state.lock()?;
-    let announce = |what: &str| screen.note(what);
+    let doing = screen.doing("Preparing the environment");
+    let announce = |what: &str| doing.step(what);
     let steps = Steps::new(&announce)?;
     let named = invocation.typed.general.chosen.python.as_deref();
     let interpreter = python::find(&steps, project, named, &state)?;
@@ -126,7 +127,8 @@ pub(super) fn stock_plugins(
     if prepared.settings.workers_per_split.value > 1 {
         wanted.push("pytest-xdist");
     }
-    let announce = |what: &str| invocation.screen.note(what);
+    let doing = invocation.screen.doing("Looking for plugins");
+    let announce = |what: &str| doing.step(what);
     let steps = Steps::new(&announce)?;
     let Prepared { interpreter, facts, state, .. } = &*prepared;
     if python::ensure_packages(&steps, interpreter, project, &facts.packages, &wanted)? {
@@ -166,6 +168,7 @@ pub(super) fn job_in(room: &State, project: &Project, prepared: &Prepared) -> Re
         expected,
         xdist: facts.packages.contains_key("pytest-xdist") && !refuse,
         reordering: reordering(facts, settings),
+        last_failed: false,
         continue_on_collection_errors: everything(prepared)
             .any(|word| word == "--continue-on-collection-errors"),
         folders: folders(room, project)?,

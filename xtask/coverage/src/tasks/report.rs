@@ -20,10 +20,12 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
         return Err(exit::usage(hint).into());
     }
     let request = request(project, &prepared, Data::Existing(data), reports(settings, None));
-    let rendered = render(&Request { source: None, ..request })?;
     let screen = invocation.screen;
+    let doing = screen.doing("Reporting");
+    let rendered = render(&Request { source: None, ..request })?;
+    drop(doing);
     rendered.warnings.iter().for_each(|warning| screen.warn(warning));
-    say_reports(screen, &rendered, false);
+    say_reports(screen, &rendered, false, None);
     let problem = rendered.problems.first().map(ToString::to_string);
     if let Some(what) = problem.or_else(|| rendered.broken()) {
         anyhow::bail!(what);

@@ -230,6 +230,7 @@ impl<'a> Conductor<'a> {
         let sum = Sum::of_python(&self.job.python_version);
         self.plan = Plan::new(ids, &self.job.committed, self.job.splits, sum);
         self.plan.predict(&self.job.recorded);
+        self.tell_plan();
         let units = units(&self.plan, &self.groups, self.grain());
         self.splits = Splits::new(&self.plan, &units);
         self.queue = units.into();
@@ -237,10 +238,19 @@ impl<'a> Conductor<'a> {
         self.splits.empty().into_iter().for_each(|split| self.split_ended(split));
     }
 
+    fn tell_plan(&mut self) {
+        let seconds = self.durations_are_known().then(|| self.plan.total());
+        let (tests, slots) = (self.plan.ids.len() as u64, self.slots.len());
+        (self.show)(Happening::Planned { tests, seconds, slots });
+    }
+
+    fn durations_are_known(&self) -> bool {
+        self.plan.ids.iter().any(|id| self.job.recorded.get(id).is_some())
+    }
+
     /// Without any duration a file is a unit: there is nothing to weigh files by.
     fn grain(&self) -> Grain {
-        let known = self.plan.ids.iter().any(|id| self.job.recorded.get(id).is_some());
-        match known {
+        match self.durations_are_known() {
             true => Grain::for_slots(self.plan.total(), self.slots.len()),
             false => Grain { target: 0.0, tail: f64::INFINITY },
         }
@@ -457,6 +467,7 @@ impl<'a> Conductor<'a> {
     /// What came of it.
     pub(super) fn ran(mut self) -> Ran {
         self.ran.peak_memory = crate::engine::peak_memory();
+        self.ran.planned = self.plan.ids;
         self.ran
     }
 }

@@ -22,7 +22,9 @@ pub(super) struct Busy {
     pub(super) unit: Unit,
     /// The host it was given to.
     pub(super) host: usize,
-    /// Its process, where it has one of its own.
+    /// The process that its tests run in.
+    pub(super) process: i32,
+    /// The same, where it is its own.
     pub(super) pid: Option<i32>,
     /// The test that has begun and not ended, and when it began.
     pub(super) test: Option<(usize, Instant)>,
@@ -66,6 +68,7 @@ impl Busy {
             number,
             unit,
             host,
+            process: 0,
             pid: None,
             test: None,
             since: Instant::now(),

@@ -8,7 +8,7 @@ use super::host::{Mode, UnitEvent};
 use super::slot::{Busy, Exit, Limit};
 use crate::engine::event::{PhaseSeconds, TestOutcome};
 use crate::engine::journal::{TestRun, UnitRun};
-use crate::engine::{Happening, child};
+use crate::engine::{Happening, Started, child};
 use crate::report::failures::Phase;
 use crate::split::Unit;
 
@@ -21,6 +21,7 @@ impl Conductor<'_> {
             UnitEvent::UnitStarted { pid } => self.unit_started(slot, pid),
             UnitEvent::Start { test } => {
                 self.busy(slot, |busy| busy.test = Some((test, Instant::now())));
+                self.tell_start(slot, test);
             }
             UnitEvent::Failed { test, phase, text, sections } => {
                 self.test_failed(slot, test, phase, text, sections);
@@ -49,8 +50,17 @@ impl Conductor<'_> {
 
     fn unit_started(&mut self, slot: usize, pid: i32) {
         let Some(Some(busy)) = self.slots.get_mut(slot) else { return };
+        busy.process = pid;
         // Without forks it is the host's process, which is not to be killed with the unit.
         busy.pid = (self.fleet.member(busy.host).mode == Mode::Fork).then_some(pid);
+    }
+
+    fn tell_start(&mut self, slot: usize, test: usize) {
+        let Some(Some(busy)) = self.slots.get(slot) else { return };
+        let expected = self.plan.seconds.get(test).copied().unwrap_or(0.0);
+        let (split, pid) = (Some(busy.unit.split), Some(busy.process));
+        let id = self.id(test);
+        (self.show)(Happening::TestStarted(Started { id: &id, split, pid, expected }));
     }
 
     fn test_failed(
@@ -82,7 +92,9 @@ impl Conductor<'_> {
             self.try_again(split, test);
             return;
         }
-        self.ran.ledger.finished(&self.id(test), outcome, seconds);
+        let id = self.id(test);
+        self.ran.ledger.finished(&id, outcome, seconds);
+        (self.show)(Happening::TestEnded { id: &id, outcome });
         self.splits.test_ended(split, failed);
     }
 
@@ -201,6 +213,7 @@ impl Conductor<'_> {
         }
         self.failed(busy.host, id.clone(), Some(split), phase, text, Vec::new());
         self.ran.ledger.finished(&id, outcome, seconds);
+        (self.show)(Happening::TestEnded { id: &id, outcome });
         self.splits.test_ended(split, true);
     }
 
