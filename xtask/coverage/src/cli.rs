@@ -389,6 +389,13 @@ pub struct General {
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub summary_json: Option<Utf8PathBuf>,
 
+    /// Write the tests' outcomes to FILE, as JUnit XML
+    ///
+    /// One file for all splits, as `pytest --junitxml` writes it; `--junitxml` in addopts is read
+    /// too. Aborted and interrupted runs write what they have.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub junit: Option<Utf8PathBuf>,
+
     /// Print the commands, run none of them
     #[arg(long, help_heading = "Output")]
     pub dry_run: bool,
@@ -553,6 +560,7 @@ impl General {
                 python: self.chosen.python.clone().or(other.chosen.python),
             },
             summary_json: self.summary_json.clone().or(other.summary_json.clone()),
+            junit: self.junit.clone().or(other.junit.clone()),
             dry_run: self.dry_run || other.dry_run,
         }
     }
@@ -726,15 +734,18 @@ mod tests {
             ("XTASK_QUIET", "0"),
             ("XTASK_DRY_RUN", "true"),
             ("XTASK_SUMMARY_JSON", "s.json"),
+            ("XTASK_JUNIT", "j.xml"),
         ];
         let general = General {
             chosen: Chosen { project: vec!["a".into(), "b".into()], python: Some("py".into()) },
             output: Output { color: Some(Color::Never), quiet: false, verbose: true },
             summary_json: Some("s.json".into()),
+            junit: Some("j.xml".into()),
             dry_run: true,
         };
         assert_eq!(read("coverage", &variables).expect("a task").general, general);
-        let line = "coverage -p c --python x --color always -q --summary-json t.json --dry-run";
+        let line = "coverage -p c --python x --color always -q --summary-json t.json --junit k.xml \
+                    --dry-run";
         assert_eq!(read(line, &variables).expect("a task").general, typed(line).general);
         let empty = variables.map(|(name, _)| (name, ""));
         assert_eq!(read("coverage", &empty).expect("a task").general, General::default());

@@ -27,6 +27,7 @@ mod budget;
 mod faults;
 mod finding;
 mod identity;
+mod junit;
 mod output;
 mod reference;
 mod script;

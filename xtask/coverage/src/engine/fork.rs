@@ -15,7 +15,7 @@ use super::child;
 use super::event::TestOutcome;
 use super::host::{Host, HostEvent, Source, UnitData, UnitEvent};
 use super::{Happening, Job, Ran, Refusal, SplitEnd, SplitState, signals, tail};
-use crate::report::failures::{Failure, Phase};
+use crate::report::failures::{Blow, Failure, Phase};
 use crate::shard::combine::{Origin, Part, Problem};
 use crate::split::{Grain, Plan, Sum, Unit, units};
 
@@ -211,9 +211,9 @@ impl<'a> Conductor<'a> {
         match event {
             HostEvent::Unknown => {}
             HostEvent::CollectError { id, text } => {
-                self.failed(id, None, Phase::Collect, text, Vec::new());
+                self.failed(id, None, Blow::new(Phase::Collect, text));
             }
-            HostEvent::CollectSkip { id } => self.ran.ledger.skipped_file(&id),
+            HostEvent::CollectSkip { id, reason } => self.ran.ledger.skipped_file(&id, reason),
             HostEvent::Ids { first, ids, groups } => {
                 debug_assert_eq!(first, self.ids.len());
                 self.ids.extend(ids);
@@ -293,16 +293,16 @@ impl<'a> Conductor<'a> {
             UnitEvent::Start { test } => {
                 self.busy(slot, |busy| busy.test = Some((test, Instant::now())));
             }
-            UnitEvent::Failed { test, phase, text, sections } => {
+            UnitEvent::Failed { test, blow } => {
                 let split = self.split_in(slot);
-                self.failed(self.id(test), split, phase, text, sections);
+                self.failed(self.id(test), split, blow);
             }
-            UnitEvent::Rerun { test } => {
-                let id = self.id(test);
-                self.ran.ledger.rerun(&id);
+            UnitEvent::Rerun { test, blow } => {
+                let attempt = self.failure(self.id(test), self.split_in(slot), blow);
+                self.ran.ledger.rerun(attempt);
             }
-            UnitEvent::Finish { test, outcome, seconds } => {
-                self.ran.ledger.finished(&self.id(test), outcome, seconds);
+            UnitEvent::Finish { test, outcome, details } => {
+                self.ran.ledger.finished(&self.id(test), outcome, details);
                 self.test_ended(slot, test, outcome);
             }
             UnitEvent::Stop { why, text } => self.stopped_itself(slot, &why, &text),
@@ -350,16 +350,12 @@ impl<'a> Conductor<'a> {
         }
     }
 
-    fn failed(
-        &mut self,
-        id: String,
-        split: Option<u32>,
-        phase: Phase,
-        text: String,
-        sections: Vec<(String, String)>,
-    ) {
-        let log = Some(self.host.log.clone());
-        let failure = Failure { id, split, phase, text, sections, log };
+    fn failure(&self, id: String, split: Option<u32>, blow: Blow) -> Failure {
+        Failure::new(id, split, blow, Some(self.host.log.clone()))
+    }
+
+    fn failed(&mut self, id: String, split: Option<u32>, blow: Blow) {
+        let failure = self.failure(id, split, blow);
         if !self.ran.ledger.failed(failure.clone()) {
             return;
         }
@@ -443,10 +439,10 @@ impl<'a> Conductor<'a> {
             Limit::Killed(stacks) => (Phase::Timeout, TestOutcome::TimedOut, self.too_long(stacks)),
         };
         let id = self.id(test);
-        self.failed(id.clone(), Some(busy.unit.split), phase, text, Vec::new());
+        self.failed(id.clone(), Some(busy.unit.split), Blow::new(phase, text));
         let seconds = busy.test.map_or(0.0, |(_, since)| since.elapsed().as_secs_f64());
         let seconds = super::event::PhaseSeconds { call: seconds, ..Default::default() };
-        self.ran.ledger.finished(&id, outcome, seconds);
+        self.ran.ledger.finished(&id, outcome, seconds.into());
         self.count(Some(busy.unit.split), true);
     }
 

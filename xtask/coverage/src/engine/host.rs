@@ -11,9 +11,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::child::{Child, Command, FIRST_PIPE, Lines, Orphaned};
-use super::event::{PhaseSeconds, TestOutcome};
+use super::event::{Details, TestOutcome};
 use super::{Job, Measure};
-use crate::report::failures::Phase;
+use crate::report::failures::Blow;
 
 /// The version of the protocol that we speak.
 const PROTOCOL: u32 = 1;
@@ -46,6 +46,7 @@ pub(super) enum HostEvent {
     },
     CollectSkip {
         id: String,
+        reason: String,
     },
     Ids {
         first: usize,
@@ -97,18 +98,19 @@ pub(super) enum UnitEvent {
     },
     Failed {
         test: usize,
-        phase: Phase,
-        text: String,
-        sections: Vec<(String, String)>,
+        #[serde(flatten)]
+        blow: Blow,
     },
     Rerun {
         test: usize,
+        #[serde(flatten)]
+        blow: Blow,
     },
     Finish {
         test: usize,
         outcome: TestOutcome,
         #[serde(flatten)]
-        seconds: PhaseSeconds,
+        details: Details,
     },
     Stop {
         why: String,

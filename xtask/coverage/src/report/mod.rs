@@ -4,6 +4,7 @@
 pub mod coverage;
 pub mod failures;
 pub mod identity;
+pub mod junit;
 mod program;
 pub mod summary;
 pub mod verdict;

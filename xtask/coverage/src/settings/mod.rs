@@ -98,6 +98,8 @@ pub struct Settings {
     pub cov_config: Option<Setting<String>>,
     /// `--cov-context`: `test` is all pytest-cov knows.
     pub cov_context: Option<Setting<String>>,
+    /// `--junitxml`: a file, relative to the project's folder.
+    pub junit: Option<Setting<String>>,
     /// Whether `.test_durations` is written.
     pub store_durations: Setting<bool>,
     /// What addopts ask for, as pytest will read them again.
@@ -150,8 +152,9 @@ impl Settings {
                 .is_some_and(|it| it.origin == Origin::CommandLine),
             fail_under,
             reports: reports(&layers)?,
-            cov_config: of_cov(&typed, &addopts, |it| it.cov_config.clone()),
-            cov_context: of_cov(&typed, &addopts, |it| it.cov_context.clone()),
+            cov_config: of_pytest(&typed, &addopts, |it| it.cov_config.clone()),
+            cov_context: of_pytest(&typed, &addopts, |it| it.cov_context.clone()),
+            junit: of_pytest(&typed, &addopts, |it| it.junit.clone()),
             store_durations: first(&layers, |it| it.limits.stores_durations()).or_default(false),
             test_paths: test_paths(inputs, &typed, &addopts),
             notices: [&addopts.notices[..], &typed.notices, unused.as_slice()].concat(),
@@ -319,8 +322,8 @@ fn reports(layers: &[Layer]) -> Result<Setting<Vec<Kind>>> {
     Ok(wanted.map(|all| all.iter().filter_map(kind).collect()))
 }
 
-/// An option of pytest-cov, which has no name among ours: what is typed wins over addopts.
-fn of_cov<T>(
+/// An option of pytest or pytest-cov, which has no name among ours: what is typed wins over addopts.
+fn of_pytest<T>(
     typed: &Addopts,
     addopts: &Addopts,
     of: impl Fn(&Addopts) -> Option<T>,

@@ -40,6 +40,8 @@ pub(super) struct Ending<'a> {
 impl Ending<'_> {
     /// Combines, reports and judges; writes and says all there is to say.
     pub(super) fn conclude(&self, started: Instant, run_seconds: f64) -> Result<Exit> {
+        // First, so that nothing that breaks from here on can take it away.
+        let junit = super::junit::write(self, started);
         let checked = check_parts(self.job, self.ran)?;
         let rendered = match self.has_something_to_combine() {
             true => Some(self.render(&checked)?),
@@ -67,14 +69,19 @@ impl Ending<'_> {
         if let Some(rendered) = &rendered {
             self.say_reports(rendered, verdict.partial);
         }
+        if let Ok(Some(path)) = &junit {
+            self.invocation.screen.say(&format!("JUnit report: {path}"));
+        }
         self.say_problems(&evidence);
         let seconds = self.seconds(rendered.as_ref(), started, run_seconds);
         self.invocation.screen.say(&time_line(&seconds, rendered.is_some()));
         self.say_verdict(&verdict);
-        self.write_summary(&verdict, rendered.as_ref(), seconds)?;
+        let file = junit.as_ref().ok().and_then(Option::as_ref);
+        self.write_summary(&verdict, rendered.as_ref(), file, seconds)?;
         if let Err(error) = self.remember_percent(&verdict, rendered.as_ref()) {
             self.invocation.screen.warn(&format!("{error:#}"));
         }
+        junit?;
         Ok(verdict.exit)
     }
 
@@ -156,10 +163,13 @@ impl Ending<'_> {
         &self,
         verdict: &Verdict,
         rendered: Option<&Rendered>,
+        junit: Option<&Utf8PathBuf>,
         seconds: Seconds,
     ) -> Result<()> {
         let Some(path) = &self.invocation.typed.general.summary_json else { return Ok(()) };
         let path = super::here()?.join(path);
+        let mut reports = rendered.map(Rendered::written).unwrap_or_default();
+        reports.extend(junit.map(|path| ("junit".to_owned(), path.clone())));
         let summary = Summary {
             schema: SCHEMA,
             outcome: verdict.outcome,
@@ -173,7 +183,7 @@ impl Ending<'_> {
             seconds,
             failed_tests: self.ran.ledger.failed_ids().to_vec(),
             data_file: rendered.and_then(|rendered| rendered.data_file.clone()),
-            reports: rendered.map(Rendered::written).unwrap_or_default(),
+            reports,
         };
         summary::write(&path, &summary)
     }
