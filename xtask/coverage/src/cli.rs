@@ -367,6 +367,52 @@ pub struct Reporting {
     #[arg(long, value_name = "PCT", value_parser = percent, allow_negative_numbers = true)]
     pub fail_under: Option<f64>,
 
+    /// Fail if a file is covered less than PCT percent
+    ///
+    /// Each measured file is judged, with coverage's precision. Partial runs as `--fail-under`.
+    #[arg(long, value_name = "PCT", value_parser = percent, allow_negative_numbers = true)]
+    pub fail_under_file: Option<f64>,
+
+    /// Fail if more than N lines are not covered
+    ///
+    /// Counts the statements that coverage reports as missing. Partial runs as `--fail-under`.
+    #[arg(long, value_name = "N", value_parser = whole, allow_negative_numbers = true)]
+    pub fail_uncovered_lines: Option<usize>,
+
+    /// Fail if coverage falls below the baseline
+    ///
+    /// The baseline is `.coverage-baseline.json` in the project's folder, which is meant to be
+    /// committed. The total may fall by POINTS percentage points, by default 0, as it is
+    /// displayed. Partial runs are never compared.
+    #[arg(
+        long,
+        value_name = "POINTS",
+        value_parser = percent,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "0"
+    )]
+    pub no_decrease: Option<f64>,
+
+    /// Write the coverage as the new baseline
+    ///
+    /// Only of a complete run in which no test failed. Nothing is compared with the old one then.
+    #[arg(long)]
+    pub update_baseline: bool,
+
+    /// Report the coverage of what changed since BASE
+    ///
+    /// BASE is a commit or a branch. The lines are those that differ between the commit where
+    /// HEAD left BASE and the files as they are, new files included.
+    #[arg(long, value_name = "BASE", value_parser = text)]
+    pub diff: Option<String>,
+
+    /// Fail if less than PCT percent of that is covered
+    ///
+    /// Needs `--diff`. Partial runs as `--fail-under`.
+    #[arg(long, value_name = "PCT", value_parser = percent, allow_negative_numbers = true)]
+    pub diff_fail_under: Option<f64>,
+
     /// Make these reports
     ///
     /// Some of term, html, xml, json, lcov and markdown, or none. Default: term,html.

@@ -8,6 +8,7 @@
 pub mod discover;
 mod environment;
 mod facts;
+pub mod git;
 mod managers;
 mod packages;
 pub mod probe;

@@ -5,6 +5,8 @@ pub mod coverage;
 pub mod failures;
 pub mod identity;
 pub mod junit;
+pub mod patch;
 mod program;
 pub mod summary;
+pub mod thresholds;
 pub mod verdict;

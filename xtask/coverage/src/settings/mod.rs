@@ -2,12 +2,14 @@
 //! here touches the disk, the clock or a process.
 
 pub mod addopts;
+mod goals;
 pub(crate) mod layer;
 mod origin;
 mod pool;
 
 use self::layer::Layer;
 pub use addopts::Addopts;
+pub use goals::Goals;
 pub use origin::{Origin, Setting};
 
 use anyhow::Result;
@@ -92,6 +94,8 @@ pub struct Settings {
     pub fail_under: Option<Setting<f64>>,
     /// The threshold was typed, so that it holds for partial runs too.
     pub fail_under_on_command_line: bool,
+    /// Further thresholds, and the patch.
+    pub goals: Goals,
     /// Which reports to make.
     pub reports: Setting<Vec<Kind>>,
     /// coverage's configuration file, where `--cov-config` names one.
@@ -151,6 +155,7 @@ impl Settings {
                 .as_ref()
                 .is_some_and(|it| it.origin == Origin::CommandLine),
             fail_under,
+            goals: Goals::read(&layers)?,
             reports: reports(&layers)?,
             cov_config: of_pytest(&typed, &addopts, |it| it.cov_config.clone()),
             cov_context: of_pytest(&typed, &addopts, |it| it.cov_context.clone()),
@@ -175,7 +180,7 @@ impl Settings {
         let reports: Vec<_> = self.reports.value.iter().map(|kind| kind.name()).collect();
         let reports = if reports.is_empty() { "none".to_owned() } else { reports.join(", ") };
         let branch = self.branch.clone().map(|it| it.map(yes_or_no));
-        vec![
+        let mut rows = vec![
             row("splits", &self.splits),
             row("max-concurrent-splits", &self.max_concurrent_splits),
             row("workers-per-split", &self.workers_per_split),
@@ -186,8 +191,10 @@ impl Settings {
             row("source", &Setting::new(sources, self.sources.origin.clone())),
             optional("branch", branch.as_ref(), own),
             optional("fail-under", self.fail_under.as_ref(), "none"),
-            row("report", &Setting::new(reports, self.reports.origin.clone())),
-        ]
+        ];
+        rows.extend(self.goals.rows());
+        rows.push(row("report", &Setting::new(reports, self.reports.origin.clone())));
+        rows
     }
 }
 

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::Invocation;
+use super::goals::{Against, Weighed, update_baseline};
 use super::history::History;
 use super::prepare::Prepared;
 use crate::cli::Engine;
@@ -13,7 +14,9 @@ use crate::engine::{Job, Ran, SplitState};
 use crate::exit::Exit;
 use crate::project::{Facts, Project, State, discover};
 use crate::report::coverage::{Config, Data, Kind, Rendered, Report, Request, render};
+use crate::report::patch::Patch;
 use crate::report::summary::{self, Outcome, SCHEMA, Seconds, Splits, Summary, Versions};
+use crate::report::thresholds::Missed;
 use crate::report::verdict::{Evidence, Verdict, judge};
 use crate::report::{failures, failures::Limits};
 use crate::screen::{self, Paint, Screen};
@@ -31,6 +34,8 @@ pub(super) struct Ending<'a> {
     pub(super) prepared: &'a Prepared,
     /// What ran it.
     pub(super) engine: Engine,
+    /// What its coverage is compared with.
+    pub(super) against: &'a Against,
     /// What was to run.
     pub(super) job: &'a Job,
     /// What ran.
@@ -51,6 +56,10 @@ impl Ending<'_> {
             Some(rendered) => &rendered.problems,
             None => &checked.problems,
         };
+        let weighed = match &rendered {
+            Some(now) => self.against.weigh(self.project, &self.prepared.settings, now),
+            None => Weighed::default(),
+        };
         let broken = rendered.as_ref().and_then(Rendered::broken);
         let evidence = Evidence {
             tally: self.ran.ledger.tally(),
@@ -60,8 +69,7 @@ impl Ending<'_> {
             narrowed: self.prepared.settings.narrowed,
             aborted: self.ran.aborted,
             interrupted: self.ran.interrupted,
-            below: rendered.as_ref().and_then(|rendered| rendered.below.as_deref()),
-            threshold_typed: self.prepared.settings.fail_under_on_command_line,
+            missed: &weighed.missed,
             failures_end_with_zero: false,
         };
         let verdict = judge(&evidence);
@@ -72,12 +80,20 @@ impl Ending<'_> {
         if let Ok(Some(path)) = &junit {
             self.invocation.screen.say(&format!("JUnit report: {path}"));
         }
+        let missed: Vec<&Missed> = evidence.counted().collect();
+        say_weighed(self.invocation.screen, weighed.patch.as_ref(), &missed)?;
+        if verdict.partial && self.prepared.settings.goals.no_decrease.is_some() {
+            self.invocation.screen.say("A part of the tests is not compared with the baseline");
+        }
         self.say_problems(&evidence);
         let seconds = self.seconds(rendered.as_ref(), started, run_seconds);
         self.invocation.screen.say(&time_line(&seconds, rendered.is_some()));
         self.say_verdict(&verdict);
         let file = junit.as_ref().ok().and_then(Option::as_ref);
-        self.write_summary(&verdict, rendered.as_ref(), file, seconds)?;
+        self.write_summary(&verdict, rendered.as_ref(), weighed.patch, file, seconds)?;
+        let is_sound = !verdict.partial && self.ran.ledger.tally().failures() == 0;
+        let settings = &self.prepared.settings;
+        update_baseline(self.invocation, self.project, settings, rendered.as_ref(), is_sound)?;
         if let Err(error) = self.remember_percent(&verdict, rendered.as_ref()) {
             self.invocation.screen.warn(&format!("{error:#}"));
         }
@@ -112,7 +128,8 @@ impl Ending<'_> {
             incomplete_into: Some(aside.join("coverage.data")),
         };
         let reports = reports(settings, self.partial(checked).then_some(aside.as_path()));
-        render(&request(self.project, self.prepared, data, reports))
+        let request = request(self.project, self.prepared, data, reports);
+        render(&Request { lines_of: self.against.files(), ..request })
     }
 
     fn say_failures(&self) -> Result<()> {
@@ -163,6 +180,7 @@ impl Ending<'_> {
         &self,
         verdict: &Verdict,
         rendered: Option<&Rendered>,
+        patch: Option<Patch>,
         junit: Option<&Utf8PathBuf>,
         seconds: Seconds,
     ) -> Result<()> {
@@ -179,7 +197,9 @@ impl Ending<'_> {
             versions: versions(&self.prepared.facts),
             splits: splits(self.ran, self.job.splits),
             tests: self.ran.ledger.tally(),
-            coverage: rendered.and_then(summary::Coverage::of),
+            coverage: rendered
+                .and_then(summary::Coverage::of)
+                .map(|coverage| summary::Coverage { diff: patch, ..coverage }),
             seconds,
             failed_tests: self.ran.ledger.failed_ids().to_vec(),
             data_file: rendered.and_then(|rendered| rendered.data_file.clone()),
@@ -215,6 +235,21 @@ pub(super) fn say_reports(screen: &Screen, rendered: &Rendered, partial: bool) {
     }
 }
 
+/// Says what changed, and which thresholds were missed where a sentence does not say it all.
+pub(super) fn say_weighed(
+    screen: &Screen,
+    patch: Option<&Patch>,
+    missed: &[&Missed],
+) -> Result<()> {
+    if let Some(patch) = patch {
+        screen.say(&format!("\n{}", patch.render(&super::here()?)));
+    }
+    for missed in missed.iter().filter(|it| missed.len() > 1 || !it.worst.is_empty()) {
+        missed.lines().iter().for_each(|line| screen.say(&screen.paint().red(line)));
+    }
+    Ok(())
+}
+
 fn title(kind: &str) -> String {
     match kind {
         "markdown" => "Markdown".to_owned(),
@@ -244,6 +279,7 @@ pub(super) fn request(
         data,
         source: Some(settings.sources.value.clone()).filter(|source| !source.is_empty()),
         options: [].into(),
+        lines_of: Vec::new(),
         reports,
         fail_under: settings.fail_under.as_ref().map(|threshold| threshold.value),
     }

@@ -2,6 +2,7 @@
 
 mod choose;
 mod ending;
+mod goals;
 mod history;
 mod junit;
 mod plan;

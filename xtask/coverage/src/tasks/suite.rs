@@ -8,7 +8,7 @@ use anyhow::Result;
 use super::ending::Ending;
 use super::history::{self, History};
 use super::prepare::{self, Prepared};
-use super::{Invocation, choose};
+use super::{Invocation, choose, goals};
 use crate::cli::Engine;
 use crate::engine::{Happening, Job, Ran, fork, stock};
 use crate::exit::{self, Exit};
@@ -19,6 +19,7 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
     let started = Instant::now();
     let mut prepared = prepare::prepare(invocation, project)?;
     let engine = engine(invocation, project, &mut prepared)?;
+    let against = goals::read(invocation, project, &prepared)?;
     let job = prepare::job(project, &prepared)?;
     if invocation.typed.general.dry_run {
         return dry_run(invocation, &job);
@@ -33,7 +34,8 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
     refuse(&ran)?;
 
     let prepared = &prepared;
-    let ending = Ending { invocation, project, prepared, engine, job: &job, ran: &ran };
+    let (job, ran, against) = (&job, &ran, &against);
+    let ending = Ending { invocation, project, prepared, engine, against, job, ran };
     let exit = ending.conclude(started, run_seconds)?;
     if exit == Exit::Passed {
         // Of failing tests the files are worth a look.
