@@ -91,7 +91,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Coverage(Box<Coverage>),
-    Test(Test),
+    Test(Box<Test>),
 }
 
 /// Run a Python project's tests in parallel splits and report their coverage
@@ -370,13 +370,13 @@ pub struct Reporting {
     /// Fail if a file is covered less than PCT percent
     ///
     /// Each measured file is judged, with coverage's precision. Partial runs as `--fail-under`.
-    #[arg(long, value_name = "PCT", value_parser = percent, allow_negative_numbers = true)]
+    #[arg(long, value_name = "PCT", value_parser = percent, allow_negative_numbers = true, hide_short_help = true)]
     pub fail_under_file: Option<f64>,
 
     /// Fail if more than N lines are not covered
     ///
     /// Counts the statements that coverage reports as missing. Partial runs as `--fail-under`.
-    #[arg(long, value_name = "N", value_parser = whole, allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", value_parser = whole, allow_negative_numbers = true, hide_short_help = true)]
     pub fail_uncovered_lines: Option<usize>,
 
     /// Fail if coverage falls below the baseline
@@ -397,7 +397,7 @@ pub struct Reporting {
     /// Write the coverage as the new baseline
     ///
     /// Only of a complete run in which no test failed. Nothing is compared with the old one then.
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub update_baseline: bool,
 
     /// Report the coverage of what changed since BASE
@@ -410,7 +410,7 @@ pub struct Reporting {
     /// Fail if less than PCT percent of that is covered
     ///
     /// Needs `--diff`. Partial runs as `--fail-under`.
-    #[arg(long, value_name = "PCT", value_parser = percent, allow_negative_numbers = true)]
+    #[arg(long, value_name = "PCT", value_parser = percent, allow_negative_numbers = true, hide_short_help = true)]
     pub diff_fail_under: Option<f64>,
 
     /// Make these reports
