@@ -283,6 +283,13 @@ def test_hangs():
         assert_eq!(case(&report, "test_fails")["inner"][0]["tag"], "failure");
     }
 
+    fn runs_without_coverage_write_it_too(engine) {
+        let project = shop("", "");
+        project.run(&["test", "--engine", engine, "--junit", "junit.xml"]).exits(0);
+        let report = read(&project, "junit.xml");
+        assert_eq!((&report["tests"], &report["failures"]), (&json!(4), &json!(0)));
+    }
+
     fn broken_files_are_errors(engine) {
         let project = shop("", "");
         project.write("tests/test_broken.py", "import nowhere_to_be_found\n");

@@ -182,3 +182,125 @@ fn outside_of_a_repository_there_is_no_patch() {
     let output = project.run(&coverage("fork", &["--diff", "main"])).exits(4);
     output.tells("`--diff` needs a git repository around");
 }
+
+/// Makes a history by chance: edits, renames, new and deleted files, a base that goes on, and
+/// what is staged, saved, or unknown to git, each in files that no commit has touched.
+const HISTORY: &str = r#"
+import pathlib, random, subprocess, sys
+
+chance = random.Random(int(sys.argv[1]))
+source = pathlib.Path("src/shop")
+touched = set()
+
+def git(*words):
+    identity = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "init.defaultBranch=main"]
+    subprocess.run(["git", *identity, *words], check=True)
+
+def function():
+    lines = [f"def f{chance.randint(0, 999)}(a):"]
+    kinds = [
+        [f"    if a > {chance.randint(0, 9)}:", "        a += 1"],
+        ["    if a is None:  # pragma: no cover", "        return 1"],
+        ["    a = sum([", "        a,", f"        {chance.randint(0, 9)},", "    ])"],
+        ["", "    # nothing"],
+        [f"    a += {chance.randint(0, 9)}"],
+    ]
+    lines += [line for kind in chance.choices(kinds, k=4) for line in kind]
+    return "\n".join([*lines, "    return a", "", "", ""])
+
+def module(name):
+    (source / name).write_text("".join(function() for _ in range(chance.randint(2, 5))))
+
+def edit(file):
+    parts = [f"def {part}" for part in file.read_text().split("def ")[1:]]
+    place = chance.randrange(len(parts))
+    change = chance.random()
+    if change < 0.4:
+        parts.insert(place, function())
+    elif change < 0.6 and len(parts) > 1:
+        del parts[place]
+    else:
+        parts[place] = parts[place].replace("a += ", "a -= ")
+    file.write_text("".join(parts))
+
+def files():
+    return sorted(source.glob("m*.py"))
+
+for n in range(6):
+    module(f"m{n}.py")
+git("init", "-q")
+git("add", ".")
+git("commit", "-qm", "base")
+git("checkout", "-qb", "topic")
+for n in range(chance.randint(1, 4)):
+    file, new = chance.choice(files()), source / f"m1{n}.py"
+    change = chance.random()
+    if change < 0.5:
+        edit(file)
+    elif change < 0.7:
+        file.rename(new)
+        edit(new)
+    elif change < 0.9:
+        module(new.name)
+    else:
+        file.unlink()
+    touched |= {file, new}
+    git("add", "-A")
+    git("commit", "-qm", "step", "--allow-empty")
+git("checkout", "-q", "main")
+edit(files()[0])
+git("commit", "-qam", "the base goes on", "--allow-empty")
+git("checkout", "-q", "topic")
+left = [file for file in files() if file not in touched]
+if left:
+    edit(left.pop())
+    git("add", ".")
+if left:
+    edit(left.pop())
+module("m99.py")
+"#;
+
+/// Runs every other function.
+const HALF: &str = "\
+import importlib
+import pathlib
+
+
+def test_half():
+    for path in sorted(pathlib.Path('src/shop').glob('m*.py')):
+        functions = vars(importlib.import_module(f'shop.{path.stem}'))
+        for name in sorted(functions)[::2]:
+            if name[0] == 'f':
+                functions[name](3)
+";
+
+/// The figures of each file: how many changed statements, and which of them did not run.
+const OF_DIFF_COVER: &str = "\
+import json
+stats = json.load(open('theirs.json'))['src_stats']
+lines = {name: (len(it['covered_lines']), it['violation_lines']) for name, it in stats.items()}
+print(json.dumps([[n, c + len(v), sorted(v)] for n, (c, v) in sorted(lines.items()) if c or v]))
+";
+
+#[test]
+#[ignore = "slow: many histories, and another tool to install"]
+fn lines_are_those_of_diff_cover() {
+    let packages = ["pytest", "coverage", "diff-cover"];
+    for seed in 0..8 {
+        let project = shop("", "").with(crate::support::env(&packages));
+        project.write(".gitignore", ".xtask\n.coverage\n__pycache__\n*.json\n*.xml\n");
+        project.write("tests/test_all.py", HALF);
+        project.python_says(HISTORY, &[&seed.to_string()]);
+        let options = ["--diff", "main", "--report", "xml", "--summary-json", "s.json"];
+        project.run(&coverage("fork", &options)).exits(0);
+        let compare = ["coverage.xml", "--compare-branch", "main", "--include-untracked"];
+        let theirs = ["diff_cover.diff_cover_tool", "--format", "json:theirs.json"];
+        project.env().module(&project.root, &[&theirs[..], &compare].concat()).exits(0);
+        let theirs: serde_json::Value =
+            serde_json::from_str(&project.python_says(OF_DIFF_COVER, &[])).expect("JSON");
+        let summary = project.json("s.json");
+        let files = summary["coverage"]["diff"]["files"].as_array().expect("files");
+        let ours = files.iter().map(|it| json!([it["path"], it["lines"], it["missing"]]));
+        assert_eq!(json!(ours.collect::<Vec<_>>()), theirs, "history {seed}");
+    }
+}
