@@ -168,12 +168,22 @@ fn a_base_that_is_not_there_is_an_error() {
 #[test]
 fn a_shallow_clone_says_what_to_fetch() {
     let origin = committed();
+    origin.write("src/shop/__init__.py", &format!("{SOURCE}\n\ndef never():\n    return 1\n"));
+    commit(&origin);
     let clone = Project::at("clone", &[]);
     let url = format!("file://{}", origin.root);
     let depth = ["clone", "-q", "--depth=1", "--branch", "topic", &url, "."];
     git(&clone, &depth);
-    let output = clone.run(&coverage("fork", &["--diff", "main"])).exits(4);
-    output.tells("this clone is shallow: `git fetch --unshallow origin`");
+    let options = ["--report", "none", "--diff", "origin/main"];
+    let output = clone.run(&coverage("fork", &options)).exits(4);
+    let branches = "+refs/heads/*:refs/remotes/origin/*";
+    output.tells(&format!(
+        "`--diff origin/main`: no such commit; this clone is shallow: \
+         `git fetch --unshallow origin '{branches}'`, then `--diff origin/main`\n"
+    ));
+    git(&clone, &["fetch", "-q", "--unshallow", "origin", branches]);
+    let output = clone.run(&coverage("fork", &options)).exits(0);
+    output.says("\nPatch coverage: 50.0% (1 of 2 changed lines; BASE origin/main)\n");
 }
 
 #[test]

@@ -34,6 +34,10 @@ const DIFF: [&str; 12] = [
     "--ignore-submodules=all",
 ];
 
+/// A clone of CI often has one commit of one branch.
+const SHALLOW: &str = "this clone is shallow: \
+                       `git fetch --unshallow origin '+refs/heads/*:refs/remotes/origin/*'`";
+
 /// Asks git. The commands run in `folder`, or above.
 pub fn changes(steps: &Steps<'_>, folder: &Utf8Path, base: &str) -> Result<Changes> {
     if steps.which("git").is_none() {
@@ -67,21 +71,19 @@ fn merge_base(steps: &Steps<'_>, top: &Utf8Path, base: &str) -> Result<String> {
         let ask = git(top, &["rev-parse", "--is-shallow-repository"]);
         steps.read(&ask).is_ok_and(|answer| answer.trim() == "true")
     };
+    let branch = base.strip_prefix("origin/").unwrap_or(base);
+    let remote = format!("origin/{branch}");
     let Some(found) = commit(base) else {
-        let remote = format!("origin/{base}");
         let next = match commit(&remote) {
             Some(_) => format!("there is `{remote}`"),
-            None if is_shallow() => format!(
-                "this clone is shallow: `git fetch --unshallow origin`, or `git fetch origin \
-                 {base}:refs/remotes/origin/{base}` and `--diff origin/{base}`"
-            ),
-            None => format!("`git fetch origin {base}`, if it is a branch there"),
+            None if is_shallow() => format!("{SHALLOW}, then `--diff {remote}`"),
+            None => format!("`git fetch origin {branch}`, if it is a branch there"),
         };
         return Err(exit::usage(format!("`--diff {base}`: no such commit; {next}")).into());
     };
     let common = steps.read(&git(top, &["merge-base", &found, "HEAD"])).map_err(|_| {
         let next = match is_shallow() {
-            true => "this clone is shallow: `git fetch --unshallow`",
+            true => SHALLOW,
             false => "choose another base",
         };
         exit::usage(format!("`--diff {base}`: no common ancestor with HEAD; {next}"))
