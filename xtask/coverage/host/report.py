@@ -89,6 +89,8 @@ class _Told(dict):  # type: ignore[type-arg]
             fail_under=0.0,
             below=None,
             files=[],
+            precision=0,
+            lines=[],
             term=None,
             reports={},
             seconds={},
@@ -260,11 +262,11 @@ def _configured(kind: type[Any], request: Json, data_file: str) -> Any:
 
 
 def _total(cov: SharedCoverage, request: Json, told: _Told) -> None:
-    """Fill in the totals, the totals per file, and whether the threshold is missed."""
+    """Fill in the totals, the totals per file, whether the threshold is missed, and lines."""
     fail_under, precision = request["fail_under"], cov.get_option("report:precision")
     if fail_under is None:
         fail_under = cov.get_option("report:fail_under")
-    told["fail_under"] = fail_under
+    told["fail_under"], told["precision"] = fail_under, precision
     try:
         total, told["files"] = _numbers_of_python(cov, told)
     except Exception as exc:
@@ -282,6 +284,8 @@ def _total(cov: SharedCoverage, request: Json, told: _Told) -> None:
     }
     if should_fail_under(total.pc_covered, fail_under, precision):
         told["below"] = _below(total, fail_under, precision)
+    if request["lines_of"]:
+        told["lines"] = _lines(cov, set(request["lines_of"]))
 
 
 def _numbers_of_python(cov: SharedCoverage, told: _Told) -> tuple[Numbers, list[Json]]:
@@ -312,6 +316,25 @@ def _numbers(cov: SharedCoverage) -> tuple[Numbers, list[Json]]:
             }
         )
     return total, files
+
+
+def _lines(cov: SharedCoverage, wanted: set[str]) -> list[Json]:
+    """Return the lines of those of the `wanted` files that are reported on."""
+    branches, files = cov.get_data().has_arcs(), []
+    for reporter, analysis in get_analysis_to_report(cov, None):
+        file = os.path.realpath(reporter.filename)
+        if file in wanted:
+            stats = analysis.branch_stats() if branches else {}
+            files.append(
+                {
+                    "path": reporter.relative_filename(),
+                    "file": file,
+                    "statements": sorted(analysis.statements),
+                    "missing": sorted(analysis.missing),
+                    "branches": [(line, *ways) for line, ways in sorted(stats.items())],
+                }
+            )
+    return files
 
 
 def _below(total: Numbers, fail_under: float, precision: int) -> str:

@@ -101,6 +101,7 @@ impl Project {
             },
             source: None,
             options: BTreeMap::new(),
+            lines_of: Vec::new(),
             reports: vec![Report { kind: Kind::Term, path: None }],
             fail_under: None,
             processes: 2,

@@ -81,6 +81,7 @@ def ask(parts: list[dict] | None, **changes: Any) -> dict[str, Any]:
         "config_file": True,
         "source": None,
         "options": {},
+        "lines_of": [],
         "reports": {"term": None},
         "fail_under": None,
         "processes": 1,
@@ -109,6 +110,24 @@ def rows(file: str) -> set[tuple]:
 
 def beside() -> set[str]:
     return {name for name in os.listdir(".") if name.startswith((".cov", ".xtask"))}
+
+
+class TestLines:
+    def test_are_those_of_coverage_and_only_where_asked_for(self, project: Path) -> None:
+        parts = [part("one", 1), part("two", 2, "--branch")]
+        wanted = [os.path.realpath(name) for name in ("pkg/b.py", "pkg/never.py", "one.py")]
+        told = ask(parts, lines_of=wanted)
+        coverage("json", "-q", "-o", "own.json")
+        with open("own.json", encoding="utf-8") as file:
+            own = json.load(file)["files"]
+        assert [lines["path"] for lines in told["lines"]] == ["pkg/b.py", "pkg/never.py"]
+        for lines in told["lines"]:
+            theirs = own[lines["path"]]
+            assert lines["missing"] == theirs["missing_lines"]
+            assert set(lines["statements"]) - set(lines["missing"]) == set(theirs["executed_lines"])
+            assert lines["file"] == os.path.realpath(lines["path"])
+        assert told["lines"][0]["branches"] == [(2, 2, 1)]
+        assert ask(None)["lines"] == []
 
 
 class TestCombine:

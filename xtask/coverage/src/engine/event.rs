@@ -3,7 +3,8 @@
 use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 
-use crate::report::failures::Phase;
+use crate::report::failures::Blow;
+use crate::report::junit::PhaseTimes;
 
 /// One line of the stock engine's plugin, `host/stock/xtask_events.py`.
 #[derive(Clone, Debug, Deserialize)]
@@ -25,16 +26,23 @@ pub enum Event {
     /// A test begins.
     Start { id: String },
     /// A test failed, at the moment it does.
-    Failed { id: String, phase: Phase, text: String, sections: Vec<(String, String)> },
+    Failed {
+        id: String,
+        #[serde(flatten)]
+        blow: Blow,
+    },
     /// An attempt failed and is repeated; what was said of the test before does not count.
-    Rerun { id: String, text: String },
+    Rerun {
+        id: String,
+        #[serde(flatten)]
+        blow: Blow,
+    },
     /// A test has ended.
     Finish {
         id: String,
         outcome: TestOutcome,
         #[serde(flatten)]
-        seconds: PhaseSeconds,
-        reason: Option<String>,
+        details: Details,
     },
     /// The file that coverage will be in when the process has ended.
     Data { file: Utf8PathBuf },
@@ -86,6 +94,25 @@ impl TestOutcome {
     }
 }
 
+/// What is told of a test at its end, beside its outcome.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+pub struct Details {
+    /// How long it took.
+    #[serde(flatten)]
+    pub seconds: PhaseSeconds,
+    /// Why it was skipped, or expected to fail.
+    pub reason: Option<String>,
+    /// What it recorded with `record_property`: names and values.
+    #[serde(default)]
+    pub properties: Vec<(String, String)>,
+}
+
+impl From<PhaseSeconds> for Details {
+    fn from(seconds: PhaseSeconds) -> Details {
+        Details { seconds, ..Details::default() }
+    }
+}
+
 /// Seconds that the phases of a test took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
 pub struct PhaseSeconds {
@@ -104,5 +131,11 @@ impl PhaseSeconds {
     /// Their sum, in the order in which pytest-split adds them up.
     pub fn total(self) -> f64 {
         self.setup + self.teardown + self.call
+    }
+}
+
+impl From<PhaseSeconds> for PhaseTimes {
+    fn from(seconds: PhaseSeconds) -> PhaseTimes {
+        PhaseTimes { until_teardown: seconds.setup + seconds.call, teardown: seconds.teardown }
     }
 }

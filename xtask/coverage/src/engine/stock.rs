@@ -19,7 +19,7 @@ use super::event::{Event, TestOutcome};
 use super::{
     Happening, Job, KNOWN_FAILURES, Measure, Ran, Refusal, SplitEnd, SplitState, Started, signals,
 };
-use crate::report::failures::{Failure, Phase};
+use crate::report::failures::{Blow, Failure, Phase};
 use crate::shard::combine::{Origin, Part, Problem};
 use crate::split::{Cut, check_union};
 
@@ -345,14 +345,14 @@ impl<'a> Supervisor<'a> {
             }
             Event::WorkerLost { id, text } => self.worker_lost(split, &id, &text),
             Event::CollectError { id, text } => {
-                self.failed(split, id, Phase::Collect, text, Vec::new());
+                self.failed(split, id, Blow::new(Phase::Collect, text));
                 if !self.job.continue_on_collection_errors {
                     // There may be more of them: pytest goes on until it has seen every file.
                     self.ran.uncollectable = true;
                     self.waiting.clear();
                 }
             }
-            Event::CollectSkip { id, .. } => self.ran.ledger.skipped_file(&id),
+            Event::CollectSkip { id, reason } => self.ran.ledger.skipped_file(&id, reason),
             Event::Collected { .. } => {
                 self.of(split, |running| running.collected = true);
                 self.read_cut(split);
@@ -361,17 +361,19 @@ impl<'a> Supervisor<'a> {
                 self.tell_start(split, &id);
                 self.of(split, |running| running.open.push((id, Instant::now())));
             }
-            Event::Failed { id, phase: Phase::Crash, text, sections } => {
+            Event::Failed { id, blow } if blow.phase == Phase::Crash => {
                 let began = self.running.get(&split).and_then(|running| running.began(&id));
                 let (phase, why) = self.reason_of_death(began);
-                self.failed(split, id, phase, format!("{text}{why}"), sections);
+                let text = format!("{}{why}", blow.text);
+                self.failed(split, id, Blow { phase, text, ..blow });
             }
-            Event::Failed { id, phase, text, sections } => {
-                self.failed(split, id, phase, text, sections);
+            Event::Failed { id, blow } => self.failed(split, id, blow),
+            Event::Rerun { id, blow } => {
+                let attempt = self.failure(split, id, blow);
+                self.ran.ledger.rerun(attempt);
             }
-            Event::Rerun { id, .. } => self.ran.ledger.rerun(&id),
-            Event::Finish { id, outcome, seconds, .. } => {
-                self.ran.ledger.finished(&id, outcome, seconds);
+            Event::Finish { id, outcome, details } => {
+                self.ran.ledger.finished(&id, outcome, details);
                 (self.show)(Happening::TestEnded { id: &id, outcome });
                 self.test_ended(split, &id, outcome);
             }
@@ -390,16 +392,12 @@ impl<'a> Supervisor<'a> {
         });
     }
 
-    fn failed(
-        &mut self,
-        split: u32,
-        id: String,
-        phase: Phase,
-        text: String,
-        sections: Vec<(String, String)>,
-    ) {
-        let log = Some(log_file(self.job, split));
-        let failure = Failure { id, split: Some(split), phase, text, sections, log };
+    fn failure(&self, split: u32, id: String, blow: Blow) -> Failure {
+        Failure::new(id, Some(split), blow, Some(log_file(self.job, split)))
+    }
+
+    fn failed(&mut self, split: u32, id: String, blow: Blow) {
+        let failure = self.failure(split, id, blow);
         if !self.ran.ledger.failed(failure.clone()) {
             return;
         }
@@ -524,7 +522,7 @@ impl<'a> Supervisor<'a> {
         for (id, began) in &running.open {
             let (phase, why) = self.reason_of_death(Some(*began));
             let text = format!("its process {how} while this test ran{why}");
-            self.failed(split, id.clone(), phase, text, Vec::new());
+            self.failed(split, id.clone(), Blow::new(phase, text));
         }
         let lost = if self.job.measure.is_some() { "; its coverage is lost" } else { "" };
         let what = format!("{how}{lost}");

@@ -8,6 +8,7 @@
 pub mod discover;
 mod environment;
 mod facts;
+pub mod git;
 pub mod kept;
 mod managers;
 mod packages;

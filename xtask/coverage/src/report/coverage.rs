@@ -8,6 +8,7 @@ use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::patch::FileLines;
 use super::program::ask;
 use crate::exit;
 use crate::shard::combine::{Part, Problem};
@@ -28,6 +29,8 @@ pub struct Request {
     /// Further settings that differ from the configuration, by coverage's names
     /// (`report:precision`).
     pub options: BTreeMap<String, Value>,
+    /// Files whose lines are wanted too; absolute, without symbolic links.
+    pub lines_of: Vec<Utf8PathBuf>,
     /// Which reports, in the order in which they are made.
     pub reports: Vec<Report>,
     /// Percent; none means what the configuration says.
@@ -131,6 +134,10 @@ pub struct Rendered {
     pub below: Option<String>,
     /// The totals of each file, in coverage's order.
     pub files: Vec<FileTotals>,
+    /// Digits after the point of a percentage: coverage's `precision`.
+    pub precision: u32,
+    /// The lines of the files that were asked for, where they are measured.
+    pub lines: Vec<FileLines>,
     /// The table, exactly as `coverage report` prints it.
     pub term: Option<String>,
     /// What became of each report.
@@ -261,6 +268,7 @@ fn message(request: &Request) -> Value {
         "config_file": config_message(&request.config),
         "source": request.source,
         "options": request.options,
+        "lines_of": request.lines_of,
         "reports": reports,
         "fail_under": request.fail_under,
         "processes": request.processes,

@@ -17,10 +17,42 @@ pub struct Failure {
     pub phase: Phase,
     /// pytest's traceback, or what is known of a crash.
     pub text: String,
+    /// The exception alone; empty where there is none.
+    pub message: String,
     /// Captured output and log: titles and texts.
     pub sections: Vec<(String, String)>,
     /// The log that holds all of it.
     pub log: Option<Utf8PathBuf>,
+}
+
+impl Failure {
+    /// What was told of a test.
+    pub fn new(id: String, split: Option<u32>, blow: Blow, log: Option<Utf8PathBuf>) -> Failure {
+        let Blow { phase, text, message, sections } = blow;
+        Failure { id, split, phase, text, message, sections, log }
+    }
+}
+
+/// What pytest reports of a phase that failed.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Blow {
+    /// Where.
+    pub phase: Phase,
+    /// The traceback.
+    pub text: String,
+    /// The exception alone; empty where there is none.
+    #[serde(default)]
+    pub message: String,
+    /// Captured output and log: titles and texts.
+    #[serde(default)]
+    pub sections: Vec<(String, String)>,
+}
+
+impl Blow {
+    /// What is known where pytest could report nothing.
+    pub fn new(phase: Phase, text: String) -> Blow {
+        Blow { phase, text, message: String::new(), sections: Vec::new() }
+    }
 }
 
 /// Where a test failed.
@@ -233,7 +265,7 @@ mod tests {
 
     fn failure(id: &str, phase: Phase) -> Failure {
         let text = "def test():\n>   assert 0\nE   assert 0\n".to_owned();
-        Failure { id: id.to_owned(), split: Some(3), phase, text, sections: vec![], log: None }
+        Failure::new(id.to_owned(), Some(3), Blow::new(phase, text), None)
     }
 
     fn command() -> Vec<String> {

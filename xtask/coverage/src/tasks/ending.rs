@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::Invocation;
+use super::goals::{Against, Weighed, update_baseline};
 use super::history::History;
 use super::notable::percentages;
 use super::prepare::Prepared;
@@ -15,7 +16,9 @@ use crate::exit::Exit;
 use crate::machine::Machine;
 use crate::project::{Facts, Project, State, discover};
 use crate::report::coverage::{Config, Data, Kind, Rendered, Report, Request, render};
+use crate::report::patch::Patch;
 use crate::report::summary::{self, Outcome, SCHEMA, Seconds, Splits, Summary, Versions};
+use crate::report::thresholds::Missed;
 use crate::report::verdict::{Evidence, Verdict, judge};
 use crate::report::{failures, failures::Limits, notable};
 use crate::screen::{self, Paint, Screen};
@@ -33,6 +36,8 @@ pub(super) struct Ending<'a> {
     pub(super) prepared: &'a Prepared,
     /// What ran it.
     pub(super) engine: Engine,
+    /// What its coverage is compared with.
+    pub(super) against: &'a Against,
     /// What was to run.
     pub(super) job: &'a Job,
     /// What ran.
@@ -42,6 +47,8 @@ pub(super) struct Ending<'a> {
 impl Ending<'_> {
     /// Combines, reports and judges; writes and says all there is to say.
     pub(super) fn conclude(&self, started: Instant, run_seconds: f64) -> Result<Exit> {
+        // First, so that nothing that breaks from here on can take it away.
+        let junit = super::junit::write(self, started);
         let checked = check_parts(self.job, self.ran)?;
         let rendered = match self.has_something_to_combine() {
             true => Some(self.render(&checked)?),
@@ -50,6 +57,10 @@ impl Ending<'_> {
         let problems = match &rendered {
             Some(rendered) => &rendered.problems,
             None => &checked.problems,
+        };
+        let weighed = match &rendered {
+            Some(now) => self.against.weigh(self.project, &self.prepared.settings, now),
+            None => Weighed::default(),
         };
         let broken = rendered.as_ref().and_then(Rendered::broken);
         let evidence = Evidence {
@@ -60,8 +71,7 @@ impl Ending<'_> {
             narrowed: self.prepared.settings.narrowed,
             aborted: self.ran.aborted,
             interrupted: self.ran.interrupted,
-            below: rendered.as_ref().and_then(|rendered| rendered.below.as_deref()),
-            threshold_typed: self.prepared.settings.fail_under_on_command_line,
+            missed: &weighed.missed,
             failures_end_with_zero: false,
         };
         let verdict = judge(&evidence);
@@ -69,15 +79,28 @@ impl Ending<'_> {
         if let Some(rendered) = &rendered {
             self.say_reports(rendered, verdict.partial);
         }
+        if let Ok(Some(path)) = &junit {
+            self.invocation.screen.say(&format!("JUnit report: {path}"));
+        }
+        let missed: Vec<&Missed> = evidence.counted().collect();
+        say_weighed(self.invocation.screen, weighed.patch.as_ref(), &missed)?;
+        if verdict.partial && self.prepared.settings.goals.no_decrease.is_some() {
+            self.invocation.screen.say("A part of the tests is not compared with the baseline");
+        }
         self.say_problems(&evidence);
         self.say_notable(rendered.as_ref().filter(|_| !verdict.partial))?;
         let seconds = self.seconds(rendered.as_ref(), started, run_seconds);
         self.invocation.screen.say(&time_line(&seconds, rendered.is_some()));
         self.say_verdict(&verdict);
-        self.write_summary(&verdict, rendered.as_ref(), seconds)?;
+        let file = junit.as_ref().ok().and_then(Option::as_ref);
+        self.write_summary(&verdict, rendered.as_ref(), weighed.patch, file, seconds)?;
+        let is_sound = !verdict.partial && self.ran.ledger.tally().failures() == 0;
+        let settings = &self.prepared.settings;
+        update_baseline(self.invocation, self.project, settings, rendered.as_ref(), is_sound)?;
         if let Err(error) = self.remember_percent(&verdict, rendered.as_ref()) {
             self.invocation.screen.warn(&format!("{error:#}"));
         }
+        junit?;
         Ok(verdict.exit)
     }
 
@@ -109,7 +132,8 @@ impl Ending<'_> {
             incomplete_into: Some(aside.join("coverage.data")),
         };
         let reports = reports(settings, self.partial(checked).then_some(aside.as_path()));
-        render(&request(self.project, self.prepared, data, reports))
+        let request = request(self.project, self.prepared, data, reports);
+        render(&Request { lines_of: self.against.files(), ..request })
     }
 
     fn say_failures(&self) -> Result<()> {
@@ -161,10 +185,14 @@ impl Ending<'_> {
         &self,
         verdict: &Verdict,
         rendered: Option<&Rendered>,
+        patch: Option<Patch>,
+        junit: Option<&Utf8PathBuf>,
         seconds: Seconds,
     ) -> Result<()> {
         let Some(path) = &self.invocation.typed.general.summary_json else { return Ok(()) };
         let path = super::here()?.join(path);
+        let mut reports = rendered.map(Rendered::written).unwrap_or_default();
+        reports.extend(junit.map(|path| ("junit".to_owned(), path.clone())));
         let summary = Summary {
             schema: SCHEMA,
             outcome: verdict.outcome,
@@ -174,11 +202,13 @@ impl Ending<'_> {
             versions: versions(&self.prepared.facts),
             splits: splits(self.ran, self.job.splits),
             tests: self.ran.ledger.tally(),
-            coverage: rendered.and_then(summary::Coverage::of),
+            coverage: rendered
+                .and_then(summary::Coverage::of)
+                .map(|coverage| summary::Coverage { diff: patch, ..coverage }),
             seconds,
             failed_tests: self.ran.ledger.failed_ids().to_vec(),
             data_file: rendered.and_then(|rendered| rendered.data_file.clone()),
-            reports: rendered.map(Rendered::written).unwrap_or_default(),
+            reports,
         };
         summary::write(&path, &summary)
     }
@@ -219,6 +249,21 @@ pub(super) fn say_reports(
     }
 }
 
+/// Says what changed, and which thresholds were missed where a sentence does not say it all.
+pub(super) fn say_weighed(
+    screen: &Screen,
+    patch: Option<&Patch>,
+    missed: &[&Missed],
+) -> Result<()> {
+    if let Some(patch) = patch {
+        screen.say(&format!("\n{}", patch.render(&super::here()?)));
+    }
+    for missed in missed.iter().filter(|it| missed.len() > 1 || !it.worst.is_empty()) {
+        missed.lines().iter().for_each(|line| screen.say(&screen.paint().red(line)));
+    }
+    Ok(())
+}
+
 fn title(kind: &str) -> String {
     match kind {
         "markdown" => "Markdown".to_owned(),
@@ -248,6 +293,7 @@ pub(super) fn request(
         data,
         source: Some(settings.sources.value.clone()).filter(|source| !source.is_empty()),
         options: [].into(),
+        lines_of: Vec::new(),
         reports,
         fail_under: settings.fail_under.as_ref().map(|threshold| threshold.value),
         processes: processes(settings),

@@ -174,8 +174,8 @@ fn file_of(id: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::event::{PhaseSeconds, TestOutcome};
-    use crate::report::failures::{Failure, Phase};
+    use crate::engine::event::{Details, TestOutcome};
+    use crate::report::failures::{Blow, Failure, Phase};
 
     fn outstanding(failed: &[&str], not_run: &[&str]) -> Outstanding {
         let set = |ids: &[&str]| ids.iter().map(|&id| id.to_owned()).collect();
@@ -187,12 +187,11 @@ mod tests {
         let mut ran = Ran::new(0);
         ran.planned = planned.iter().map(|&id| id.to_owned()).collect();
         for id in passed {
-            ran.ledger.finished(id, TestOutcome::Passed, PhaseSeconds::default());
+            ran.ledger.finished(id, TestOutcome::Passed, Details::default());
         }
         for id in failed {
-            let (id, text) = ((*id).to_owned(), String::new());
-            let (phase, sections) = (Phase::Call, Vec::new());
-            ran.ledger.failed(Failure { id, split: None, phase, text, sections, log: None });
+            let blow = Blow::new(Phase::Call, String::new());
+            ran.ledger.failed(Failure::new((*id).to_owned(), None, blow, None));
         }
         ran
     }

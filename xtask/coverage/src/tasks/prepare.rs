@@ -219,6 +219,9 @@ fn stock_args(prepared: &Prepared) -> Vec<String> {
     if settings.addopts.max_failures.is_some() {
         args.push("--maxfail=0".to_owned());
     }
+    if settings.junit.is_some() {
+        args.push("--junitxml=".to_owned());
+    }
     args
 }
 

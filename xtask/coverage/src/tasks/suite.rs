@@ -9,7 +9,7 @@ use super::ending::Ending;
 use super::history::{self, History};
 use super::outstanding::{self, Outstanding};
 use super::prepare::{self, Prepared};
-use super::{Invocation, choose};
+use super::{Invocation, choose, goals};
 use crate::cli::Engine;
 use crate::engine::{Happening, Job, Ran, hosts, stock};
 use crate::exit::{self, Exit};
@@ -26,6 +26,7 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
         return outstanding::nothing(invocation, &prepared);
     }
     let engine = engine(invocation, project, &mut prepared)?;
+    let against = goals::read(invocation, project, &prepared)?;
     let mut job = prepare::job(project, &prepared)?;
     if let Some(again) = &again {
         again.narrow(&mut job)?;
@@ -52,7 +53,8 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
     }
 
     let prepared = &prepared;
-    let ending = Ending { invocation, project, prepared, engine, job: &job, ran: &ran };
+    let (job, ran, against) = (&job, &ran, &against);
+    let ending = Ending { invocation, project, prepared, engine, against, job, ran };
     let exit = ending.conclude(started, run_seconds)?;
     if exit == Exit::Passed {
         // Of failing tests the files are worth a look.

@@ -16,7 +16,7 @@ use super::splits::Splits;
 use super::stopping::Dump;
 use crate::engine::journal::Journal;
 use crate::engine::{Happening, Job, Ran, Refusal, SplitState, tail};
-use crate::report::failures::{Failure, Phase};
+use crate::report::failures::{Blow, Failure, Phase};
 use crate::shard::combine::{Origin, Part, Problem};
 use crate::split::{Grain, Plan, Sum, Unit, places, units};
 
@@ -150,9 +150,9 @@ impl<'a> Conductor<'a> {
                 self.fleet.member(host).stacks_signal = stacks_signal;
             }
             HostEvent::CollectError { id, text } => {
-                self.failed(host, id, None, Phase::Collect, text, Vec::new());
+                self.failed(host, id, None, Blow::new(Phase::Collect, text));
             }
-            HostEvent::CollectSkip { id } => self.ran.ledger.skipped_file(&id),
+            HostEvent::CollectSkip { id, reason } => self.ran.ledger.skipped_file(&id, reason),
             HostEvent::Ids { ids, groups, .. } => {
                 self.fleet.member(host).ids.extend(ids);
                 let index = |(test, group): (String, String)| Some((test.parse().ok()?, group));
@@ -274,17 +274,20 @@ impl<'a> Conductor<'a> {
         id.unwrap_or_else(|| format!("test {test}"))
     }
 
-    pub(super) fn failed(
+    /// What is known of a test that failed in a host.
+    pub(super) fn failure(
         &mut self,
         host: usize,
         id: String,
         split: Option<u32>,
-        phase: Phase,
-        text: String,
-        sections: Vec<(String, String)>,
-    ) {
-        let log = Some(self.fleet.member(host).host.log.clone());
-        let failure = Failure { id, split, phase, text, sections, log };
+        blow: Blow,
+    ) -> Failure {
+        Failure::new(id, split, blow, Some(self.fleet.member(host).host.log.clone()))
+    }
+
+    /// A test has failed for good.
+    pub(super) fn failed(&mut self, host: usize, id: String, split: Option<u32>, blow: Blow) {
+        let failure = self.failure(host, id, split, blow);
         if !self.ran.ledger.failed(failure.clone()) {
             return;
         }

@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 
 use super::Message;
 use crate::engine::child::{Child, Command, FIRST_PIPE, Lines, Orphaned};
-use crate::engine::event::{PhaseSeconds, TestOutcome};
+use crate::engine::event::{Details, TestOutcome};
 use crate::engine::{Job, Measure};
-use crate::report::failures::Phase;
+use crate::report::failures::Blow;
 
 /// The version of the protocol that we speak.
 const PROTOCOL: u32 = 1;
@@ -47,6 +47,7 @@ pub(super) enum HostEvent {
     },
     CollectSkip {
         id: String,
+        reason: String,
     },
     Ids {
         ids: Vec<String>,
@@ -102,18 +103,19 @@ pub(super) enum UnitEvent {
     },
     Failed {
         test: usize,
-        phase: Phase,
-        text: String,
-        sections: Vec<(String, String)>,
+        #[serde(flatten)]
+        blow: Blow,
     },
     Rerun {
         test: usize,
+        #[serde(flatten)]
+        blow: Blow,
     },
     Finish {
         test: usize,
         outcome: TestOutcome,
         #[serde(flatten)]
-        seconds: PhaseSeconds,
+        details: Details,
     },
     Stop {
         why: String,
@@ -137,7 +139,7 @@ impl UnitEvent {
     pub(super) fn renumbered(mut self, number: impl Fn(usize) -> usize) -> UnitEvent {
         if let UnitEvent::Start { test }
         | UnitEvent::Failed { test, .. }
-        | UnitEvent::Rerun { test }
+        | UnitEvent::Rerun { test, .. }
         | UnitEvent::Finish { test, .. } = &mut self
         {
             *test = number(*test);

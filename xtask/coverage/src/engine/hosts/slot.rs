@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::engine::child;
 use crate::engine::journal::TestRun;
+use crate::report::failures::Blow;
 use crate::split::Unit;
 
 /// How long a unit may take to write down the stacks of a test that runs too long.
@@ -32,6 +33,8 @@ pub(super) struct Busy {
     pub(super) since: Instant,
     /// The tests that have ended, and how they ran.
     pub(super) finished: Vec<(usize, TestRun)>,
+    /// What the test that is running has failed with, where it will be tried again.
+    pub(super) blow: Option<Blow>,
     /// `unit-ended` came, at this moment: all results are safe.
     pub(super) ended: Option<Instant>,
     /// The test that pytest itself could not cope with, and what it said.
@@ -73,6 +76,7 @@ impl Busy {
             test: None,
             since: Instant::now(),
             finished: Vec::new(),
+            blow: None,
             ended: None,
             broken: None,
             limit: Limit::Within,

@@ -6,10 +6,10 @@ use std::time::Instant;
 use super::conductor::{Conductor, Stage, Unwritten};
 use super::host::{Mode, UnitEvent};
 use super::slot::{Busy, Exit, Limit};
-use crate::engine::event::{PhaseSeconds, TestOutcome};
+use crate::engine::event::{Details, PhaseSeconds, TestOutcome};
 use crate::engine::journal::{TestRun, UnitRun};
 use crate::engine::{Happening, Started, child};
-use crate::report::failures::Phase;
+use crate::report::failures::{Blow, Phase};
 use crate::split::Unit;
 
 impl Conductor<'_> {
@@ -23,16 +23,14 @@ impl Conductor<'_> {
                 self.busy(slot, |busy| busy.test = Some((test, Instant::now())));
                 self.tell_start(slot, test);
             }
-            UnitEvent::Failed { test, phase, text, sections } => {
-                self.test_failed(slot, test, phase, text, sections);
+            UnitEvent::Failed { test, blow } => self.test_failed(slot, test, blow),
+            UnitEvent::Rerun { test, blow } => {
+                let attempt = self.failure(host, self.id(test), self.split_in(slot), blow);
+                self.ran.ledger.rerun(attempt);
             }
-            UnitEvent::Rerun { test } => {
-                let id = self.id(test);
-                self.ran.ledger.rerun(&id);
-            }
-            UnitEvent::Finish { test, outcome, seconds } => {
-                self.note_run(slot, test, outcome, seconds.total());
-                self.test_ended(slot, test, outcome, seconds);
+            UnitEvent::Finish { test, outcome, details } => {
+                self.note_run(slot, test, outcome, details.seconds.total());
+                self.test_ended(slot, test, outcome, details);
             }
             UnitEvent::Stop { why, text } => self.stopped_itself(slot, &why, text),
             UnitEvent::UnitEnded {} => {
@@ -63,45 +61,37 @@ impl Conductor<'_> {
         (self.show)(Happening::TestStarted(Started { id: &id, split, pid, expected }));
     }
 
-    fn test_failed(
-        &mut self,
-        slot: usize,
-        test: usize,
-        phase: Phase,
-        text: String,
-        sections: Vec<(String, String)>,
-    ) {
-        let Some(Some(busy)) = self.slots.get(slot) else { return };
-        if !self.attempts.more(test) {
-            let (host, split) = (busy.host, busy.unit.split);
-            self.failed(host, self.id(test), Some(split), phase, text, sections);
+    fn test_failed(&mut self, slot: usize, test: usize, blow: Blow) {
+        let Some(Some(busy)) = self.slots.get_mut(slot) else { return };
+        if self.attempts.more(test) {
+            busy.blow.get_or_insert(blow);
+            return;
         }
+        let (host, split) = (busy.host, busy.unit.split);
+        self.failed(host, self.id(test), Some(split), blow);
     }
 
     /// A test has come to an end: for good, or it is tried again in a fresh unit.
-    fn test_ended(
-        &mut self,
-        slot: usize,
-        test: usize,
-        outcome: TestOutcome,
-        seconds: PhaseSeconds,
-    ) {
-        let Some(split) = self.split_in(slot) else { return };
+    fn test_ended(&mut self, slot: usize, test: usize, outcome: TestOutcome, details: Details) {
+        let Some(Some(busy)) = self.slots.get_mut(slot) else { return };
+        let (host, split, blow) = (busy.host, busy.unit.split, busy.blow.take());
         let failed = outcome.is_failure();
-        if failed && self.stage == Stage::Running && self.attempts.more(test) {
-            self.try_again(split, test);
+        let retried = failed && self.stage == Stage::Running && self.attempts.more(test);
+        if let Some(blow) = blow.filter(|_| retried) {
+            self.try_again(host, split, test, blow);
             return;
         }
         let id = self.id(test);
-        self.ran.ledger.finished(&id, outcome, seconds);
+        self.ran.ledger.finished(&id, outcome, details);
         (self.show)(Happening::TestEnded { id: &id, outcome });
         self.splits.test_ended(split, failed);
     }
 
-    fn try_again(&mut self, split: u32, test: usize) {
+    fn try_again(&mut self, host: usize, split: u32, test: usize, blow: Blow) {
         let (retry, of) = self.attempts.again(test);
         let id = self.id(test);
-        self.ran.ledger.rerun(&id);
+        let attempt = self.failure(host, id.clone(), Some(split), blow);
+        self.ran.ledger.rerun(attempt);
         (self.show)(Happening::Retried { id: &id, retry, of });
         self.enqueue(split, vec![test]);
     }
@@ -208,11 +198,11 @@ impl Conductor<'_> {
         let run = TestRun { id: id.clone(), outcome, started, seconds: seconds.total() };
         busy.finished.push((test, run));
         if self.attempts.more(test) {
-            self.try_again(split, test);
+            self.try_again(busy.host, split, test, Blow::new(phase, text));
             return;
         }
-        self.failed(busy.host, id.clone(), Some(split), phase, text, Vec::new());
-        self.ran.ledger.finished(&id, outcome, seconds);
+        self.failed(busy.host, id.clone(), Some(split), Blow::new(phase, text));
+        self.ran.ledger.finished(&id, outcome, seconds.into());
         (self.show)(Happening::TestEnded { id: &id, outcome });
         self.splits.test_ended(split, true);
     }
