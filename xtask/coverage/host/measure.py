@@ -160,15 +160,14 @@ class Measurement:
         return os.path.join(self.data_dir, f"{name}.coverage")
 
     def write_split(self, split: int | None, folders: list[tuple[int, str]]) -> dict[str, Any]:
-        return self._write_part(self.file_of_split(split), [folder for _, folder in folders])
+        return self._write_part(self.file_of_split(split), folders)
 
-    def _write_part(self, target: str, folders: list[str]) -> dict[str, Any]:
+    def _write_part(self, target: str, folders: list[tuple[int, str]]) -> dict[str, Any]:
         part = parts.Part(target, self.branch, self.cov.config.context)
-        for folder in folders:
-            part.add_unit(folder)
+        units = [(unit, part.add_unit(folder)) for unit, folder in folders]
         part.finish()
         unmatched = sorted(part.unmatched or ())
-        told = {"damaged": part.damaged, "imported": part.imported}
+        told = {"units": units, "damaged": part.damaged, "imported": part.imported}
         return {**told, "unmatched": unmatched, "any": part.unmatched is not None}
 
     def learn(self, told: dict[str, Any]) -> None:
@@ -199,7 +198,8 @@ class Measurement:
         folders = sorted(glob.glob(os.path.join(glob.escape(self._collectors), "*")))
         if not folders:
             return []
-        told = self._write_part(os.path.join(self._folder, ".coverage.collectors"), folders)
+        target = os.path.join(self._folder, ".coverage.collectors")
+        told = self._write_part(target, list(enumerate(folders)))
         self.learn(told)
         return told["damaged"]
 

@@ -39,16 +39,20 @@ class Part:
         self.damaged: list[str] = []
         self._add({})
 
-    def add_unit(self, folder: str) -> None:
+    def add_unit(self, folder: str) -> str:
+        """Take what a unit has left. Returns how much was found: `whole`, `partial` or `none`."""
         contexts: dict[str, dict[str, bytes]] = {}
-        with contextlib.suppress(FileNotFoundError):
-            for frame in read_log(os.path.join(folder, LOG)):
-                self._take(frame, contexts)
+        log = os.path.join(folder, LOG)
+        state = "partial" if os.path.exists(log) else "none"
+        for frame in read_log(log) if state == "partial" else ():
+            self._take(frame, contexts)
+            state = "whole" if frame == ("end",) else "partial"
         with _one_transaction(self._data):
             for context, files in contexts.items():
                 self._data.set_context(context)
                 self._add(files)
         self.add_saved_files(folder)
+        return state
 
     def _take(self, frame: Any, contexts: dict[str, dict[str, bytes]]) -> None:
         if frame[0] in ("arcs", "lines"):

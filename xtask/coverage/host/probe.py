@@ -41,7 +41,17 @@ def facts(rcfile):
         "packages": packages(),
         "pytest": pytest_config(),
         "coverage": coverage_config(rcfile),
+        "folders": folders(),
     }
+
+
+def folders():
+    """Where packages are looked for; nothing where a name is not UTF-8."""
+    try:
+        "".join(sys.path).encode()
+    except UnicodeEncodeError:
+        return []
+    return [os.path.abspath(entry) for entry in sys.path]
 
 
 def packages():
@@ -85,6 +95,8 @@ def pytest_config():
         "testpaths": words(value(ini, "testpaths"), where),
         "has_timeout": has_timeout(ini, addopts),
         "shadowed_inifile": shadowed and str(shadowed),
+        "junit_family": text(ini, "junit_family"),
+        "junit_suite_name": text(ini, "junit_suite_name"),
     }
 
 
@@ -123,6 +135,11 @@ def value(ini, name):
     """A setting as text or list: pytest 9 wraps it."""
     found = ini.get(name, "")
     return getattr(found, "value", found)
+
+
+def text(ini, name):
+    """A setting that is one word or line; None where not set."""
+    return str(value(ini, name)).strip() or None
 
 
 def words(value, where):

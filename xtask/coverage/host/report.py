@@ -21,13 +21,17 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 import coverage
-from coverage.exceptions import ConfigError, CoverageException, CoverageWarning, NotPython
+from coverage.exceptions import ConfigError, CoverageWarning, NotPython
 from coverage.report_core import get_analysis_to_report
 from coverage.results import Numbers, should_fail_under
 from coverage.sqldata import SCHEMA_VERSION
+
+import xtask_forks
+from xtask_shared import SharedCoverage
 
 #: Opens the line of stdout that holds the answer. Plugins may print what they like.
 MARK = "xtask-report:"
@@ -64,8 +68,7 @@ def _work(request: Json, told: _Told) -> None:
         cov.load()
         told["data_file"] = data_file
         _total(cov, request, told)
-        for kind, path in request["reports"].items():
-            _report(cov, kind, path, told)
+        _reports(cov, request, told)
 
 
 class _Told(dict):  # type: ignore[type-arg]
@@ -86,6 +89,8 @@ class _Told(dict):  # type: ignore[type-arg]
             fail_under=0.0,
             below=None,
             files=[],
+            precision=0,
+            lines=[],
             term=None,
             reports={},
             seconds={},
@@ -256,51 +261,16 @@ def _configured(kind: type[Any], request: Json, data_file: str) -> Any:
 # Reports.
 
 
-class SharedCoverage(coverage.Coverage):
-    """Coverage that analyses each source file once, whatever the number of reports.
-
-    The methods are coverage's private ones. Where a version no longer calls them, every
-    report analyses for itself again: slower, and nothing else.
-    """
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self._shared_reporters: dict[Any, Any] = {}
-        self._shared_analyses: dict[Any, Any] = {}
-        self._shared_prepared = False
-
-    def _prepare_data_for_reporting(self) -> None:
-        if not self._shared_prepared:
-            super()._prepare_data_for_reporting()
-            self._shared_prepared = True
-        # A fresh process would start each report without a filter by context.
-        self.get_data().set_query_contexts(None)
-
-    def _get_file_reporter(self, morf: Any, *args: Any, **kwargs: Any) -> Any:
-        if morf not in self._shared_reporters:
-            reporter = super()._get_file_reporter(morf, *args, **kwargs)
-            self._shared_reporters[morf] = reporter
-        return self._shared_reporters[morf]
-
-    def _analyze(self, morf: Any, *args: Any, **kwargs: Any) -> Any:
-        # Some reports filter by context and some do not: their analyses differ.
-        if self.get_option("report:contexts"):
-            return super()._analyze(morf, *args, **kwargs)
-        if morf not in self._shared_analyses:
-            self._shared_analyses[morf] = super()._analyze(morf, *args, **kwargs)
-        return self._shared_analyses[morf]
-
-
 def _total(cov: SharedCoverage, request: Json, told: _Told) -> None:
-    """Fill in the totals, the totals per file, and whether the threshold is missed."""
+    """Fill in the totals, the totals per file, whether the threshold is missed, and lines."""
     fail_under, precision = request["fail_under"], cov.get_option("report:precision")
     if fail_under is None:
         fail_under = cov.get_option("report:fail_under")
-    told["fail_under"] = fail_under
+    told["fail_under"], told["precision"] = fail_under, precision
     try:
         total, told["files"] = _numbers_of_python(cov, told)
     except Exception as exc:
-        told["no_totals"] = _message(exc)
+        told["no_totals"] = xtask_forks.message(exc)
         return
     told["totals"] = {
         "percent": total.pc_covered,
@@ -314,6 +284,8 @@ def _total(cov: SharedCoverage, request: Json, told: _Told) -> None:
     }
     if should_fail_under(total.pc_covered, fail_under, precision):
         told["below"] = _below(total, fail_under, precision)
+    if request["lines_of"]:
+        told["lines"] = _lines(cov, set(request["lines_of"]))
 
 
 def _numbers_of_python(cov: SharedCoverage, told: _Told) -> tuple[Numbers, list[Json]]:
@@ -346,6 +318,25 @@ def _numbers(cov: SharedCoverage) -> tuple[Numbers, list[Json]]:
     return total, files
 
 
+def _lines(cov: SharedCoverage, wanted: set[str]) -> list[Json]:
+    """Return the lines of those of the `wanted` files that are reported on."""
+    branches, files = cov.get_data().has_arcs(), []
+    for reporter, analysis in get_analysis_to_report(cov, None):
+        file = os.path.realpath(reporter.filename)
+        if file in wanted:
+            stats = analysis.branch_stats() if branches else {}
+            files.append(
+                {
+                    "path": reporter.relative_filename(),
+                    "file": file,
+                    "statements": sorted(analysis.statements),
+                    "missing": sorted(analysis.missing),
+                    "branches": [(line, *ways) for line, ways in sorted(stats.items())],
+                }
+            )
+    return files
+
+
 def _below(total: Numbers, fail_under: float, precision: int) -> str:
     """Say that the threshold is missed, in coverage's words where it has a function for it."""
     try:
@@ -353,6 +344,43 @@ def _below(total: Numbers, fail_under: float, precision: int) -> str:
     except ImportError:
         return f"total of {total.pc_covered_str} is less than fail-under={fail_under:.{precision}f}"
     return format_fail_under_msg(total.pc_covered, fail_under, precision)
+
+
+def _reports(cov: SharedCoverage, request: Json, told: _Told) -> None:
+    """Make all reports, side by side where that is sooner."""
+    reports, processes = request["reports"], request["processes"]
+    if not (xtask_forks.worth_it(processes, len(told["files"])) and cov.reopen()):
+        for kind, path in reports.items():
+            _report(cov, kind, path, told)
+        return
+    if xtask_forks.can_share_pages():
+        xtask_forks.SharedPages.processes = processes
+        coverage.control.HtmlReporter = xtask_forks.SharedPages  # type: ignore[attr-defined]
+    forks = {}
+    # The longest first.
+    for kind in sorted(reports, key=lambda kind: kind != "html"):
+        try:
+            forks[kind] = xtask_forks.Fork(partial(_apart, cov, kind, reports[kind]))
+        except OSError:  # no room for another process
+            _report(cov, kind, reports[kind], told)
+    for kind, fork in forks.items():
+        try:
+            part = fork.result()
+        except xtask_forks.Lost as lost:
+            told["reports"][kind] = {"path": reports[kind], "error": str(lost)}
+        else:
+            told["reports"].update(part["reports"])
+            told["warnings"] += part["warnings"]
+            told["term"] = told["term"] or part["term"]
+
+
+def _apart(cov: SharedCoverage, kind: str, path: str | None) -> Json:
+    """One report in a process of its own."""
+    told = _Told()
+    with told.warnings_caught():
+        cov.reopen()
+        _report(cov, kind, path, told)
+    return told
 
 
 def _report(cov: SharedCoverage, kind: str, path: str | None, told: _Told) -> None:
@@ -368,7 +396,7 @@ def _report(cov: SharedCoverage, kind: str, path: str | None, told: _Told) -> No
             path = os.path.abspath(path or _usual_path(cov, kind))
             _write(path, _writer(cov, kind))
     except Exception as exc:
-        told["reports"][kind] = {"path": path, "error": _message(exc)}
+        told["reports"][kind] = {"path": path, "error": xtask_forks.message(exc)}
     else:
         told["reports"][kind] = {"path": path, "error": None}
 
@@ -412,13 +440,6 @@ def _remove_leftovers(folder: str) -> None:
         path = os.path.join(folder, name)
         if name.startswith(TEMPORARY) and time.time() - os.path.getmtime(path) > 86_400:
             _remove(path)
-
-
-def _message(exc: Exception) -> str:
-    """What coverage says itself, as it is; anything else with its type."""
-    if isinstance(exc, CoverageException):
-        return str(exc)
-    return f"{type(exc).__name__}: {exc}"
 
 
 def main(request: Json) -> None:

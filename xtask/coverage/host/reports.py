@@ -127,6 +127,7 @@ class Reporter:
                 "test": self.test,
                 "phase": report.when,
                 "text": cut(report.longreprtext, 4 * self.limit),
+                "message": cut(_message(report), self.limit),
                 "sections": [[name, cut(text, self.limit)] for name, text in report.sections],
             }
         )
@@ -158,6 +159,11 @@ class Reporter:
                     "where": f"{warning.filename}:{warning.lineno}",
                 }
             )
+
+
+def _message(report: Any) -> str:
+    """The exception alone, where there is one; not that of a fixture that was not found."""
+    return str(getattr(getattr(report.longrepr, "reprcrash", None), "message", ""))
 
 
 def _skip_reason(report: Any) -> str:

@@ -19,6 +19,7 @@ from xtask_host.outlet import Outlet, exit_now
 
 PROTOCOL = 1
 _DEFAULTS: dict[str, Any] = {
+    "slot": 0,
     "slots": 1,
     "collectors": 0,
     "engine": "fork",
@@ -37,11 +38,14 @@ _USAGE_ERROR = 4
 def run(argv: list[str], loader: Any) -> None:
     fds, settings = _read_arguments(argv)
     commands = Commands(fds[0])
-    first = 2 + settings["slots"]
+    first = len(fds) - 2 * settings["collectors"]
     events, *slots = map(Outlet, fds[1:first])
     _behave_like_python_m(loader.folder)
     try:
         measurement = _start_coverage(settings, loader)
+        if settings["engine"] == "gather":
+            _gather(settings, loader, commands, events, measurement)
+            return
         # From here on coverage looks: at pytest, its plugins, and all they import.
         import pytest
     except Exception as error:
@@ -51,12 +55,24 @@ def run(argv: list[str], loader: Any) -> None:
         events.send({"event": "bye", "exit": _USAGE_ERROR})
         return
     loader.load(
-        "reports", "session", "unit", "stacks", "writers", "collectors", "serve", "whole", "shards"
+        "reports", "unit", "session", "stacks", "writers", "collectors", "serve", "whole", "shards"
     )
     events.send(_hello(pytest, measurement))
     server = sys.modules["xtask_host.serve"].Server(settings, commands, events, slots, measurement)
     plugins = _plugins(settings, events, server, measurement, fds[first:])
     status = _run_pytest(pytest, _arguments(settings), plugins, events)
+    _say_goodbye(events, measurement, status)
+
+
+def _gather(
+    settings: dict[str, Any], loader: Any, commands: Any, events: Any, measurement: Any
+) -> None:
+    loader.load("writers", "gather")
+    sys.modules["xtask_host.gather"].gather(settings, commands, events, measurement)
+    _say_goodbye(events, measurement, 0)
+
+
+def _say_goodbye(events: Outlet, measurement: Any, status: int) -> None:
     if measurement is not None:
         events.send(measurement.save())
     events.send({"event": "bye", "exit": status})

@@ -82,6 +82,8 @@ class Server:
         self._reporter = reporter
         self.surround(session)
         self._can_fork = self._settings["engine"] == "fork" and self._check_threads()
+        if not self._can_fork:
+            unit.look_like_a_worker(session.config, self._settings, self._settings["slot"])
         if self._is_collector and self._measurement is not None:
             self._measurement.keep_collected()
         if self._settings.get("freeze", True):
@@ -189,6 +191,10 @@ class Server:
         else:
             self._run_here(one)
 
+    def _pipe(self, one: Unit) -> Outlet:
+        """The pipe of its slot. A host of the spawn engine has but one, of any number."""
+        return self._slots[one.slot - self._settings["slot"]]
+
     def _fork(self, one: Unit) -> None:
         # What is buffered here would be printed again by whatever a test forks.
         sys.stdout.flush()
@@ -215,7 +221,7 @@ class Server:
         """The unit's process, from the fork to its last instruction."""
         me = getpid()
         code = unit.BROKEN
-        outlet = self._slots[one.slot]
+        outlet = self._pipe(one)
         try:
             self._settle(one, outlet)
             self._run_tests(one, outlet)
@@ -254,7 +260,7 @@ class Server:
         self._commands.deafen()
         try:
             stacks.register(one.stacks_file)
-            self._run_tests(one, self._slots[one.slot])
+            self._run_tests(one, self._pipe(one))
         finally:
             self._commands.listen()
         self._tell_exit(one, code=0)
@@ -319,7 +325,7 @@ class Server:
             event["leftovers"] = True
         # On the pipe of the slot, after everything that the unit has said; the
         # unit may have been killed in mid-line.
-        self._slots[one.slot].write(b"\n" + encode(event))
+        self._pipe(one).write(b"\n" + encode(event))
 
     def _kill(self, units: list[Unit]) -> None:
         for one in units:

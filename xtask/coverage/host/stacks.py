@@ -5,14 +5,17 @@ from __future__ import annotations
 import faulthandler
 import os
 import signal
+import sys
 
 from xtask_host.outlet import move_high
 
-# Tests use the low signals, and SIGUSR1 and 2 at that.
-SIGNAL = getattr(signal, "SIGRTMAX", signal.SIGUSR2 + 1) - 1
+# One that nobody sends: no kernel of today raises SIGSTKFLT (16, on Linux; Python names it
+# since 3.11), and SIGINFO comes from a key that a process without a terminal never sees.
+SIGNAL = 16 if sys.platform == "linux" else getattr(signal, "SIGINFO", signal.SIGUSR2)
 
 STEP = 0.02  # seconds between two looks at a dump that is being written
 _STEPS = 100
+_QUIET = 12  # looks without a change: on a busy machine the writer has to wait for its turn
 
 _registered: list[int] = []
 
@@ -35,13 +38,15 @@ class Dump:
         self.path = path
         self._size = -1
         self._left = _STEPS
+        self._quiet = 0
         os.kill(pid, SIGNAL)
 
     def settled(self) -> bool:
         size, before = os.path.getsize(self.path), self._size
         self._size = size
         self._left -= 1
-        return 0 < size == before or self._left == 0
+        self._quiet = self._quiet + 1 if 0 < size == before else 0
+        return self._quiet == _QUIET or self._left == 0
 
     def text(self, limit: int) -> str:
         with open(self.path, errors="replace") as file:

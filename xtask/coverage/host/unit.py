@@ -8,6 +8,7 @@ import gc
 import os
 import signal
 import sys
+import tempfile
 import threading
 import traceback
 from typing import Any
@@ -19,6 +20,8 @@ from xtask_host.reports import Reporter
 
 # Exit codes of a unit that did not run to its end by itself.
 BROKEN = 70
+# Who started the host, the same for all hosts of a run.
+RUST = os.getppid()
 
 
 def run_tests(
@@ -81,9 +84,7 @@ class Surroundings:
 
     def __init__(self, config: pytest.Config, settings: dict[str, Any]) -> None:
         self._config = config
-        self._identity = settings.get("identity")
-        self._count = settings["slots"]
-        self._run = f"{os.getpid():x}"
+        self._settings = settings
         self._silent = False
         self._temporary = getattr(config, "_tmp_path_factory", None)
         if self._temporary is not None:
@@ -92,26 +93,33 @@ class Surroundings:
     def arrange(self, unit: int, slot: int) -> None:
         self.settle()
         self._own_temporary_folder(unit)
-        if self._identity == "xdist":
-            self._look_like_a_worker(slot)
+        look_like_a_worker(self._config, self._settings, slot)
 
     def settle(self) -> None:
         """What any fork needs, of a unit or a collector."""
         atexit._clear()  # the host's; they would run once per fork
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        self._restart_capture()
+        self._own_capture_files()
         self._silence_terminal()
 
-    def _restart_capture(self) -> None:
-        """The host's capture files are shared, offsets included, by all that were forked."""
+    def _own_capture_files(self) -> None:
+        """The files of pytest's capture are shared, offsets included, by all that were forked.
+
+        The objects stay: tests may have got hold of `sys.stdout` while they were collected.
+        """
         capture = self._config.pluginmanager.getplugin("capturemanager")
-        if capture is None or capture._global_capturing is None:
+        streams = getattr(capture, "_global_capturing", None)
+        if capture is None or streams is None:
             return
-        # What is left in them was the host's to print, once.
-        capture.read_global_capture()
-        capture.stop_global_capturing()
-        capture.start_global_capturing()
         capture.suspend_global_capture()
+        for stream in (streams.out, streams.err):
+            # A file in memory is not shared, and has no descriptor.
+            with contextlib.suppress(AttributeError, OSError):
+                fd = stream.tmpfile.fileno()
+                with tempfile.TemporaryFile(buffering=0) as own:
+                    os.dup2(own.fileno(), fd, inheritable=False)
+        # What is left in memory was the host's to print, once.
+        capture.read_global_capture()
 
     def _silence_terminal(self) -> None:
         """Plugins look the reporter up, so it stays; what it prints goes nowhere."""
@@ -126,19 +134,23 @@ class Surroundings:
             self._temporary._basetemp = None
             self._temporary._given_basetemp = self._base / f"u{unit}"
 
-    def _look_like_a_worker(self, slot: int) -> None:
-        """What pytest-xdist sets; plugins name databases, ports and folders after it."""
-        name = f"gw{slot}"
-        os.environ["PYTEST_XDIST_WORKER"] = name
-        os.environ["PYTEST_XDIST_WORKER_COUNT"] = str(self._count)
-        os.environ["PYTEST_XDIST_TESTRUNUID"] = self._run
-        self._config.workerinput = {
-            "workerid": name,
-            "workercount": self._count,
-            "testrunuid": self._run,
-            "mainargv": sys.argv,
-        }
-        self._config.workeroutput = {}
+
+def look_like_a_worker(config: Any, settings: dict[str, Any], slot: int) -> None:
+    """Set what pytest-xdist sets; plugins name databases, ports and folders after it."""
+    if settings["identity"] != "xdist":
+        return
+    name, count = f"gw{slot}", settings["slots"]
+    run = f"{RUST:x}"
+    os.environ["PYTEST_XDIST_WORKER"] = name
+    os.environ["PYTEST_XDIST_WORKER_COUNT"] = str(count)
+    os.environ["PYTEST_XDIST_TESTRUNUID"] = run
+    config.workerinput = {
+        "workerid": name,
+        "workercount": count,
+        "testrunuid": run,
+        "mainargv": sys.argv,
+    }
+    config.workeroutput = {}
 
 
 def finish(recorder: Any) -> None:

@@ -79,8 +79,7 @@ class Writers:
 
     def _event(self, split: int | None, folders: Folders) -> dict[str, Any]:
         file = self._measurement.file_of_split(split)
-        units = [unit for unit, _ in folders]
-        event = {"event": "data", "split": split, "file": file, "units": units}
+        event = {"event": "data", "split": split, "file": file}
         try:
             with open(self._note(split), encoding="utf-8") as note:
                 told = json.load(note)
@@ -88,6 +87,7 @@ class Writers:
         except (OSError, ValueError) as error:
             told = {"error": f"the writer died: {error}"}
         if "error" in told:
-            return {**event, "file": None, "error": told["error"]}
+            nothing = [(unit, "none") for unit, _ in folders]
+            return {**event, "file": None, "units": nothing, "error": told["error"]}
         self._measurement.learn(told)
-        return {**event, "damaged": told["damaged"]}
+        return {**event, "units": told["units"], "damaged": told["damaged"]}

@@ -91,7 +91,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Coverage(Box<Coverage>),
-    Test(Test),
+    Test(Box<Test>),
 }
 
 /// Run a Python project's tests in parallel splits and report their coverage
@@ -296,16 +296,17 @@ pub struct Pool {
 
     /// Set both numbers at once
     ///
-    /// A number given in the same place wins, and memory may still lower them.
-    #[arg(long, value_name = "PROFILE", value_enum)]
+    /// conservative, balanced or aggressive: 2 × 3, 3 × 4 or 4 × 6. A number given in the same place wins, and memory may still lower them.
+    #[arg(long, value_name = "PROFILE", value_enum, hide_possible_values = true)]
     pub profile: Option<Profile>,
 
-    /// Choose what runs the tests
+    /// Run tests by fork, spawn or stock
     ///
     /// `fork` collects the suite once and runs each test file in a fork; it needs Linux, pytest 8
-    /// and coverage 7.6. `stock` is one pytest for each split, with pytest-split and pytest-xdist.
+    /// and coverage 7.6. `spawn` is the same without forks: each worker collects. `stock` is one
+    /// pytest for each split, with pytest-split and pytest-xdist.
     /// Default: auto, the best that works here.
-    #[arg(long, value_name = "ENGINE", value_enum)]
+    #[arg(long, value_name = "ENGINE", value_enum, hide_possible_values = true)]
     pub engine: Option<Engine>,
 }
 
@@ -319,11 +320,24 @@ pub struct Limits {
     #[arg(long, value_name = "N", value_parser = whole, allow_negative_numbers = true)]
     pub max_failures: Option<usize>,
 
+    /// Try a failed test again, up to N times
+    ///
+    /// In a process of its own each time, with `fork`. Only a test that fails to the last counts
+    /// as a failure; one that passes in the end is named as flaky. Default: 0.
+    #[arg(long, value_name = "N", value_parser = whole, allow_negative_numbers = true)]
+    pub retries: Option<usize>,
+
     /// Stop a test that takes longer than SECS
     ///
     /// The run goes on. The project's own settings of pytest-timeout win.
     #[arg(long, value_name = "SECS", value_parser = seconds, allow_negative_numbers = true)]
     pub timeout: Option<f64>,
+
+    /// Call out tests that take longer than SECS
+    ///
+    /// Default: 10. Each once, while it runs; the run goes on.
+    #[arg(long, value_name = "SECS", value_parser = seconds, allow_negative_numbers = true)]
+    pub slow: Option<f64>,
 
     /// Write the tests' durations to `.test_durations`
     ///
@@ -367,6 +381,52 @@ pub struct Reporting {
     #[arg(long, value_name = "PCT", value_parser = percent, allow_negative_numbers = true)]
     pub fail_under: Option<f64>,
 
+    /// Fail if a file is covered less than PCT percent
+    ///
+    /// Each measured file is judged, with coverage's precision. Partial runs as `--fail-under`.
+    #[arg(long, value_name = "PCT", value_parser = percent, allow_negative_numbers = true, hide_short_help = true)]
+    pub fail_under_file: Option<f64>,
+
+    /// Fail if more than N lines are not covered
+    ///
+    /// Counts the statements that coverage reports as missing. Partial runs as `--fail-under`.
+    #[arg(long, value_name = "N", value_parser = whole, allow_negative_numbers = true, hide_short_help = true)]
+    pub fail_uncovered_lines: Option<usize>,
+
+    /// Fail if coverage falls below the baseline
+    ///
+    /// The baseline is `.coverage-baseline.json` in the project's folder, which is meant to be
+    /// committed. The total may fall by POINTS percentage points, by default 0, as it is
+    /// displayed. Partial runs are never compared.
+    #[arg(
+        long,
+        value_name = "POINTS",
+        value_parser = percent,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "0"
+    )]
+    pub no_decrease: Option<f64>,
+
+    /// Write the coverage as the new baseline
+    ///
+    /// Only of a complete run in which no test failed. Nothing is compared with the old one then.
+    #[arg(long, hide_short_help = true)]
+    pub update_baseline: bool,
+
+    /// Report the coverage of what changed since BASE
+    ///
+    /// BASE is a commit or a branch. The lines are those that differ between the commit where
+    /// HEAD left BASE and the files as they are, new files included.
+    #[arg(long, value_name = "BASE", value_parser = text)]
+    pub diff: Option<String>,
+
+    /// Fail if less than PCT percent of that is covered
+    ///
+    /// Needs `--diff`. Partial runs as `--fail-under`.
+    #[arg(long, value_name = "PCT", value_parser = percent, allow_negative_numbers = true, hide_short_help = true)]
+    pub diff_fail_under: Option<f64>,
+
     /// Make these reports
     ///
     /// Some of term, html, xml, json, lcov and markdown, or none. Default: term,html.
@@ -385,9 +445,23 @@ pub struct General {
     #[command(flatten)]
     pub output: Output,
 
+    /// Run only what failed or did not run last time
+    ///
+    /// What failed in the last runs and has not passed since, and what an abort or Ctrl-C kept
+    /// from running. Where there is nothing of the kind nothing runs, and the exit code is 0.
+    #[arg(long, help_heading = "Running tests")]
+    pub last_failed: bool,
+
     /// Write a summary of the run to FILE, as JSON
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub summary_json: Option<Utf8PathBuf>,
+
+    /// Write the tests' outcomes to FILE, as JUnit XML
+    ///
+    /// One file for all splits, as `pytest --junitxml` writes it; `--junitxml` in addopts is read
+    /// too. Aborted and interrupted runs write what they have.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub junit: Option<Utf8PathBuf>,
 
     /// Print the commands, run none of them
     #[arg(long, help_heading = "Output")]
@@ -472,6 +546,8 @@ pub enum Engine {
     Auto,
     /// One collection, a fork for each test file
     Fork,
+    /// One collection for each worker, no forks
+    Spawn,
     /// pytest with its well-known plugins
     Stock,
 }
@@ -482,6 +558,7 @@ impl Engine {
         match self {
             Engine::Auto => "auto",
             Engine::Fork => "fork",
+            Engine::Spawn => "spawn",
             Engine::Stock => "stock",
         }
     }
@@ -553,7 +630,9 @@ impl General {
                 python: self.chosen.python.clone().or(other.chosen.python),
             },
             summary_json: self.summary_json.clone().or(other.summary_json.clone()),
+            junit: self.junit.clone().or(other.junit.clone()),
             dry_run: self.dry_run || other.dry_run,
+            last_failed: self.last_failed || other.last_failed,
         }
     }
 }
@@ -725,16 +804,21 @@ mod tests {
             ("XTASK_VERBOSE", "1"),
             ("XTASK_QUIET", "0"),
             ("XTASK_DRY_RUN", "true"),
+            ("XTASK_LAST_FAILED", "1"),
             ("XTASK_SUMMARY_JSON", "s.json"),
+            ("XTASK_JUNIT", "j.xml"),
         ];
         let general = General {
             chosen: Chosen { project: vec!["a".into(), "b".into()], python: Some("py".into()) },
             output: Output { color: Some(Color::Never), quiet: false, verbose: true },
             summary_json: Some("s.json".into()),
+            junit: Some("j.xml".into()),
             dry_run: true,
+            last_failed: true,
         };
         assert_eq!(read("coverage", &variables).expect("a task").general, general);
-        let line = "coverage -p c --python x --color always -q --summary-json t.json --dry-run";
+        let line = "coverage -p c --python x --color always -q --summary-json t.json --junit k.xml \
+                    --dry-run --last-failed";
         assert_eq!(read(line, &variables).expect("a task").general, typed(line).general);
         let empty = variables.map(|(name, _)| (name, ""));
         assert_eq!(read("coverage", &empty).expect("a task").general, General::default());

@@ -21,6 +21,7 @@ const FOREIGN: &[&str] = &[
     "--dist",
     "--group",
     "--ignored",
+    "--lf",
     "--maxfail",
     "--package",
     "--test",

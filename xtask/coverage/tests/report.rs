@@ -101,14 +101,39 @@ impl Project {
             },
             source: None,
             options: BTreeMap::new(),
+            lines_of: Vec::new(),
             reports: vec![Report { kind: Kind::Term, path: None }],
             fail_under: None,
+            processes: 2,
         }
     }
 
     fn render(&self, parts: &[Part]) -> Rendered {
         render(&self.request(parts)).expect("an answer")
     }
+}
+
+/// So many files that the reports are made side by side.
+#[test]
+fn reports_on_many_files_as_coverage_does() {
+    let project = Project::new("many");
+    (0..60).for_each(|n| project.write(&format!("pkg/m{n}.py"), "def f(x):\n    return x\n"));
+    let reports = [Kind::Term, Kind::Html, Kind::Xml].map(|kind| Report { kind, path: None });
+    let parts = [project.part("one.py", 1)];
+    let rendered =
+        render(&Request { reports: reports.into(), ..project.request(&parts) }).expect("an answer");
+    assert_eq!(rendered.broken(), None);
+    assert_eq!(rendered.term.as_deref(), Some(project.coverage(&["report"]).as_str()));
+    project.coverage(&["html", "-d", "own"]);
+    let pages = |folder: &str| {
+        let files = project.root.join(folder).read_dir_utf8().expect("a folder of pages");
+        let mut names: Vec<_> =
+            files.map(|file| file.expect("a page").file_name().to_owned()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(pages("htmlcov"), pages("own"));
+    assert!(pages("own").len() > 60);
 }
 
 #[test]

@@ -21,10 +21,11 @@ def test_price(n):
     assert price(n) >= 0
 ";
 
-/// Both engines, with what makes their runs small: one split of one worker.
-const ENGINES: [[&str; 6]; 2] = [
+/// All engines, with what makes their runs small: one split of one worker.
+const ENGINES: [[&str; 6]; 3] = [
     ["--engine", "stock", "--splits", "1", "--workers-per-split", "1"],
     ["--engine", "fork", "--splits", "1", "--workers-per-split", "1"],
+    ["--engine", "spawn", "--splits", "1", "--workers-per-split", "1"],
 ];
 
 /// A project with four good tests and these files.
@@ -80,14 +81,16 @@ fn stock_names_the_test_that_ends_its_process_and_what_is_lost() {
 }
 
 #[test]
-fn fork_loses_nothing_but_the_test_that_ends_its_process() {
+fn our_hosts_lose_nothing_but_the_test_that_ends_its_process() {
     let project = shop(&[]);
     for (body, how) in DEATHS {
         project.write("tests/test_bad.py", &bad_tests(body));
-        let ran = run(&project, &ENGINES[1]).exits(1);
-        assert_eq!(ran.line("Tests: "), "6 passed, 1 crashed");
-        ran.says(&format!("tests/test_bad.py::test_bad crashed in split 1\nits process {how}"))
-            .says("Coverage: 100%\n");
+        for engine in &ENGINES[1..] {
+            let ran = run(&project, engine).exits(1);
+            assert_eq!(ran.line("Tests: "), "6 passed, 1 crashed");
+            ran.says(&format!("tests/test_bad.py::test_bad crashed in split 1\nits process {how}"))
+                .says("Coverage: 100%\n");
+        }
     }
 }
 
@@ -111,7 +114,7 @@ fn files_that_cannot_be_collected_are_each_shown_once_and_nothing_runs() {
         ("tests/test_missing.py", "import no_such_module\n"),
         ("tests/test_marks.py", &format!("def test_marks():\n    {ran_marker}")),
     ]);
-    for engine in ["stock", "fork"] {
+    for engine in ["stock", "fork", "spawn"] {
         for workers in ["1", "2"] {
             let args = ["--engine", engine, "--splits", "2", "--workers-per-split", workers];
             let ran = run(&project, &args).exits(1);
@@ -147,7 +150,7 @@ fn stock_names_a_test_that_heeds_no_time_limit() {
 #[test]
 fn a_quick_death_is_no_timeout() {
     let project = shop(&[("tests/test_bad.py", &bad_tests("os._exit(1)"))]);
-    for (engine, code) in ENGINES.iter().zip([3, 1]) {
+    for (engine, code) in ENGINES.iter().zip([3, 1, 1]) {
         let ran = run(&project, &[&engine[..], &["--timeout", "50"]].concat()).exits(code);
         ran.says("tests/test_bad.py::test_bad crashed in split 1\n").never_says("timed out");
     }
@@ -166,10 +169,10 @@ fn a_test_that_hangs_is_named_and_the_others_run() {
     }
 }
 
-/// A thread of the suite's own is alive where the forks would be: one process runs all tests,
-/// says why, and still ends when a test of it hangs.
+/// A thread of the suite's own is alive where the forks would be: processes that do not fork run
+/// the tests, and the reason is said.
 #[test]
-fn where_threads_are_alive_one_process_runs_all() {
+fn where_threads_are_alive_nothing_is_forked() {
     let thread = "\
 import threading
 threading.Thread(target=threading.Event().wait, daemon=True, name='poller').start()
@@ -182,20 +185,25 @@ threading.Thread(target=threading.Event().wait, daemon=True, name='poller').star
 
     let sleep = "while True:\n        time.sleep(1000)";
     project.write("tests/test_bad.py", &bad_tests(sleep));
-    let ran = run(&project, &["--engine", "fork", "--splits", "2", "--timeout", "0.5"]).exits(3);
+    let ran = run(&project, &["--engine", "fork", "--splits", "2", "--timeout", "0.5"]).exits(1);
+    assert_eq!(ran.line("Tests: "), "6 passed, 1 timed out");
     ran.says("tests/test_bad.py::test_bad timed out in split ")
-        .says("the host was ended by signal SIGKILL");
+        .says("tests/test_bad.py\", line 8 in test_bad\n")
+        .says("Coverage: 100%\n");
 }
 
 #[test]
 fn a_test_that_closes_every_descriptor_is_named() {
     let body = "os.closerange(0, 5000)";
     let project = shop(&[("tests/test_bad.py", &bad_tests(body))]);
-    for engine in &ENGINES {
-        let ran = run(&project, engine).exits(3);
-        ran.says("---- tests/test_bad.py::test_bad ")
-            .says("✗ incomplete: coverage data is incomplete: split 1 ")
-            .never_says("INTERNALERROR");
+    let ran = run(&project, &ENGINES[0]).exits(3);
+    ran.says("---- tests/test_bad.py::test_bad ")
+        .says("✗ incomplete: coverage data is incomplete: split 1 ")
+        .never_says("INTERNALERROR");
+    for engine in &ENGINES[1..] {
+        let ran = run(&project, engine).exits(1);
+        assert_eq!(ran.line("Tests: "), "6 passed, 1 crashed");
+        ran.says("---- tests/test_bad.py::test_bad crashed in split 1\n").says("Coverage: 100%\n");
     }
 }
 

@@ -18,6 +18,11 @@ macro_rules! engines {
             fn fork() {
                 check("fork");
             }
+
+            #[test]
+            fn spawn() {
+                check("spawn");
+            }
         }
     )*};
 }
@@ -27,7 +32,11 @@ mod budget;
 mod faults;
 mod finding;
 mod identity;
+mod junit;
+mod live;
 mod output;
+mod patch;
+mod progress;
 mod reference;
 mod script;
 mod settings;
@@ -35,5 +44,6 @@ mod shop;
 mod signals;
 mod support;
 mod test;
+mod thresholds;
 mod verdict;
 mod verify;

@@ -44,7 +44,7 @@ fn slow() -> Project {
 
 /// One test at a time, whatever the number of workers in a split of the stock engine.
 fn engine(name: &str, workers: &str) -> Vec<String> {
-    let workers = if name == "fork" { "1" } else { workers };
+    let workers = if name == "stock" { workers } else { "1" };
     let args = "coverage --report term --splits 2 --max-concurrent-splits 1 --engine";
     let args = args.split(' ').chain([name, "--workers-per-split", workers]);
     args.map(str::to_owned).collect()
@@ -103,7 +103,7 @@ impl Marked {
 #[test]
 fn a_signal_while_tests_run_ends_everything_and_keeps_what_is_finished() {
     let table = [(SIGINT, 130, "1"), (SIGTERM, 143, "2"), (SIGHUP, 130, "2")];
-    for name in ["stock", "fork"] {
+    for name in ["stock", "fork", "spawn"] {
         for (signal, code, workers) in table {
             let project = slow();
             let run = Marked::of(&project, &engine(name, workers));
@@ -126,7 +126,7 @@ fn a_signal_while_tests_run_ends_everything_and_keeps_what_is_finished() {
 
 #[test]
 fn ctrl_c_reaches_the_whole_group_and_is_told_once() {
-    for name in ["stock", "fork"] {
+    for name in ["stock", "fork", "spawn"] {
         let project = slow();
         let run = Marked::of(&project, &engine(name, "2"));
         wait_for(|| project.has("running"));
@@ -142,7 +142,7 @@ fn ctrl_c_reaches_the_whole_group_and_is_told_once() {
 fn a_signal_during_collection_ends_everything() {
     let conftest = "import os, time\nopen('running', 'w').close()\nwhile True:\n    \
                     try:\n        time.sleep(1000)\n    except BaseException:\n        pass\n";
-    for name in ["stock", "fork"] {
+    for name in ["stock", "fork", "spawn"] {
         for (signal, code) in [(SIGINT, 130), (SIGTERM, 143)] {
             let project = slow();
             project.write("tests/test_a.py", conftest);
@@ -178,7 +178,7 @@ fn a_signal_while_data_is_combined_ends_everything_and_keeps_the_data() {
     let plugin = "import os, time\n\ndef coverage_init(registry, options):\n    \
                   while os.path.exists('tests-ran'):\n        \
                   open('running', 'w').close()\n        time.sleep(1)\n";
-    for name in ["stock", "fork"] {
+    for name in ["stock", "fork", "spawn"] {
         let project = slow();
         project.write_all(&[
             ("waits.py", plugin),
@@ -199,7 +199,7 @@ fn a_signal_while_data_is_combined_ends_everything_and_keeps_the_data() {
 
 #[test]
 fn nothing_outlives_a_runner_that_is_killed() {
-    for (name, workers) in [("stock", "1"), ("stock", "2"), ("fork", "1")] {
+    for (name, workers) in [("stock", "1"), ("stock", "2"), ("fork", "1"), ("spawn", "1")] {
         let project = slow();
         // What a test itself has started, nobody can end but the runner that is gone.
         project.write("tests/test_b.py", &HANGS.replace("subprocess.Popen", "print"));
@@ -212,7 +212,7 @@ fn nothing_outlives_a_runner_that_is_killed() {
 
 #[test]
 fn a_background_job_of_a_shell_can_be_interrupted() {
-    for name in ["stock", "fork"] {
+    for name in ["stock", "fork", "spawn"] {
         let project = slow();
         // Such a job starts with SIGINT ignored.
         let mut words = vec!["-c", "trap '' INT; exec \"$0\" \"$@\"", crate::support::BINARY];
@@ -233,7 +233,7 @@ fn what_tests_leave_running_is_gone_at_the_end() {
                   subprocess.Popen(['sleep', '1000'], start_new_session=True)\n\n\
                   def test_leaves_a_daemon():\n    \
                   subprocess.run('(setsid sleep 1000 &) &', shell=True, check=True)\n";
-    for name in ["stock", "fork"] {
+    for name in ["stock", "fork", "spawn"] {
         for workers in ["1", "2"] {
             let project = slow();
             project.write("tests/test_b.py", leaves);

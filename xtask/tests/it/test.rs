@@ -60,7 +60,8 @@ fn a_dead_worker_of_the_stock_engine_is_one_failed_test() {
     let test = "import os\n\ndef test_leaves():\n    os._exit(3)\n";
     let pool = ["--splits", "1", "--workers-per-split", "2"];
     let output = project(test).run(&[&["test", "--engine", "stock"], &pool[..]].concat()).exits(1);
-    output.says("1 passed, 1 crashed").never_says("it had measured");
+    let output = output.says("1 passed, 1 crashed").never_says("it had measured");
+    assert_eq!(output.line("Crashed: "), "tests/test_b.py::test_leaves");
 }
 
 #[test]

@@ -167,7 +167,7 @@ class Reporter:
             return
         if report.outcome == "rerun":
             self._tests.pop(report.nodeid, None)
-            self.send("rerun", id=report.nodeid, text=_cut(report.longreprtext, TEXT_LIMIT))
+            self.send("rerun", id=report.nodeid, **_blow(report, report.when))
             return
         test = self._tests.setdefault(report.nodeid, {"outcome": "passed"})
         if not hasattr(report, "context"):  # one subtest of several
@@ -177,16 +177,19 @@ class Reporter:
             self._failed(report, "timeout" if timed_out else report.when)
         _judge(test, report)
         if report.when == "teardown":
+            test["properties"] = [
+                (str(name), _cut(str(value), SECTION_LIMIT))
+                for name, value in report.user_properties
+            ]
             self._finish(report.nodeid, test["outcome"])
 
     def _failed(self, report: pytest.TestReport, phase: str) -> None:
-        sections = [(name, _cut(text, SECTION_LIMIT)) for name, text in report.sections]
-        text = _cut(report.longreprtext, TEXT_LIMIT)
-        self.send("failed", id=report.nodeid, phase=phase, text=text, sections=sections)
+        self.send("failed", id=report.nodeid, **_blow(report, phase))
 
     def _finish(self, nodeid: str, outcome: str) -> None:
         test = self._tests.pop(nodeid, {})
-        fields = {key: test[key] for key in ("setup", "call", "teardown", "reason") if key in test}
+        known = ("setup", "call", "teardown", "reason", "properties")
+        fields = {key: test[key] for key in known if key in test}
         self.send("finish", id=nodeid, outcome=outcome, **fields)
 
     @pytest.hookimpl(trylast=True)
@@ -197,6 +200,17 @@ class Reporter:
         self.send("bye", exit=int(exitstatus))
 
 
+def _blow(report: pytest.TestReport, phase: str) -> Event:
+    """What there is to say of a phase that failed."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    return {
+        "phase": phase,
+        "text": _cut(report.longreprtext, TEXT_LIMIT),
+        "message": _cut(str(getattr(crash, "message", "")), SECTION_LIMIT),
+        "sections": [(name, _cut(text, SECTION_LIMIT)) for name, text in report.sections],
+    }
+
+
 def _judge(test: Event, report: pytest.TestReport) -> None:
     """Sets the outcome of a test from one more of its reports; a failure stays one."""
     if report.failed:
@@ -204,7 +218,8 @@ def _judge(test: Event, report: pytest.TestReport) -> None:
             test["outcome"] = "failed" if report.when == "call" else "error"
     elif report.skipped and not hasattr(report, "context"):
         test["outcome"] = "xfailed" if hasattr(report, "wasxfail") else "skipped"
-        test["reason"] = getattr(report, "wasxfail", None) or _reason(report)
+        xfail = getattr(report, "wasxfail", None)
+        test["reason"] = _reason(report) if xfail is None else xfail
     elif report.when == "call" and hasattr(report, "wasxfail"):
         test["outcome"] = "xpassed"
 

@@ -164,8 +164,31 @@ def test_another_host_adopts_what_a_dead_one_left(project, start):
     other.until("unit-exited")
     other.send("adopt", unit=1, split=1, folder=str(dead.work / "units" / "1"))
     other.finish()
-    assert other.all("data")[0]["units"] == [2, 1]
+    assert other.all("data")[0]["units"] == [[2, "whole"], [1, "partial"]]
     assert 2 in measured(other)["code_.py"]
+
+
+def test_what_is_left_of_dead_hosts_is_gathered_without_collecting(project, start):
+    text = """
+        import os, code_
+        def test_a(): code_.a()
+        def test_b(): os._exit(1)
+        """
+    root = project({"test_it.py": text, "code_.py": CODE})
+    dead = start(root, engine="spawn")
+    dead.until("ready")
+    dead.run(1, [0, 1])
+    with pytest.raises(AssertionError):
+        dead.until("unit-exited")
+    other = start(root, engine="gather")
+    other.until("ready")
+    other.send("adopt", unit=1, split=3, folder=str(dead.work / "units" / "1"))
+    other.send("adopt", unit=2, split=4, folder=str(dead.work / "units" / "2"))
+    other.finish()
+    split = {one["split"]: one.get("units") for one in other.all("data")}
+    assert split == {3: [[1, "partial"]], 4: [[2, "none"]], None: None}
+    assert 2 in measured(other)["code_.py"] and "test_it.py" in measured(other)
+    assert not other.all("ids") and other.all("bye")
 
 
 def test_a_unit_whose_fork_failed_is_told(project, start):
@@ -195,7 +218,7 @@ def test_a_closed_split_is_written_beside_the_tests(project, start):
     driver.until("unit-exited", unit=2)
     driver.send("close", split=2)
     event = driver.until("data")
-    assert (event["split"], event["units"]) == (2, [2])
+    assert (event["split"], event["units"]) == (2, [[2, "whole"]])
     assert contents([event["file"]])["files"]
     driver.send("kill", unit=1)
     driver.until("unit-exited")

@@ -296,3 +296,22 @@ def test_signals_are_as_in_a_sequential_run(project, start, engine):
     driver.until("unit-exited")
     driver.finish()
     assert list(driver.outcomes().values()) == ["passed"], driver.all("failed")
+
+
+@pytest.mark.parametrize("capture", ["fd", "sys", "tee-sys"])
+def test_streams_that_tests_have_held_since_collection_are_captured(run, capture):
+    text = """
+        import sys
+        import pytest
+        OUT = sys.stdout
+        print("said by the collection")
+        @pytest.mark.parametrize("stream", [sys.stdout, sys.stderr])
+        def test(stream):
+            assert stream in (sys.stdout, sys.stderr)
+            print("said by the test", file=stream)
+            assert 0
+        """
+    driver = run(text, args=[f"--capture={capture}"])
+    heard = [dict(map(tuple, one["sections"])) for one in driver.all("failed")]
+    said = "said by the test\n"
+    assert heard == [{"Captured stdout call": said}, {"Captured stderr call": said}]

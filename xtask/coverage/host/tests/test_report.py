@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from coverage import control
+from coverage import CoverageData, control
 from coverage.parser import PythonParser
 
 HOST = Path(__file__).parent.parent
 sys.path.insert(0, str(HOST))
 
 import report  # noqa: E402
+import xtask_forks  # noqa: E402
 
 SOURCES = {
     "pkg/__init__.py": "",
@@ -80,8 +81,10 @@ def ask(parts: list[dict] | None, **changes: Any) -> dict[str, Any]:
         "config_file": True,
         "source": None,
         "options": {},
+        "lines_of": [],
         "reports": {"term": None},
         "fail_under": None,
+        "processes": 1,
     }
     told = report.answer({**request, **changes})
     assert told["fatal"] is None, told["fatal"]
@@ -107,6 +110,24 @@ def rows(file: str) -> set[tuple]:
 
 def beside() -> set[str]:
     return {name for name in os.listdir(".") if name.startswith((".cov", ".xtask"))}
+
+
+class TestLines:
+    def test_are_those_of_coverage_and_only_where_asked_for(self, project: Path) -> None:
+        parts = [part("one", 1), part("two", 2, "--branch")]
+        wanted = [os.path.realpath(name) for name in ("pkg/b.py", "pkg/never.py", "one.py")]
+        told = ask(parts, lines_of=wanted)
+        coverage("json", "-q", "-o", "own.json")
+        with open("own.json", encoding="utf-8") as file:
+            own = json.load(file)["files"]
+        assert [lines["path"] for lines in told["lines"]] == ["pkg/b.py", "pkg/never.py"]
+        for lines in told["lines"]:
+            theirs = own[lines["path"]]
+            assert lines["missing"] == theirs["missing_lines"]
+            assert set(lines["statements"]) - set(lines["missing"]) == set(theirs["executed_lines"])
+            assert lines["file"] == os.path.realpath(lines["path"])
+        assert told["lines"][0]["branches"] == [(2, 2, 1)]
+        assert ask(None)["lines"] == []
 
 
 class TestCombine:
@@ -323,23 +344,70 @@ def called_with(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> list[
     return calls
 
 
+# What is added to the sections `[run]`, `[report]` and `[html]`.
 EXTRAS = {
-    "plain": "",
-    "skipping": "skip_covered = true\nskip_empty = true\nsort = -miss\n",
-    "total only": "format = total\n",
-    "omitting": "omit = pkg/a.py\n",
-    "contexts": "contexts = one.*\n[run]\ndynamic_context = none\ncontext = one\n",
+    "plain": ("", "", ""),
+    "skipping": ("", "skip_covered = true\nskip_empty = true\nsort = -miss\n", ""),
+    "total only": ("", "format = total\nprecision = 0\n", ""),
+    "omitting": ("", "omit = pkg/a.py\n", ""),
+    "excluding": ("", "exclude_also =\n    for i in\n", "skip_covered = true\n"),
+    "filtering": ("context = one\n", "contexts = one.*\n", ""),
+    "showing": ("context = one\n", "", "show_contexts = true\n"),
+    "unreadable": ("", "ignore_errors = true\n", ""),
+    "plugged": ("plugins = stanza\n", "sort = Cover\n", ""),
+    "mapped": ("", "", "\n[paths]\nall =\n    pkg\n    */elsewhere/pkg\n"),
 }
+
+PLUGIN = """
+from coverage import CoveragePlugin, FileReporter
+class Reporter(FileReporter):
+    def lines(self):
+        return set(range(1, 1 + len(self.source().splitlines())))
+    def arcs(self):
+        return {(1, 2), (1, 3)}
+class Plugin(CoveragePlugin):
+    def file_reporter(self, filename):
+        return Reporter(filename)
+def coverage_init(registry, options):
+    registry.add_file_tracer(Plugin())
+"""
+
+
+def part_of_plugin(branch: bool, plugin: str = "stanza") -> dict:
+    """Data of a file that is no Python."""
+    Path("pkg/verse.txt").write_text("one\ntwo <b>\nthree\n")
+    data = CoverageData(basename=os.path.abspath("parts/verse.data"))
+    verse = os.path.abspath("pkg/verse.txt")
+    (data.add_arcs if branch else data.add_lines)({verse: [(1, 2)] if branch else [1, 2]})
+    data.add_file_tracers({verse: f"{plugin}.Plugin"})
+    data.write()
+    return {"split": 4, "file": data.data_filename(), "required": True}
 
 
 class TestReports:
+    @pytest.mark.parametrize("branch", [True, False], ids=["branch", "line"])
     @pytest.mark.parametrize("extra", EXTRAS)
-    def test_are_those_of_coverages_commands(self, project: Path, extra: str) -> None:
-        settings = CONFIG.replace("[report]\n", "[report]\n" + EXTRAS[extra].split("[run]")[0])
-        Path(".coveragerc").write_text(settings)
+    def test_are_those_of_coverages_commands(
+        self, project: Path, monkeypatch: pytest.MonkeyPatch, extra: str, branch: bool
+    ) -> None:
+        run, report, html = EXTRAS[extra]
+        settings = CONFIG.replace("[report]\n", f"{run}[report]\n{report}")
+        settings = settings.replace("true", str(branch).lower(), 1) + f"[html]\n{html}"
+        Path(".coveragerc").write_text(
+            re.sub(r"(?s)(precision = 0.*?)precision = 2", r"\1", settings)
+        )
+        Path("stanza.py").write_text(PLUGIN)
+        monkeypatch.syspath_prepend(str(project))
         parts = [part("one", 1, "--context=one"), part("two", 2), part("three", 3)]
+        if extra == "plugged":
+            parts.append(part_of_plugin(branch))
+        if extra == "unreadable":
+            Path("pkg/b.py").write_text("def g(:\n")
+        monkeypatch.setattr(xtask_forks, "FEW", 0)
+        forks = called_with(monkeypatch, xtask_forks.os, "fork")
         files = {"xml": "c.xml", "json": "c.json", "lcov": "c.lcov", "markdown": "c.md"}
-        told = ask(parts, reports={"term": None, "html": "htm", **files})
+        told = ask(parts, reports={"term": None, "html": "htm", **files}, processes=3)
+        assert len(forks) == 6
         assert {made["error"] for made in told["reports"].values()} == {None}
         assert told["term"] == coverage("report")
         assert Path("c.md").read_text() == coverage("report", "--format=markdown")
@@ -350,9 +418,72 @@ class TestReports:
         coverage("html", "-d", "ownhtm")
         names = {path.name for path in Path("ownhtm").iterdir()}
         assert names == {path.name for path in Path("htm").iterdir()}
-        for name in (name for name in names if name.endswith(".html")):
-            mine, own = (Path(folder, name).read_text() for folder in ("htm", "ownhtm"))
-            assert without_time("html", mine) == without_time("html", own)
+        assert sum(name.endswith("_py.html") for name in names) >= 1
+        for name in names:
+            mine, own = (Path(folder, name).read_bytes() for folder in ("htm", "ownhtm"))
+            if name.endswith(".html"):
+                assert without_time("html", mine.decode()) == without_time("html", own.decode())
+            elif name == "status.json":
+                assert json.loads(mine)["files"] == json.loads(own)["files"]
+            else:
+                assert mine == own
+
+    @pytest.mark.parametrize("processes", [2, 3])
+    def test_of_a_process_that_died_have_failed(
+        self, project: Path, monkeypatch: pytest.MonkeyPatch, processes: int
+    ) -> None:
+        """Whoever comes to the page of that file dies: the report's process, or a helper."""
+        death = "\n    def source_token_lines(self):"
+        death += "\n        import os\n        os.kill(os.getpid(), 9)"
+        Path("stanza_of_death.py").write_text(
+            PLUGIN.replace("\nclass Plugin", death + "\nclass Plugin")
+        )
+        settings = CONFIG.replace("[report]\n", "plugins = stanza_of_death\n[report]\n")
+        Path(".coveragerc").write_text(settings)
+        monkeypatch.syspath_prepend(str(project))
+        monkeypatch.setattr(xtask_forks, "FEW", 0)
+        parts = [part("one", 1), part_of_plugin(branch=True, plugin="stanza_of_death")]
+        reports = {"term": None, "html": "htm", "xml": "c.xml"}
+        told = ask(parts, reports=reports, processes=processes)
+        errors = {kind: made["error"] for kind, made in told["reports"].items()}
+        killed = "its process was ended by signal 9"
+        assert errors == {"term": None, "html": killed, "xml": None}
+        assert told["term"] == coverage("report")
+        assert not Path("htm/index.html").exists() and Path("c.xml").exists()
+
+    def test_are_made_without_room_for_processes(
+        self, project: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse() -> int:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+
+        monkeypatch.setattr(xtask_forks, "FEW", 0)
+        monkeypatch.setattr(xtask_forks.os, "fork", refuse)
+        told = ask(three_parts(), reports={"term": None, "html": "htm"}, processes=2)
+        assert told["term"] == coverage("report")
+        self.same_pages()
+
+    def test_renew_the_pages_that_changed(
+        self, project: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(xtask_forks, "FEW", 0)
+        for parts in ([part("one", 1)], three_parts()):
+            ask(parts, reports={"html": "htm"}, processes=2)
+        self.same_pages()
+
+    def same_pages(self) -> None:
+        coverage("html", "-d", "ownhtm")
+        for page in Path("ownhtm").glob("*.html"):
+            mine = Path("htm", page.name).read_text()
+            assert without_time("html", mine) == without_time("html", page.read_text())
+
+    def test_are_the_same_from_one_process(self, project: Path) -> None:
+        told = ask(three_parts(), reports={"term": None, "html": "htm", "xml": "c.xml"})
+        assert told["term"] == coverage("report")
+        coverage("xml", "-o", "own.xml")
+        mine, own = (Path(name).read_text() for name in ("c.xml", "own.xml"))
+        assert without_time("xml", mine) == without_time("xml", own)
+        self.same_pages()
 
     def test_go_where_the_project_wants_them(self, project: Path) -> None:
         with open(".coveragerc", "a") as config:

@@ -119,6 +119,11 @@ impl Child {
         });
     }
 
+    /// Its process id.
+    pub fn id(&self) -> i32 {
+        self.pid.as_raw()
+    }
+
     /// Sends a signal to the process alone.
     pub fn signal(&self, signal: Signal) {
         send(self.pid, signal);

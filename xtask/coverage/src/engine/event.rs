@@ -1,9 +1,10 @@
 //! What the Python side tells while it runs, one JSON object a line.
 
 use camino::Utf8PathBuf;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use crate::report::failures::Phase;
+use crate::report::failures::Blow;
+use crate::report::junit::PhaseTimes;
 
 /// One line of the stock engine's plugin, `host/stock/xtask_events.py`.
 #[derive(Clone, Debug, Deserialize)]
@@ -25,16 +26,23 @@ pub enum Event {
     /// A test begins.
     Start { id: String },
     /// A test failed, at the moment it does.
-    Failed { id: String, phase: Phase, text: String, sections: Vec<(String, String)> },
+    Failed {
+        id: String,
+        #[serde(flatten)]
+        blow: Blow,
+    },
     /// An attempt failed and is repeated; what was said of the test before does not count.
-    Rerun { id: String, text: String },
+    Rerun {
+        id: String,
+        #[serde(flatten)]
+        blow: Blow,
+    },
     /// A test has ended.
     Finish {
         id: String,
         outcome: TestOutcome,
         #[serde(flatten)]
-        seconds: PhaseSeconds,
-        reason: Option<String>,
+        details: Details,
     },
     /// The file that coverage will be in when the process has ended.
     Data { file: Utf8PathBuf },
@@ -43,8 +51,8 @@ pub enum Event {
 }
 
 /// How a test ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum TestOutcome {
     /// It passed.
     Passed,
@@ -65,6 +73,12 @@ pub enum TestOutcome {
 }
 
 impl TestOutcome {
+    /// True where a test is to blame.
+    pub fn is_failure(self) -> bool {
+        use TestOutcome::{Crashed, Error, Failed, TimedOut};
+        matches!(self, Failed | Error | Crashed | TimedOut)
+    }
+
     /// As it is said.
     pub fn word(self) -> &'static str {
         match self {
@@ -77,6 +91,25 @@ impl TestOutcome {
             TestOutcome::Crashed => "crashed",
             TestOutcome::TimedOut => "timed out",
         }
+    }
+}
+
+/// What is told of a test at its end, beside its outcome.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+pub struct Details {
+    /// How long it took.
+    #[serde(flatten)]
+    pub seconds: PhaseSeconds,
+    /// Why it was skipped, or expected to fail.
+    pub reason: Option<String>,
+    /// What it recorded with `record_property`: names and values.
+    #[serde(default)]
+    pub properties: Vec<(String, String)>,
+}
+
+impl From<PhaseSeconds> for Details {
+    fn from(seconds: PhaseSeconds) -> Details {
+        Details { seconds, ..Details::default() }
     }
 }
 
@@ -98,5 +131,11 @@ impl PhaseSeconds {
     /// Their sum, in the order in which pytest-split adds them up.
     pub fn total(self) -> f64 {
         self.setup + self.teardown + self.call
+    }
+}
+
+impl From<PhaseSeconds> for PhaseTimes {
+    fn from(seconds: PhaseSeconds) -> PhaseTimes {
+        PhaseTimes { until_teardown: seconds.setup + seconds.call, teardown: seconds.teardown }
     }
 }

@@ -1,10 +1,11 @@
 //! The account of a run, whichever engine runs it: what became of each test, the failures in
 //! order of arrival, and whether the failure budget is used up. Pure.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::event::{PhaseSeconds, TestOutcome};
+use super::event::{Details, TestOutcome};
 use crate::report::failures::{Failure, Phase};
+use crate::report::junit::{Case, Ending};
 use crate::report::summary::Tally;
 
 /// See the module.
@@ -17,8 +18,11 @@ pub struct Ledger {
     failures: Vec<Failure>,
     failed_ids: Vec<String>,
     collect_errors: HashSet<String>,
-    skipped_files: HashSet<String>,
-    reruns: u64,
+    /// Why, by node id.
+    skipped_files: BTreeMap<String, String>,
+    /// Failed attempts that were repeated, in order of arrival.
+    repeated: Vec<Failure>,
+    ended: usize,
     closed: bool,
 }
 
@@ -26,7 +30,9 @@ pub struct Ledger {
 struct Test {
     failed_in: Option<Phase>,
     outcome: Option<TestOutcome>,
-    seconds: Option<f64>,
+    details: Option<Details>,
+    /// How many tests ended before it did.
+    place: usize,
 }
 
 impl Ledger {
@@ -73,31 +79,34 @@ impl Ledger {
         failure.phase == Phase::Collect && !self.collect_errors.insert(failure.id.clone())
     }
 
-    /// Forgets an attempt that is repeated.
-    pub fn rerun(&mut self, id: &str) {
+    /// Sets an attempt aside that is repeated.
+    pub fn rerun(&mut self, attempt: Failure) {
         if self.closed {
             return;
         }
-        self.reruns += 1;
+        let id = attempt.id.as_str();
         if self.tests.remove(id).is_some_and(|test| test.failed_in.is_some()) {
             self.failures.retain(|failure| failure.id != id);
             self.failed_ids.retain(|failed| failed != id);
         }
+        self.repeated.push(attempt);
     }
 
     /// Notes the end of a test.
-    pub fn finished(&mut self, id: &str, outcome: TestOutcome, seconds: PhaseSeconds) {
+    pub fn finished(&mut self, id: &str, outcome: TestOutcome, details: Details) {
         if self.closed {
             return;
         }
+        self.ended += 1;
         let test = self.tests.entry(id.to_owned()).or_default();
         test.outcome = Some(outcome);
-        test.seconds = Some(seconds.total());
+        test.details = Some(details);
+        test.place = self.ended;
     }
 
     /// Notes a module or class that is skipped as a whole; pytest counts it as one test.
-    pub fn skipped_file(&mut self, id: &str) {
-        self.skipped_files.insert(id.to_owned());
+    pub fn skipped_file(&mut self, id: &str, reason: String) {
+        self.skipped_files.insert(id.to_owned(), reason);
     }
 
     /// How many tests have ended.
@@ -115,11 +124,20 @@ impl Ledger {
         &self.failed_ids
     }
 
+    /// The tests that passed only when they were repeated.
+    pub fn flaky(&self) -> Vec<&str> {
+        let passed =
+            |id: &&str| self.tests.get(*id).and_then(Test::outcome) == Some(TestOutcome::Passed);
+        let repeated: BTreeSet<&str> = self.repeated.iter().map(|it| it.id.as_str()).collect();
+        repeated.into_iter().filter(passed).collect()
+    }
+
     /// Seconds per node id, of the tests that ran to their end.
     pub fn durations(&self) -> BTreeMap<String, f64> {
         let ended = |(id, test): (&String, &Test)| {
             let skipped = test.outcome == Some(TestOutcome::Skipped);
-            Some((id.clone(), test.seconds.filter(|_| !skipped)?))
+            let details = test.details.as_ref().filter(|_| !skipped)?;
+            Some((id.clone(), details.seconds.total()))
         };
         self.tests.iter().filter_map(ended).collect()
     }
@@ -130,9 +148,32 @@ impl Ledger {
         outcomes.filter_map(|(id, test)| Some((id.clone(), test.outcome()?))).collect()
     }
 
+    /// Every test that ended or failed, each once: file by file, in the order in which a file's
+    /// tests ended, and then what was skipped as a whole.
+    pub fn cases(&self) -> Vec<Case<'_>> {
+        let failures = by_id(&self.failures);
+        let repeated = by_id(&self.repeated);
+        let mut tests: Vec<_> =
+            self.tests.iter().filter(|(_, it)| it.outcome().is_some()).collect();
+        tests.sort_by_key(|(id, test)| (file(id), test.place, id.as_str()));
+        let cases = tests.into_iter().map(|(id, test)| Case {
+            id,
+            ending: test.ending(),
+            failures: failures.get(id.as_str()).cloned().unwrap_or_default(),
+            repeated: repeated.get(id.as_str()).cloned().unwrap_or_default(),
+            seconds: test.details.as_ref().map(|details| details.seconds.into()),
+            properties: test.details.as_ref().map_or(&[], |details| &details.properties),
+        });
+        let skipped = self
+            .skipped_files
+            .iter()
+            .map(|(id, reason)| Case { ending: Ending::SkippedWhole(reason), ..Case::new(id) });
+        cases.chain(skipped).collect()
+    }
+
     /// The counts.
     pub fn tally(&self) -> Tally {
-        let mut tally = Tally { reruns: self.reruns, ..Tally::default() };
+        let mut tally = Tally { reruns: self.repeated.len() as u64, ..Tally::default() };
         tally.skipped = self.skipped_files.len() as u64;
         self.tests.values().for_each(|test| test.count(&mut tally));
         let ended = self.tests.values().filter(|test| test.outcome().is_some()).count() as u64;
@@ -160,6 +201,19 @@ impl Test {
         })
     }
 
+    /// What a failure does not say.
+    fn ending(&self) -> Ending<'_> {
+        let reason = || {
+            let reason = self.details.as_ref().and_then(|details| details.reason.as_deref());
+            reason.unwrap_or_default()
+        };
+        match self.outcome {
+            Some(TestOutcome::Skipped) => Ending::Skipped(reason()),
+            Some(TestOutcome::Xfailed) => Ending::Xfailed(reason()),
+            _ => Ending::Ran,
+        }
+    }
+
     fn count(&self, tally: &mut Tally) {
         let Some(outcome) = self.outcome() else { return };
         *match outcome {
@@ -175,6 +229,17 @@ impl Test {
     }
 }
 
+fn by_id(failures: &[Failure]) -> HashMap<&str, Vec<&Failure>> {
+    let mut map: HashMap<&str, Vec<&Failure>> = HashMap::new();
+    failures.iter().for_each(|failure| map.entry(&failure.id).or_default().push(failure));
+    map
+}
+
+/// The file of a node id.
+fn file(id: &str) -> &str {
+    id.split("::").next().unwrap_or_default()
+}
+
 /// Of two phases in which one test failed, the one it counts under.
 fn worse(earlier: Option<Phase>, later: Phase) -> Phase {
     match (earlier, later) {
@@ -186,14 +251,14 @@ fn worse(earlier: Option<Phase>, later: Phase) -> Phase {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::failures::Blow;
 
     fn failure(id: &str, phase: Phase) -> Failure {
-        let id = id.to_owned();
-        Failure { id, split: Some(1), phase, text: String::new(), sections: Vec::new(), log: None }
+        Failure::new(id.to_owned(), Some(1), Blow::new(phase, String::new()), None)
     }
 
     fn finish(ledger: &mut Ledger, id: &str, outcome: TestOutcome) {
-        ledger.finished(id, outcome, PhaseSeconds::default());
+        ledger.finished(id, outcome, Details::default());
     }
 
     #[test]
@@ -224,7 +289,7 @@ mod tests {
     fn a_repeated_attempt_does_not_count_as_a_failure() {
         let mut ledger = Ledger::new(1);
         ledger.collected(1);
-        ledger.rerun("a");
+        ledger.rerun(failure("a", Phase::Call));
         finish(&mut ledger, "a", TestOutcome::Passed);
         assert_eq!(
             (ledger.tally().passed, ledger.tally().reruns, ledger.exhausted()),

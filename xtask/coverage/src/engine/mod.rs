@@ -4,9 +4,8 @@
 pub mod child;
 pub mod collect;
 pub mod event;
-pub mod fork;
-mod host;
-
+pub mod hosts;
+pub mod journal;
 pub mod ledger;
 pub mod signals;
 pub mod stock;
@@ -16,6 +15,8 @@ use std::time::Duration;
 
 use camino::Utf8PathBuf;
 
+use self::event::TestOutcome;
+use self::journal::UnitRun;
 use self::ledger::Ledger;
 use crate::report::failures::Failure;
 use crate::shard::combine::{Expected, Problem};
@@ -36,6 +37,8 @@ pub struct Job {
     pub workers: u32,
     /// How many failed tests end the run; 0 means never.
     pub budget: u32,
+    /// How many times a failed test is tried again; not with the stock engine.
+    pub retries: u32,
     /// Seconds for one test.
     pub timeout: Option<f64>,
     /// What coverage measures; none where it has no part in the run.
@@ -58,11 +61,23 @@ pub struct Job {
     pub xdist: bool,
     /// Plugins that put tests into an order of their own, by name.
     pub reordering: Vec<String>,
+    /// Run only the tests that are listed in [`Job::known_failures`].
+    pub last_failed: bool,
     /// Go on when a file cannot be collected.
     pub continue_on_collection_errors: bool,
     /// Folders of this run.
     pub folders: Folders,
 }
+
+impl Job {
+    /// Where the list of failed tests lies that pytest reads for `--lf`, for one cache.
+    pub fn known_failures(&self) -> Utf8PathBuf {
+        self.folders.parts.join("cache").join(KNOWN_FAILURES)
+    }
+}
+
+/// The list of failed tests in a folder that is pytest's cache.
+const KNOWN_FAILURES: &str = "v/cache/lastfailed";
 
 /// What coverage measures, where the command line, addopts or the layout of the project decide;
 /// all else is in coverage's own configuration.
@@ -94,6 +109,24 @@ pub struct Folders {
 /// Something worth showing while it happens.
 #[derive(Debug)]
 pub enum Happening<'a> {
+    /// The tests are known and soon begin.
+    Planned {
+        /// How many there are.
+        tests: u64,
+        /// Seconds they should take one after the other; none where no duration is known.
+        seconds: Option<f64>,
+        /// How many run at once.
+        slots: usize,
+    },
+    /// A test begins.
+    TestStarted(Started<'a>),
+    /// A test has ended.
+    TestEnded {
+        /// The node id.
+        id: &'a str,
+        /// How.
+        outcome: TestOutcome,
+    },
     /// A split begins.
     SplitStarted {
         /// 1-based.
@@ -105,10 +138,34 @@ pub enum Happening<'a> {
     SplitEnded(&'a SplitEnd),
     /// A test failed.
     Failed(&'a Failure),
+    /// A test failed, and is tried again.
+    Retried {
+        /// Its node id.
+        id: &'a str,
+        /// From 1.
+        retry: u32,
+        /// How many there may be.
+        of: u32,
+    },
     /// The run is being stopped: why.
     Stopping(&'a str),
+    /// How the run goes on, where that is not as usual.
+    Note(&'a str),
     /// Something else the user should know.
     Warning(String),
+}
+
+/// The beginning of one test.
+#[derive(Clone, Copy, Debug)]
+pub struct Started<'a> {
+    /// The node id.
+    pub id: &'a str,
+    /// 1-based; none where that is not known.
+    pub split: Option<u32>,
+    /// Of the process that runs it, where that is known.
+    pub pid: Option<i32>,
+    /// Seconds it should take.
+    pub expected: f64,
 }
 
 /// The end of one split.
@@ -146,6 +203,8 @@ pub enum SplitState {
 pub struct Ran {
     /// The account of the tests.
     pub ledger: Ledger,
+    /// All tests that were to run; none where that never became known.
+    pub planned: Vec<String>,
     /// The splits that were started, in order of their end.
     pub splits: Vec<SplitEnd>,
     /// Data that must be there.
@@ -160,6 +219,8 @@ pub struct Ran {
     pub interrupted: Option<i32>,
     /// pytest refused to run at all: its words, and whether that was the user's doing.
     pub refused: Option<Refusal>,
+    /// What ran where and when, in the order of its end; with the stock engine, nothing.
+    pub units: Vec<UnitRun>,
     /// Until the first test could start, seconds; 0 where it is not known apart.
     pub collect_seconds: f64,
     /// The largest process, bytes; 0 where unknown.
@@ -168,9 +229,10 @@ pub struct Ran {
 
 impl Ran {
     /// Nothing has run yet.
-    fn new(budget: u32) -> Ran {
+    pub(crate) fn new(budget: u32) -> Ran {
         Ran {
             ledger: Ledger::new(budget),
+            planned: Vec::new(),
             splits: Vec::new(),
             expected: Expected::default(),
             problems: Vec::new(),
@@ -178,6 +240,7 @@ impl Ran {
             uncollectable: false,
             interrupted: None,
             refused: None,
+            units: Vec::new(),
             collect_seconds: 0.0,
             peak_memory: 0,
         }

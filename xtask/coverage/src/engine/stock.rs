@@ -16,8 +16,10 @@ use serde_json::json;
 
 use super::child::{self, Child, Command, FIRST_PIPE, Lines, Orphaned};
 use super::event::{Event, TestOutcome};
-use super::{Happening, Job, Measure, Ran, Refusal, SplitEnd, SplitState, signals};
-use crate::report::failures::{Failure, Phase};
+use super::{
+    Happening, Job, KNOWN_FAILURES, Measure, Ran, Refusal, SplitEnd, SplitState, Started, signals,
+};
+use crate::report::failures::{Blow, Failure, Phase};
 use crate::shard::combine::{Origin, Part, Problem};
 use crate::split::{Cut, check_union};
 
@@ -130,6 +132,9 @@ fn arguments(job: &Job, split: u32, folder: &Utf8Path) -> Vec<String> {
         let workers = if job.workers > 1 { job.workers } else { 0 };
         args.extend(words(["-n", &workers.to_string()]));
     }
+    if job.last_failed {
+        args.extend(words(["-o", &format!("cache_dir={}", folder.join("cache"))]));
+    }
     args.push(format!("--basetemp={}", job.folders.temporary.join(format!("{split:02}"))));
     args
 }
@@ -155,6 +160,13 @@ pub fn prepare_split(job: &Job, split: u32) -> Result<()> {
     if let Some(durations) = &job.durations {
         fs::copy(durations, folder.join("durations.json"))
             .with_context(|| format!("failed to copy `{durations}`"))?;
+    }
+    if job.last_failed {
+        // pytest takes off the list what passes: the next split must find it whole.
+        let list = folder.join("cache").join(KNOWN_FAILURES);
+        let copied = fs::create_dir_all(list.parent().unwrap_or(&list))
+            .and_then(|()| fs::copy(job.known_failures(), &list));
+        copied.with_context(|| format!("failed to write `{list}`"))?;
     }
     Ok(())
 }
@@ -333,32 +345,36 @@ impl<'a> Supervisor<'a> {
             }
             Event::WorkerLost { id, text } => self.worker_lost(split, &id, &text),
             Event::CollectError { id, text } => {
-                self.failed(split, id, Phase::Collect, text, Vec::new());
+                self.failed(split, id, Blow::new(Phase::Collect, text));
                 if !self.job.continue_on_collection_errors {
                     // There may be more of them: pytest goes on until it has seen every file.
                     self.ran.uncollectable = true;
                     self.waiting.clear();
                 }
             }
-            Event::CollectSkip { id, .. } => self.ran.ledger.skipped_file(&id),
+            Event::CollectSkip { id, reason } => self.ran.ledger.skipped_file(&id, reason),
             Event::Collected { .. } => {
                 self.of(split, |running| running.collected = true);
                 self.read_cut(split);
             }
             Event::Start { id } => {
+                self.tell_start(split, &id);
                 self.of(split, |running| running.open.push((id, Instant::now())));
             }
-            Event::Failed { id, phase: Phase::Crash, text, sections } => {
+            Event::Failed { id, blow } if blow.phase == Phase::Crash => {
                 let began = self.running.get(&split).and_then(|running| running.began(&id));
                 let (phase, why) = self.reason_of_death(began);
-                self.failed(split, id, phase, format!("{text}{why}"), sections);
+                let text = format!("{}{why}", blow.text);
+                self.failed(split, id, Blow { phase, text, ..blow });
             }
-            Event::Failed { id, phase, text, sections } => {
-                self.failed(split, id, phase, text, sections);
+            Event::Failed { id, blow } => self.failed(split, id, blow),
+            Event::Rerun { id, blow } => {
+                let attempt = self.failure(split, id, blow);
+                self.ran.ledger.rerun(attempt);
             }
-            Event::Rerun { id, .. } => self.ran.ledger.rerun(&id),
-            Event::Finish { id, outcome, seconds, .. } => {
-                self.ran.ledger.finished(&id, outcome, seconds);
+            Event::Finish { id, outcome, details } => {
+                self.ran.ledger.finished(&id, outcome, details);
+                (self.show)(Happening::TestEnded { id: &id, outcome });
                 self.test_ended(split, &id, outcome);
             }
             Event::Data { file } => self.of(split, |running| running.data.push(file)),
@@ -376,16 +392,12 @@ impl<'a> Supervisor<'a> {
         });
     }
 
-    fn failed(
-        &mut self,
-        split: u32,
-        id: String,
-        phase: Phase,
-        text: String,
-        sections: Vec<(String, String)>,
-    ) {
-        let log = Some(log_file(self.job, split));
-        let failure = Failure { id, split: Some(split), phase, text, sections, log };
+    fn failure(&self, split: u32, id: String, blow: Blow) -> Failure {
+        Failure::new(id, Some(split), blow, Some(log_file(self.job, split)))
+    }
+
+    fn failed(&mut self, split: u32, id: String, blow: Blow) {
+        let failure = self.failure(split, id, blow);
         if !self.ran.ledger.failed(failure.clone()) {
             return;
         }
@@ -412,8 +424,29 @@ impl<'a> Supervisor<'a> {
         let read = fs::read_to_string(cut_file(self.job, split)).ok();
         if let Some(cut) = read.and_then(|text| serde_json::from_str::<Cut>(&text).ok()) {
             self.ran.ledger.collected(cut.before.len() as u64);
+            if self.cuts.is_empty() {
+                self.tell_plan(&cut.before);
+                self.ran.planned.clone_from(&cut.before);
+            }
             self.cuts.insert(split, cut);
         }
+    }
+
+    fn tell_plan(&mut self, ids: &[String]) {
+        let known: Vec<f64> = ids.iter().filter_map(|id| self.job.recorded.get(id)).collect();
+        // A test that is not known is taken for one like the others.
+        let share = known.len() as f64 / ids.len() as f64;
+        let seconds = (!known.is_empty()).then(|| known.iter().sum::<f64>() / share);
+        let slots = (self.job.concurrent * self.job.workers) as usize;
+        (self.show)(Happening::Planned { tests: ids.len() as u64, seconds, slots });
+    }
+
+    /// Which worker of xdist runs it is not told, so the process is known only without them.
+    fn tell_start(&mut self, split: u32, id: &str) {
+        let Some(running) = self.running.get(&split) else { return };
+        let pid = running.workers.is_empty().then(|| running.child.id());
+        let expected = self.job.recorded.get(id).unwrap_or(0.0);
+        (self.show)(Happening::TestStarted(Started { id, split: Some(split), pid, expected }));
     }
 
     fn exited(&mut self, split: u32, status: ExitStatus) {
@@ -489,7 +522,7 @@ impl<'a> Supervisor<'a> {
         for (id, began) in &running.open {
             let (phase, why) = self.reason_of_death(Some(*began));
             let text = format!("its process {how} while this test ran{why}");
-            self.failed(split, id.clone(), phase, text, Vec::new());
+            self.failed(split, id.clone(), Blow::new(phase, text));
         }
         let lost = if self.job.measure.is_some() { "; its coverage is lost" } else { "" };
         let what = format!("{how}{lost}");

@@ -26,6 +26,9 @@ pub struct Facts {
     /// `src/`, as folders or files relative to the project; never tests, docs, build output.
     #[serde(default)]
     pub packages_here: Vec<Utf8PathBuf>,
+    /// Where it looks for packages; empty where a name is not UTF-8.
+    #[serde(default)]
+    pub folders: Vec<Utf8PathBuf>,
 }
 
 /// pytest's configuration, as `pytest` typed in the project's folder would read it.
@@ -45,6 +48,12 @@ pub struct PytestConfig {
     /// The ini file that pytest would take if it were given the default test folder as an
     /// argument, where that is another one than `inifile`: a trap worth a word.
     pub shadowed_inifile: Option<Utf8PathBuf>,
+    /// The ini file's `junit_family`.
+    #[serde(default)]
+    pub junit_family: Option<String>,
+    /// The ini file's `junit_suite_name`.
+    #[serde(default)]
+    pub junit_suite_name: Option<String>,
 }
 
 /// coverage's configuration, as `coverage run` typed in the project's folder would read it.

@@ -8,6 +8,8 @@
 pub mod discover;
 mod environment;
 mod facts;
+pub mod git;
+pub mod kept;
 mod managers;
 mod packages;
 pub mod probe;

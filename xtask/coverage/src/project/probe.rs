@@ -8,7 +8,8 @@ use super::steps::{Step, last_lines};
 use super::{Facts, Interpreter, Project, Steps, packages};
 use crate::exit;
 
-const PROBE: &str = include_str!("../../host/probe.py");
+/// The program, which is run with `python -c`.
+pub(super) const PROBE: &str = include_str!("../../host/probe.py");
 /// Starts the one line of the output that is ours; `sitecustomize` may print others.
 const MARK: &str = "\u{1}xtask-facts ";
 

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::steps::Step;
-use super::{Project, State, Steps, Tool, environment, managers};
+use super::{Project, State, Steps, Tool, environment, kept, managers};
 use crate::exit;
 
 /// The project's interpreter.
@@ -31,7 +31,7 @@ pub fn find(
     state: &State,
 ) -> Result<Interpreter> {
     if let Some(named) = named {
-        return by_name(steps, named);
+        return by_name(steps, project, named, state);
     }
     if let Some(active) = active(steps, project) {
         return Ok(active);
@@ -102,10 +102,11 @@ fn package_name(requirement: &str) -> &str {
     requirement.split(['=', '<', '>', '!', '~', '[', ' ', ';']).next().unwrap_or(requirement)
 }
 
-fn by_name(steps: &Steps, named: &str) -> Result<Interpreter> {
+fn by_name(steps: &Steps, project: &Project, named: &str, state: &State) -> Result<Interpreter> {
     let path =
         if named.contains('/') { Some(steps.cwd()?.join(named)) } else { steps.which(named) };
-    let found = path.as_deref().and_then(|path| real_executable(steps, path));
+    let found = path.clone().filter(|path| kept::is_interpreter(path, project, state));
+    let found = found.or_else(|| real_executable(steps, path.as_deref()?));
     match found {
         Some(executable) => Ok(Interpreter::new(executable, "--python", Tool::Pip)),
         None => bail!(exit::usage(format!("`--python {named}` is no Python that can be started"))),

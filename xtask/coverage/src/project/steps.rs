@@ -73,9 +73,14 @@ impl<'a> Steps<'a> {
 
     /// Runs a step for what it prints on stdout.
     pub(super) fn read(&self, step: &Step) -> Result<String> {
+        self.read_bytes(step).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// The same, where it may not be text.
+    pub(super) fn read_bytes(&self, step: &Step) -> Result<Vec<u8>> {
         let output = self.output(step)?;
         if output.status.success() {
-            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+            return Ok(output.stdout);
         }
         if let Some(signal) = output.status.signal().filter(|signal| is_stop(*signal)) {
             return Err(exit::interrupted(signal).into());

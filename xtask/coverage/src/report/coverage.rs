@@ -8,6 +8,7 @@ use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::patch::FileLines;
 use super::program::ask;
 use crate::exit;
 use crate::shard::combine::{Part, Problem};
@@ -28,10 +29,14 @@ pub struct Request {
     /// Further settings that differ from the configuration, by coverage's names
     /// (`report:precision`).
     pub options: BTreeMap<String, Value>,
+    /// Files whose lines are wanted too; absolute, without symbolic links.
+    pub lines_of: Vec<Utf8PathBuf>,
     /// Which reports, in the order in which they are made.
     pub reports: Vec<Report>,
     /// Percent; none means what the configuration says.
     pub fail_under: Option<f64>,
+    /// How many processes may work at once.
+    pub processes: usize,
 }
 
 /// Where coverage's settings come from.
@@ -129,6 +134,10 @@ pub struct Rendered {
     pub below: Option<String>,
     /// The totals of each file, in coverage's order.
     pub files: Vec<FileTotals>,
+    /// Digits after the point of a percentage: coverage's `precision`.
+    pub precision: u32,
+    /// The lines of the files that were asked for, where they are measured.
+    pub lines: Vec<FileLines>,
     /// The table, exactly as `coverage report` prints it.
     pub term: Option<String>,
     /// What became of each report.
@@ -232,6 +241,11 @@ pub fn render(request: &Request) -> Result<Rendered> {
 }
 
 const PROGRAM: &str = include_str!("../../host/report.py");
+/// What it imports, by name.
+const MODULES: [(&str, &str); 2] = [
+    ("xtask_forks", include_str!("../../host/xtask_forks.py")),
+    ("xtask_shared", include_str!("../../host/xtask_shared.py")),
+];
 
 fn message(request: &Request) -> Value {
     let (parts, into, incomplete_into) = match &request.data {
@@ -254,8 +268,11 @@ fn message(request: &Request) -> Value {
         "config_file": config_message(&request.config),
         "source": request.source,
         "options": request.options,
+        "lines_of": request.lines_of,
         "reports": reports,
         "fail_under": request.fail_under,
+        "processes": request.processes,
+        "modules": BTreeMap::from(MODULES),
     })
 }
 

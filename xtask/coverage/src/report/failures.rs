@@ -17,10 +17,42 @@ pub struct Failure {
     pub phase: Phase,
     /// pytest's traceback, or what is known of a crash.
     pub text: String,
+    /// The exception alone; empty where there is none.
+    pub message: String,
     /// Captured output and log: titles and texts.
     pub sections: Vec<(String, String)>,
     /// The log that holds all of it.
     pub log: Option<Utf8PathBuf>,
+}
+
+impl Failure {
+    /// What was told of a test.
+    pub fn new(id: String, split: Option<u32>, blow: Blow, log: Option<Utf8PathBuf>) -> Failure {
+        let Blow { phase, text, message, sections } = blow;
+        Failure { id, split, phase, text, message, sections, log }
+    }
+}
+
+/// What pytest reports of a phase that failed.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Blow {
+    /// Where.
+    pub phase: Phase,
+    /// The traceback.
+    pub text: String,
+    /// The exception alone; empty where there is none.
+    #[serde(default)]
+    pub message: String,
+    /// Captured output and log: titles and texts.
+    #[serde(default)]
+    pub sections: Vec<(String, String)>,
+}
+
+impl Blow {
+    /// What is known where pytest could report nothing.
+    pub fn new(phase: Phase, text: String) -> Blow {
+        Blow { phase, text, message: String::new(), sections: Vec::new() }
+    }
 }
 
 /// Where a test failed.
@@ -68,7 +100,7 @@ pub struct Limits {
     pub section_lines: usize,
     /// Bytes of one line.
     pub line_bytes: usize,
-    /// Tests named in the line that reruns all; above, it names their files.
+    /// Tests named in the line that reruns all; above, it has `--last-failed`.
     pub rerun_ids: usize,
 }
 
@@ -211,7 +243,7 @@ fn rerun_title(ids: &[&str], limits: &Limits) -> String {
     if ids.len() <= limits.rerun_ids {
         format!("rerun these {}:", ids.len())
     } else {
-        format!("rerun the files of these {}:", ids.len())
+        format!("rerun all {}, and what did not run:", ids.len())
     }
 }
 
@@ -219,10 +251,7 @@ fn rerun_all(ids: &[&str], command: &[String], limits: &Limits) -> String {
     if ids.len() <= limits.rerun_ids {
         return rerun(ids, command);
     }
-    let mut files: Vec<&str> = ids.iter().map(|id| id.split("::").next().unwrap_or(id)).collect();
-    files.sort_unstable();
-    files.dedup();
-    rerun(&files, command)
+    shell_words::join(command.iter().map(String::as_str).chain(["--last-failed"]))
 }
 
 /// A name on one line: pytest lets a custom id hold line breaks.
@@ -236,7 +265,7 @@ mod tests {
 
     fn failure(id: &str, phase: Phase) -> Failure {
         let text = "def test():\n>   assert 0\nE   assert 0\n".to_owned();
-        Failure { id: id.to_owned(), split: Some(3), phase, text, sections: vec![], log: None }
+        Failure::new(id.to_owned(), Some(3), Blow::new(phase, text), None)
     }
 
     fn command() -> Vec<String> {
@@ -331,7 +360,7 @@ rerun: cargo xtask coverage -p 'in ventory' -- a.py::x
     }
 
     #[test]
-    fn of_very_many_the_rest_is_listed_and_files_are_rerun() {
+    fn of_very_many_the_rest_is_listed_and_a_short_line_reruns_them() {
         let failures: Vec<Failure> =
             (1..=6).map(|i| failure(&format!("{}.py::t{i}", i % 2), Phase::Timeout)).collect();
         let limits = Limits { tests: 1, names: 3, rerun_ids: 5, ..Limits::default() };
@@ -348,8 +377,8 @@ rerun: cargo xtask coverage -p 'in ventory' -- 1.py::t1
     0.py::t4
     … and 2 more
 
-rerun the files of these 6:
-    cargo xtask coverage -p 'in ventory' -- 0.py 1.py
+rerun all 6, and what did not run:
+    cargo xtask coverage -p 'in ventory' --last-failed
 ";
         assert_eq!(shown(&failures, &limits), expected);
     }

@@ -4,6 +4,10 @@
 pub mod coverage;
 pub mod failures;
 pub mod identity;
+pub mod junit;
+pub mod notable;
+pub mod patch;
 mod program;
 pub mod summary;
+pub mod thresholds;
 pub mod verdict;

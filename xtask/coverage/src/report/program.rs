@@ -6,14 +6,19 @@ use camino::Utf8Path;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// Runs the program that comes first on stdin, under a name that coverage never measures.
+/// Runs the program that comes on stdin, and before it the modules that it imports, under names
+/// that coverage never measures.
 /// The current folder leaves `sys.path` before anything is imported: a project may well have
 /// a `json.py`.
 const START: &str = "\
 import sys
 if sys.path[:1] == ['']: del sys.path[0]
 import json
+import types
 request = json.loads(sys.stdin.buffer.read())
+for name, text in request.pop('modules', {}).items():
+    module = sys.modules[name] = types.ModuleType(name)
+    exec(compile(text, f'<xtask {name}>', 'exec'), vars(module))
 space = {'__name__': '<xtask report>'}
 exec(compile(request.pop('program'), '<xtask report>', 'exec'), space)
 space['main'](request)

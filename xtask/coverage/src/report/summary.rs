@@ -7,6 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::report::coverage::Rendered;
+use crate::report::patch::Patch;
 
 /// Rises when a field changes its meaning or goes away, not when one is added.
 pub const SCHEMA: u32 = 1;
@@ -137,6 +138,9 @@ pub struct Coverage {
     pub partial_branches: u64,
     /// Percent; none where there is no threshold.
     pub fail_under: Option<f64>,
+    /// Of what changed; left out where nobody asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diff: Option<Patch>,
 }
 
 impl Coverage {
@@ -149,6 +153,7 @@ impl Coverage {
             branches: totals.branches,
             partial_branches: totals.partial_branches,
             fail_under: (rendered.fail_under > 0.0).then_some(rendered.fail_under),
+            diff: None,
         })
     }
 }
@@ -210,6 +215,7 @@ mod tests {
                 branches: 0,
                 partial_branches: 0,
                 fail_under: Some(90.0),
+                diff: None,
             }),
             seconds: Seconds { total: 1.5, ..Seconds::default() },
             failed_tests: vec![],

@@ -2,6 +2,7 @@
 
 use crate::exit::Exit;
 use crate::report::summary::{Outcome, Tally};
+use crate::report::thresholds::Missed;
 use crate::shard::combine::Problem;
 
 /// All that the verdict depends on.
@@ -21,15 +22,19 @@ pub struct Evidence<'a> {
     pub aborted: bool,
     /// The signal that ended the run.
     pub interrupted: Option<i32>,
-    /// A threshold was missed: coverage's sentence.
-    pub below: Option<&'a str>,
-    /// The threshold stands on the command line, so that it holds for partial runs too.
-    pub threshold_typed: bool,
+    /// The thresholds that were missed.
+    pub missed: &'a [Missed],
     /// `--exit-zero-on-test-failure`. An aborted run still ends with 1: its data is not whole.
     pub failures_end_with_zero: bool,
 }
 
-impl Evidence<'_> {
+impl<'a> Evidence<'a> {
+    /// The missed thresholds that count: where the run is partial, those that were typed.
+    pub fn counted(&self) -> impl Iterator<Item = &'a Missed> {
+        let partial = self.partial();
+        self.missed.iter().filter(move |missed| !partial || missed.even_partial)
+    }
+
     /// True where the coverage is that of a part of the tests only.
     pub fn partial(&self) -> bool {
         self.narrowed || self.aborted || self.interrupted.is_some() || !self.problems.is_empty()
@@ -66,13 +71,12 @@ pub fn judge(evidence: &Evidence<'_>) -> Verdict {
 /// Everything that holds, in no order.
 fn endings(evidence: &Evidence<'_>) -> Vec<Exit> {
     let tally = &evidence.tally;
-    let judged = !evidence.partial() || evidence.threshold_typed;
     [
         evidence.interrupted.map(Exit::Interrupted),
         (evidence.broken.is_some() || !evidence.problems.is_empty()).then_some(Exit::Incomplete),
         (evidence.aborted || tally.failures() > 0).then_some(Exit::TestsFailed),
         (tally.collected == 0).then_some(Exit::NoTests),
-        (judged && evidence.below.is_some()).then_some(Exit::BelowThreshold),
+        evidence.counted().next().map(|_| Exit::BelowThreshold),
     ]
     .into_iter()
     .flatten()
@@ -106,7 +110,7 @@ fn sentence(worst: Exit, evidence: &Evidence<'_>) -> String {
             format!("stopped after {}{}", failures(tally.failures()), not_run(tally))
         }
         Exit::TestsFailed => format!("{} of {} failed", tally.failures(), tests(tally.collected)),
-        Exit::BelowThreshold => format!("coverage {}", evidence.below.unwrap_or_default()),
+        Exit::BelowThreshold => below(&evidence.counted().collect::<Vec<_>>()),
         Exit::Incomplete => match evidence.broken {
             Some(what) => what.to_owned(),
             None => incomplete(evidence),
@@ -114,6 +118,16 @@ fn sentence(worst: Exit, evidence: &Evidence<'_>) -> String {
         Exit::Usage => "nothing was run".to_owned(),
         Exit::NoTests => "no tests were found".to_owned(),
         Exit::Interrupted(_) => format!("interrupted{}", not_run(tally)),
+    }
+}
+
+/// The first of the missed thresholds, and how many more there are.
+pub fn below(missed: &[&Missed]) -> String {
+    let first = missed.first().map(|missed| missed.what.as_str()).unwrap_or_default();
+    match missed.len() {
+        0 | 1 => first.to_owned(),
+        2 => format!("{first} (and 1 more threshold)"),
+        n => format!("{first} (and {} more thresholds)", n - 1),
     }
 }
 
@@ -175,7 +189,11 @@ mod tests {
         &PROBLEMS
     }
 
-    const BELOW: Option<&str> = Some("total of 89 is less than fail-under=90");
+    fn below(typed: bool) -> &'static [Missed] {
+        let missed = |what: &str| Missed { what: what.to_owned(), ..Missed::default() };
+        let first = missed("coverage total of 89 is less than fail-under=90").typed(typed);
+        vec![first, missed("coverage fell from 91% to 89%")].leak()
+    }
 
     #[test]
     fn every_ending_has_its_code_word_and_sentence() {
@@ -190,7 +208,19 @@ mod tests {
                 "stopped after 10 failures; 1 test did not run",
             ),
             (
-                Evidence { below: BELOW, ..good() },
+                Evidence { missed: &below(false)[..1], ..good() },
+                2,
+                Outcome::BelowThreshold,
+                "coverage total of 89 is less than fail-under=90",
+            ),
+            (
+                Evidence { missed: below(false), ..good() },
+                2,
+                Outcome::BelowThreshold,
+                "coverage total of 89 is less than fail-under=90 (and 1 more threshold)",
+            ),
+            (
+                Evidence { missed: below(true), narrowed: true, ..good() },
                 2,
                 Outcome::BelowThreshold,
                 "coverage total of 89 is less than fail-under=90",
@@ -236,7 +266,7 @@ mod tests {
     /// From the best to the worst: each wins over all that come before it.
     #[test]
     fn the_worst_ending_decides() {
-        let mut evidence = Evidence { below: BELOW, threshold_typed: true, ..good() };
+        let mut evidence = Evidence { missed: below(true), ..good() };
         assert_eq!(judge(&evidence).exit.code(), 2);
         evidence.tally = Tally::default();
         assert_eq!(judge(&evidence).exit.code(), 5);
@@ -250,17 +280,17 @@ mod tests {
 
     #[test]
     fn a_threshold_of_a_partial_run_counts_only_if_typed() {
-        let below = Evidence { below: BELOW, ..good() };
+        let complete = Evidence { missed: below(false), ..good() };
         for partial in [
-            Evidence { narrowed: true, ..below.clone() },
-            Evidence { narrowed: true, failures_end_with_zero: true, ..below.clone() },
+            Evidence { narrowed: true, ..complete.clone() },
+            Evidence { narrowed: true, failures_end_with_zero: true, ..complete.clone() },
         ] {
             assert!(judge(&partial).partial);
             assert_eq!(judge(&partial).exit, Exit::Passed);
-            let typed = Evidence { threshold_typed: true, ..partial };
+            let typed = Evidence { missed: below(true), ..partial };
             assert_eq!(judge(&typed).exit, Exit::BelowThreshold);
         }
-        assert!(!judge(&below).partial);
+        assert!(!judge(&complete).partial);
     }
 
     #[test]
@@ -268,8 +298,8 @@ mod tests {
         let forgiving = Evidence { failures_end_with_zero: true, ..failing() };
         assert_eq!(judge(&forgiving).exit, Exit::Passed);
         assert_eq!(judge(&forgiving).outcome, Outcome::TestsFailed);
-        let below = Evidence { below: BELOW, ..forgiving.clone() };
-        assert_eq!(judge(&below).exit, Exit::BelowThreshold);
+        let missing = Evidence { missed: below(false), ..forgiving.clone() };
+        assert_eq!(judge(&missing).exit, Exit::BelowThreshold);
         let incomplete = Evidence { problems: problems(), ..forgiving.clone() };
         assert_eq!(judge(&incomplete).exit, Exit::Incomplete);
         let aborted = Evidence { aborted: true, ..forgiving };

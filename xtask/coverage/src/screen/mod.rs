@@ -1,54 +1,70 @@
 //! The only place that prints. Progress goes to stderr; the report, the verdict and what
 //! machines read go to stdout. Nothing here fails: a reader that went away is no error.
+//!
+//! How progress is shown is chosen once, as a [`Form`]: line by line, or with bars that change
+//! in place. Both know what is going on from the [`board`].
+
+mod board;
+mod forecast;
+mod frame;
+mod paint;
+mod terminal;
+mod words;
 
 use std::io::{IsTerminal, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
+use anyhow::{Context, Result};
 use camino::Utf8Path;
+use signal_hook::consts::SIGUSR1;
+use signal_hook::iterator::Signals;
 
+use self::board::{Board, Stage};
+pub use self::paint::Paint;
+use self::terminal::{Percent, Terminal};
+pub use self::words::{count, one_line, seconds, thousands};
 use crate::cli::{self, Color, Env, Output};
 use crate::engine::{Happening, SplitEnd, SplitState};
 
+/// How often the bars change at the most, and slow tests are looked for.
+const BEAT: Duration = Duration::from_millis(100);
+
 /// Where things are said, and how.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Screen {
-    quiet: bool,
     verbose: bool,
-    progress: Paint,
     report: Paint,
+    progress: Arc<Progress>,
 }
 
-/// Whether a stream gets colours.
-#[derive(Clone, Copy, Debug)]
-pub struct Paint(bool);
+/// What the threads of the screen share with it.
+#[derive(Debug)]
+struct Progress {
+    quiet: bool,
+    paint: Paint,
+    form: Form,
+    board: Mutex<Board>,
+}
 
-impl Paint {
-    fn with(self, code: &str, text: &str) -> String {
-        if self.0 { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
-    }
+/// How progress is shown. The way of a service that runs tests for others is one more of these.
+#[derive(Debug)]
+enum Form {
+    /// A line for each thing that happens: for files, pipes and simple terminals.
+    Plain,
+    /// The same lines, and under them bars that change in place.
+    Live(Terminal),
+}
 
-    /// For what went well.
-    pub fn green(self, text: &str) -> String {
-        self.with("32", text)
-    }
-
-    /// For what went wrong.
-    pub fn red(self, text: &str) -> String {
-        self.with("31", text)
-    }
-
-    /// For what deserves a second look.
-    pub fn yellow(self, text: &str) -> String {
-        self.with("33", text)
-    }
-
-    /// For headings.
-    pub fn bold(self, text: &str) -> String {
-        self.with("1", text)
-    }
-
-    /// For what may be passed over.
-    pub fn dim(self, text: &str) -> String {
-        self.with("2", text)
+impl Form {
+    fn choose(output: &Output, env: &Env, is_tty: bool) -> Form {
+        let set = |name: &str| env.get(name).is_some_and(|value| !value.is_empty());
+        let simple = env.get("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+        match is_tty && !output.quiet && !simple && !set("CI") {
+            true => Form::Live(Terminal::new(env)),
+            false => Form::Plain,
+        }
     }
 }
 
@@ -61,12 +77,40 @@ impl Screen {
             let (no_color, term) = (no_color.map(String::as_str), term.map(String::as_str));
             Paint(cli::colour(choice, no_color, term, is_tty))
         };
-        Screen {
+        let is_tty = std::io::stderr().is_terminal();
+        let progress = Progress {
             quiet: output.quiet,
+            paint: paint(is_tty),
+            form: Form::choose(output, env, is_tty),
+            board: Mutex::new(Board::new()),
+        };
+        Screen {
             verbose: output.verbose,
-            progress: paint(std::io::stderr().is_terminal()),
             report: paint(std::io::stdout().is_terminal()),
+            progress: Arc::new(progress),
         }
+    }
+
+    /// Keeps the bars moving, looks for slow tests, and answers SIGUSR1, from here on.
+    pub fn watch(&self) -> Result<()> {
+        let mut signals = Signals::new([SIGUSR1]).context("failed to watch for SIGUSR1")?;
+        let progress = Arc::clone(&self.progress);
+        thread::spawn(move || signals.forever().for_each(|_| progress.tell_running()));
+        let progress = Arc::downgrade(&self.progress);
+        thread::spawn(move || {
+            while let Some(progress) = progress.upgrade() {
+                progress.beat();
+                drop(progress);
+                thread::sleep(BEAT);
+            }
+        });
+        Ok(())
+    }
+
+    /// Takes the bars away for good: for a process that is about to end.
+    pub fn closer(&self) -> impl Fn() + Send + use<> {
+        let progress = Arc::clone(&self.progress);
+        move || progress.close()
     }
 
     /// How to paint on stdout.
@@ -79,129 +123,238 @@ impl Screen {
         self.verbose
     }
 
+    /// True with `-q`.
+    pub fn is_quiet(&self) -> bool {
+        self.progress.quiet
+    }
+
     /// A line of the report, on stdout.
     pub fn say(&self, line: &str) {
-        let _ = writeln!(std::io::stdout(), "{line}");
+        self.progress.above(|| {
+            let _ = writeln!(std::io::stdout(), "{line}");
+        });
     }
 
     /// A line of progress; not with `-q`.
     pub fn note(&self, line: &str) {
-        if !self.quiet {
-            self.tell(line);
-        }
+        self.progress.note(line);
     }
 
     /// A line only for `-v`.
     pub fn detail(&self, line: &str) {
         if self.verbose {
-            self.tell(&self.progress.dim(line));
+            self.progress.tell(&self.progress.paint.dim(line));
         }
     }
 
     /// A heading of progress; not with `-q`.
     pub fn heading(&self, line: &str) {
-        self.note(&self.progress.bold(line));
+        self.note(&self.progress.paint.bold(line));
     }
 
     /// Something the user should reconsider.
     pub fn warn(&self, line: &str) {
-        self.tell(&format!("{} {line}", self.progress.yellow("warning:")));
+        self.progress.tell(&format!("{} {line}", self.progress.paint.yellow("warning:")));
     }
 
     /// What ended the work, with all its causes.
     pub fn error(&self, error: &anyhow::Error) {
-        self.tell(&format!("{} {error:#}", self.progress.red("error:")));
+        self.progress.tell(&format!("{} {error:#}", self.progress.paint.red("error:")));
     }
 
-    fn tell(&self, line: &str) {
-        let _ = writeln!(std::io::stderr(), "{line}");
+    /// Something begins that takes a while, and goes on until the answer is dropped.
+    pub fn doing(&self, what: &str) -> Doing<'_> {
+        self.progress.board().doing(what);
+        Doing(self)
+    }
+
+    /// A test that takes longer than so many seconds is called out.
+    pub fn call_out_after(&self, seconds: f64) {
+        self.progress.board().slow = Duration::try_from_secs_f64(seconds).ok();
     }
 
     /// What happens while tests run.
     pub fn show(&self, happening: &Happening<'_>) {
+        self.progress.board().note(happening);
+        let paint = self.progress.paint;
         match happening {
             Happening::SplitStarted { split, of } => {
                 self.detail(&format!("[Split {split}/{of}] started"));
             }
-            Happening::SplitEnded(end) => self.note(&self.split_line(end)),
+            Happening::SplitEnded(end) => self.note(&split_line(paint, end)),
             Happening::Failed(failure) => {
-                let line = format!("{} {}", failure.id, self.progress.dim(failure.phase.words()));
-                self.note(&format!("{} {line}", self.progress.red("✗")));
+                let words = paint.dim(failure.phase.words());
+                self.note(&format!("{} {} {words}", paint.red("✗"), one_line(&failure.id)));
             }
-            Happening::Stopping(why) => {
-                self.note(&self.progress.yellow(&format!("Stopping: {why}")))
+            Happening::Retried { id, retry, of } => {
+                let line = format!("{} failed, is tried again ({retry} of {of})", one_line(id));
+                self.note(&paint.yellow(&format!("↻ {line}")));
             }
+            Happening::Note(text) => {
+                self.note(&format!("note: {text}"));
+            }
+            Happening::Stopping(why) => self.note(&paint.yellow(&format!("Stopping: {why}"))),
             Happening::Warning(text) => self.warn(text),
+            Happening::Planned { .. } | Happening::TestStarted(_) | Happening::TestEnded { .. } => {
+            }
+        }
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        self.progress.close();
+    }
+}
+
+/// Something that goes on while this lives.
+#[derive(Debug)]
+pub struct Doing<'a>(&'a Screen);
+
+impl Doing<'_> {
+    /// The next step of it begins; worth a line.
+    pub fn step(&self, what: &str) {
+        self.0.note(what);
+        self.0.progress.board().doing(what);
+    }
+}
+
+impl Drop for Doing<'_> {
+    fn drop(&mut self) {
+        self.0.progress.board().idle();
+        if let Form::Live(terminal) = &self.0.progress.form {
+            terminal.clear();
+        }
+    }
+}
+
+impl Progress {
+    fn board(&self) -> MutexGuard<'_, Board> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, line: &str) {
+        self.above(|| {
+            let _ = writeln!(std::io::stderr(), "{line}");
+        });
+    }
+
+    fn note(&self, line: &str) {
+        if !self.quiet {
+            self.tell(line);
         }
     }
 
-    fn split_line(&self, end: &SplitEnd) -> String {
-        let SplitEnd { split, of, tests, failed, .. } = end;
-        let took = seconds(end.took.as_secs_f64());
-        let (mark, what) = match &end.state {
-            SplitState::Completed if *failed == 0 => {
-                (self.progress.green("✓"), format!("{} in {took}", count(*tests, "test")))
-            }
-            SplitState::Completed => (
-                self.progress.red("✗"),
-                format!(
-                    "{failed} of {} failed in {took}; {}",
-                    count(*tests, "test"),
-                    log(&end.log)
-                ),
-            ),
-            SplitState::Stopped => {
-                (self.progress.yellow("-"), format!("stopped after {}", count(*tests, "test")))
-            }
-            SplitState::Died(how) => {
-                (self.progress.red("✗"), format!("{how} after {took}; {}", log(&end.log)))
-            }
-        };
-        format!("[Split {split}/{of}] {mark} {what}")
+    fn above(&self, write: impl FnOnce()) {
+        match &self.form {
+            Form::Plain => write(),
+            Form::Live(terminal) => terminal.above(write),
+        }
     }
+
+    fn beat(&self) {
+        let now = Instant::now();
+        let slow = self.board().newly_slow(now);
+        for test in slow {
+            let after = self.board().slow.map_or(0.0, |slow| slow.as_secs_f64());
+            let line = format!("{} still runs after {}", one_line(&test.id), seconds(after));
+            self.note(&format!("{} {line}", self.paint.yellow("slow:")));
+        }
+        if let Form::Live(terminal) = &self.form {
+            terminal.draw(|size| {
+                let board = self.board();
+                (frame::lines(&board, Instant::now(), size, self.paint), percent(&board))
+            });
+        }
+    }
+
+    /// What runs at this moment: for SIGUSR1, whatever the form.
+    fn tell_running(&self) {
+        let now = Instant::now();
+        let board = self.board();
+        let since = |began: Instant| seconds(now.saturating_duration_since(began).as_secs_f64());
+        let mut text = match &board.stage {
+            Stage::Idle => "nothing runs".to_owned(),
+            Stage::Doing(what, began) => format!("{what}, for {}", since(*began)),
+            Stage::Testing(began) => format!(
+                "{} of {} done after {}, {} running",
+                thousands(board.tests.done()),
+                count(board.tests.forecast.tests, "test"),
+                since(*began),
+                board.tests.running().len(),
+            ),
+        };
+        for test in board.tests.running() {
+            let split = test.split.map(|split| format!(", split {split}")).unwrap_or_default();
+            let pid = test.pid.map(|pid| format!(", pid {pid}")).unwrap_or_default();
+            let memory = test.memory().map(|mib| format!(", {mib} MiB")).unwrap_or_default();
+            let (id, age) = (one_line(&test.id), since(test.since));
+            text.push_str(&format!("\n    {id} for {age}{split}{pid}{memory}"));
+        }
+        drop(board);
+        self.tell(&format!("now: {text}"));
+    }
+
+    fn close(&self) {
+        if let Form::Live(terminal) = &self.form {
+            terminal.close();
+        }
+    }
+}
+
+/// How far the tests are.
+fn percent(board: &Board) -> Option<Percent> {
+    let Stage::Testing(_) = board.stage else { return None };
+    let (done, all) = (board.tests.done(), board.tests.forecast.tests.max(1));
+    let done = u8::try_from((done * 100 / all).min(100)).unwrap_or(100);
+    Some(Percent { done, failed: board.tests.failed > 0 })
+}
+
+fn split_line(paint: Paint, end: &SplitEnd) -> String {
+    let SplitEnd { split, of, tests, failed, .. } = end;
+    let took = seconds(end.took.as_secs_f64());
+    let (mark, what) = match &end.state {
+        SplitState::Completed if *failed == 0 => {
+            (paint.green("✓"), format!("{} in {took}", count(*tests, "test")))
+        }
+        SplitState::Completed => (
+            paint.red("✗"),
+            format!("{failed} of {} failed in {took}; {}", count(*tests, "test"), log(&end.log)),
+        ),
+        SplitState::Stopped => {
+            (paint.yellow("-"), format!("stopped after {}", count(*tests, "test")))
+        }
+        SplitState::Died(how) => (paint.red("✗"), format!("{how} after {took}; {}", log(&end.log))),
+    };
+    format!("[Split {split}/{of}] {mark} {what}")
 }
 
 fn log(path: &Utf8Path) -> String {
     format!("see `{path}`")
 }
 
-/// `1 test`, `2 tests`, `11,433 tests`.
-pub fn count(n: u64, noun: &str) -> String {
-    let plural = if n == 1 { "" } else { "s" };
-    format!("{} {noun}{plural}", thousands(n))
-}
-
-/// `11,433`.
-pub fn thousands(n: u64) -> String {
-    let digits = n.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// `0.4s`, `12.4s`, `3m 05s`.
-pub fn seconds(seconds: f64) -> String {
-    if seconds < 100.0 {
-        return format!("{seconds:.1}s");
-    }
-    let whole = seconds.round() as u64;
-    format!("{}m {:02}s", whole / 60, whole % 60)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    type Vars<'a> = &'a [(&'a str, &'a str)];
+
     #[test]
-    fn numbers_read_well() {
-        let counts = [count(0, "test"), count(1, "split"), count(999, "test"), count(1000, "test")];
-        assert_eq!(counts, ["0 tests", "1 split", "999 tests", "1,000 tests"]);
-        assert_eq!(thousands(1_234_567), "1,234,567");
-        assert_eq!([seconds(0.04), seconds(12.35), seconds(185.2)], ["0.0s", "12.3s", "3m 05s"]);
+    fn bars_are_for_terminals_that_people_look_at() {
+        let table: [(Vars<'_>, bool, bool, bool); 7] = [
+            (&[("TERM", "xterm")], true, false, true),
+            (&[("TERM", "xterm"), ("NO_COLOR", "1")], true, false, true),
+            (&[("TERM", "xterm")], false, false, false),
+            (&[("TERM", "xterm")], true, true, false),
+            (&[("TERM", "dumb")], true, false, false),
+            (&[], true, false, false),
+            (&[("TERM", "xterm"), ("CI", "true")], true, false, false),
+        ];
+        for (env, is_tty, quiet, wanted) in table {
+            let pairs = env.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+            let output = Output { quiet, ..Output::default() };
+            let form = Form::choose(&output, &pairs.collect(), is_tty);
+            assert_eq!(matches!(form, Form::Live(_)), wanted, "{env:?} {is_tty} {quiet}");
+        }
     }
 }

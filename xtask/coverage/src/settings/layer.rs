@@ -118,11 +118,15 @@ pub(super) fn table(
 
 /// A negation is its option with `false`, not a key of its own.
 fn is_key(arg: &Arg, key: &str) -> bool {
-    arg.get_long() == Some(key) && !key.starts_with("no-")
+    arg.get_long() == Some(key) && !is_negation(key)
+}
+
+fn is_negation(long: &str) -> bool {
+    long.starts_with("no-") && opposite(long).is_some()
 }
 
 fn unknown(place: &str, key: &str, command: &Command) -> exit::Fault {
-    let known = command.get_arguments().filter_map(Arg::get_long).filter(|k| !k.starts_with("no-"));
+    let known = command.get_arguments().filter_map(Arg::get_long).filter(|k| !is_negation(k));
     let known: Vec<_> = known.collect();
     let nearest = known.iter().max_by(|a, b| strsim::jaro(a, key).total_cmp(&strsim::jaro(b, key)));
     let hint = nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
@@ -177,7 +181,7 @@ fn expected(arg: &Arg) -> Expected {
     match (arg.get_action(), name) {
         (ArgAction::SetTrue, _) => Expected::Truth,
         (ArgAction::Append, _) => Expected::List,
-        (_, Some("N" | "PCT" | "SECS")) => Expected::Number,
+        (_, Some("N" | "PCT" | "POINTS" | "SECS")) => Expected::Number,
         _ => Expected::Text,
     }
 }

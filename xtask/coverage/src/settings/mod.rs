@@ -2,12 +2,14 @@
 //! here touches the disk, the clock or a process.
 
 pub mod addopts;
+mod goals;
 pub(crate) mod layer;
 mod origin;
 mod pool;
 
 use self::layer::Layer;
 pub use addopts::Addopts;
+pub use goals::Goals;
 pub use origin::{Origin, Setting};
 
 use anyhow::Result;
@@ -80,8 +82,12 @@ pub struct Settings {
     pub workers_per_split: Setting<usize>,
     /// After how many failures everything stops; 0 means never.
     pub max_failures: Setting<usize>,
+    /// How many times a failed test is tried again.
+    pub retries: Setting<usize>,
     /// Seconds for one test. None where the project limits it with pytest-timeout itself.
     pub timeout: Option<Setting<f64>>,
+    /// Seconds after which a test is called slow.
+    pub slow: Setting<f64>,
     /// What runs the tests.
     pub engine: Setting<Engine>,
     /// What is measured; empty where coverage's own configuration decides.
@@ -92,12 +98,16 @@ pub struct Settings {
     pub fail_under: Option<Setting<f64>>,
     /// The threshold was typed, so that it holds for partial runs too.
     pub fail_under_on_command_line: bool,
+    /// Further thresholds, and the patch.
+    pub goals: Goals,
     /// Which reports to make.
     pub reports: Setting<Vec<Kind>>,
     /// coverage's configuration file, where `--cov-config` names one.
     pub cov_config: Option<Setting<String>>,
     /// `--cov-context`: `test` is all pytest-cov knows.
     pub cov_context: Option<Setting<String>>,
+    /// `--junitxml`: a file, relative to the project's folder.
+    pub junit: Option<Setting<String>>,
     /// Whether `.test_durations` is written.
     pub store_durations: Setting<bool>,
     /// What addopts ask for, as pytest will read them again.
@@ -141,7 +151,9 @@ impl Settings {
             max_concurrent_splits: numbers.splits_at_once,
             workers_per_split: numbers.workers,
             max_failures: first(&layers, |it| it.limits.max_failures).or_default(10),
+            retries: first(&layers, |it| it.limits.retries).or_default(0),
             timeout,
+            slow: first(&layers, |it| it.limits.slow).or_default(10.0),
             engine: first(&layers, |it| it.pool.engine).or_default(Engine::Auto),
             sources: sources(&layers, inputs.facts),
             branch: branch(&layers),
@@ -149,9 +161,11 @@ impl Settings {
                 .as_ref()
                 .is_some_and(|it| it.origin == Origin::CommandLine),
             fail_under,
+            goals: Goals::read(&layers)?,
             reports: reports(&layers)?,
-            cov_config: of_cov(&typed, &addopts, |it| it.cov_config.clone()),
-            cov_context: of_cov(&typed, &addopts, |it| it.cov_context.clone()),
+            cov_config: of_pytest(&typed, &addopts, |it| it.cov_config.clone()),
+            cov_context: of_pytest(&typed, &addopts, |it| it.cov_context.clone()),
+            junit: of_pytest(&typed, &addopts, |it| it.junit.clone()),
             store_durations: first(&layers, |it| it.limits.stores_durations()).or_default(false),
             test_paths: test_paths(inputs, &typed, &addopts),
             notices: [&addopts.notices[..], &typed.notices, unused.as_slice()].concat(),
@@ -172,19 +186,23 @@ impl Settings {
         let reports: Vec<_> = self.reports.value.iter().map(|kind| kind.name()).collect();
         let reports = if reports.is_empty() { "none".to_owned() } else { reports.join(", ") };
         let branch = self.branch.clone().map(|it| it.map(yes_or_no));
-        vec![
+        let mut rows = vec![
             row("splits", &self.splits),
             row("max-concurrent-splits", &self.max_concurrent_splits),
             row("workers-per-split", &self.workers_per_split),
             row("engine", &self.engine.clone().map(Engine::name)),
             row("max-failures", &self.max_failures),
+            row("retries", &self.retries),
             optional("timeout", self.timeout.as_ref(), "none"),
+            row("slow", &self.slow),
             row("store-durations", &self.store_durations.clone().map(yes_or_no)),
             row("source", &Setting::new(sources, self.sources.origin.clone())),
             optional("branch", branch.as_ref(), own),
             optional("fail-under", self.fail_under.as_ref(), "none"),
-            row("report", &Setting::new(reports, self.reports.origin.clone())),
-        ]
+        ];
+        rows.extend(self.goals.rows());
+        rows.push(row("report", &Setting::new(reports, self.reports.origin.clone())));
+        rows
     }
 }
 
@@ -319,8 +337,8 @@ fn reports(layers: &[Layer]) -> Result<Setting<Vec<Kind>>> {
     Ok(wanted.map(|all| all.iter().filter_map(kind).collect()))
 }
 
-/// An option of pytest-cov, which has no name among ours: what is typed wins over addopts.
-fn of_cov<T>(
+/// An option of pytest or pytest-cov, which has no name among ours: what is typed wins over addopts.
+fn of_pytest<T>(
     typed: &Addopts,
     addopts: &Addopts,
     of: impl Fn(&Addopts) -> Option<T>,

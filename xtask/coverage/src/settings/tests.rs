@@ -185,6 +185,33 @@ fn places_rank_for_the_threshold() {
     }
 }
 
+/// Their origins decide whether they judge runs of a part of the suite.
+#[test]
+fn goals_may_stand_anywhere() {
+    let table = [
+        ("typed", "--no-decrease", "no-decrease", "0 (command line)".to_owned()),
+        ("typed", "--no-decrease=0.5", "no-decrease", "0.5 (command line)".to_owned()),
+        ("project", "no-decrease = 1", "no-decrease", format!("1 ({PROJECT})")),
+        ("XTASK_NO_DECREASE", "2", "no-decrease", "2 (XTASK_NO_DECREASE)".to_owned()),
+        ("project", "fail-under-file = 50", "fail-under-file", format!("50 ({PROJECT})")),
+        (
+            "workspace",
+            "fail-uncovered-lines = 3",
+            "fail-uncovered-lines",
+            format!("3 ({WORKSPACE})"),
+        ),
+        ("XTASK_UPDATE_BASELINE", "1", "update-baseline", "yes (XTASK_UPDATE_BASELINE)".to_owned()),
+        ("project", "diff = 'main'", "diff", format!("main ({PROJECT})")),
+    ];
+    for (place, text, name, wanted) in table {
+        assert_eq!(case().with(place, text).row(name), wanted);
+    }
+    let alone = case().with("project", "diff-fail-under = 80");
+    assert_eq!(alone.error(), format!("`--diff-fail-under` ({PROJECT}) needs `--diff`"));
+    let both = alone.with("typed", "--diff main");
+    assert_eq!(both.row("diff-fail-under"), format!("80 ({PROJECT})"));
+}
+
 #[test]
 fn what_is_measured() {
     let own = "as coverage is configured";
@@ -315,7 +342,9 @@ fn options_of_pytest_cov() {
 #[test]
 fn wrong_values_name_their_place() {
     let known = "splits, max-concurrent-splits, workers-per-split, profile, engine, max-failures, \
-                 timeout, store-durations, source, branch, fail-under, report";
+                 retries, timeout, slow, store-durations, source, branch, fail-under, \
+                 fail-under-file, fail-uncovered-lines, no-decrease, update-baseline, diff, \
+                 diff-fail-under, report";
     let at = |key: &str| format!("`{key}` in `[tool.xtask.coverage]` of /p/pyproject.toml");
     let reports = "(known: term, html, xml, json, lcov, markdown, none)";
     let table = [
@@ -385,8 +414,9 @@ fn every_setting_has_a_row() {
     let names: Vec<_> = case().settings().rows().iter().map(|row| row.name).collect();
     assert_eq!(
         names.join(" "),
-        "splits max-concurrent-splits workers-per-split engine max-failures timeout \
-         store-durations source branch fail-under report"
+        "splits max-concurrent-splits workers-per-split engine max-failures retries timeout \
+         slow store-durations source branch fail-under fail-under-file fail-uncovered-lines \
+         no-decrease update-baseline diff diff-fail-under report"
     );
     assert_eq!(case().row("splits"), "12 (default)");
     assert_eq!(case().with("typed", "--engine stock").row("engine"), "stock (command line)");

@@ -8,7 +8,7 @@ mod units;
 
 pub use chunks::{Sum, chunks};
 pub use durations::Durations;
-pub use union::{Cut, check_union};
+pub use union::{Cut, check_union, places};
 pub use units::{Grain, Unit, units};
 
 /// Every collected test, in collection order, and the splits they are in.

@@ -42,6 +42,25 @@ pub fn check_union(cuts: &BTreeMap<u32, Cut>) -> Vec<String> {
     wrong
 }
 
+/// Where each of the `known` tests is among those that somebody else has collected: by its place
+/// where only ids that change by themselves differ, else by its id, in whatever order. None where
+/// they are not the same tests.
+pub fn places(known: &[String], others: &[String]) -> Option<Vec<usize>> {
+    let cut = |ids: &[String]| Cut { before: ids.to_vec(), after: Vec::new() };
+    let named = under_one_name(&BTreeMap::from([(1, cut(known)), (2, cut(others))]));
+    let (known, others) = (&named[&1].before, &named[&2].before);
+    if known == others {
+        return Some((0..known.len()).collect());
+    }
+    let mut places: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (place, id) in others.iter().enumerate().rev() {
+        places.entry(id).or_default().push(place);
+    }
+    let found: Option<Vec<usize>> =
+        known.iter().map(|id| places.get_mut(id.as_str())?.pop()).collect();
+    found.filter(|_| known.len() == others.len())
+}
+
 /// The cuts with the ids of the first one, for tests whose id the first does not know, where it
 /// has at this place the same function with parameters that only it knows. Another order never
 /// looks so.
@@ -160,6 +179,20 @@ mod tests {
     fn nothing_is_wrong_with_the_whole() {
         check(&[], &[]);
         check(&["a b c > a b", "a b c > c", "a b c >"], &[]);
+    }
+
+    #[test]
+    fn tests_are_found_by_place_or_id() {
+        let find = |known: &str, others: &str| {
+            let ids = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+            places(&ids(known), &ids(others))
+        };
+        assert_eq!(find("a b c", "a b c"), Some(vec![0, 1, 2]));
+        assert_eq!(find("a t[1] c", "a t[2] c"), Some(vec![0, 1, 2]));
+        assert_eq!(find("a b c", "c a b"), Some(vec![1, 2, 0]));
+        assert_eq!(find("a a b", "b a a"), Some(vec![1, 2, 0]));
+        assert_eq!(find("a b", "a c"), None);
+        assert_eq!(find("a b", "a b c"), None);
     }
 
     #[test]

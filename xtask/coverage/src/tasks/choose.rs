@@ -10,22 +10,36 @@ use crate::screen::Screen;
 
 /// The engine, never [`Engine::Auto`]. Says why where it is not the fork engine.
 pub(super) fn engine(screen: &Screen, prepared: &Prepared) -> Result<Engine> {
-    let against = against_fork(&prepared.facts, prepared.measures);
-    match (prepared.settings.engine.value, against) {
-        (Engine::Stock, _) => stock(prepared),
-        (Engine::Auto | Engine::Fork, None) => Ok(Engine::Fork),
-        (Engine::Fork, Some(why)) => {
-            Err(exit::usage(format!("the fork engine cannot run here: {why}")).into())
+    let against_forks =
+        (!cfg!(target_os = "linux")).then(|| "forks are safe on Linux only".to_owned());
+    let against_hosts = against_hosts(&prepared.facts, prepared.measures);
+    let asked = prepared.settings.engine.value;
+    match (asked, against_hosts, against_forks) {
+        (Engine::Stock, ..) => stock(prepared),
+        (Engine::Spawn, None, _) => Ok(Engine::Spawn),
+        (Engine::Auto | Engine::Fork, None, None) => Ok(Engine::Fork),
+        (Engine::Fork | Engine::Spawn, Some(why), _) | (Engine::Fork, None, Some(why)) => {
+            let name = asked.name();
+            Err(exit::usage(format!("the {name} engine cannot run here: {why}")).into())
         }
-        (Engine::Auto, Some(why)) => {
+        (Engine::Auto, Some(why), _) => {
             screen.note(&format!("note: the stock engine runs the tests: {why}"));
             stock(prepared)
+        }
+        (Engine::Auto, None, Some(why)) => {
+            screen.note(&format!("note: the spawn engine runs the tests: {why}"));
+            Ok(Engine::Spawn)
         }
     }
 }
 
 /// The stock engine, unless it would measure other things than it was asked to.
 fn stock(prepared: &Prepared) -> Result<Engine> {
+    if prepared.settings.retries.value > 0 {
+        let why = "the stock engine does not take `--retries`; pytest-rerunfailures does the same \
+                   there: `-- --reruns N`";
+        return Err(exit::usage(why.to_owned()).into());
+    }
     let refused = prepared.settings.branch.as_ref().is_some_and(|branch| !branch.value);
     let coverage = prepared.facts.coverage.as_ref();
     match coverage.filter(|coverage| refused && coverage.branch) {
@@ -41,11 +55,8 @@ fn stock(prepared: &Prepared) -> Result<Engine> {
     }
 }
 
-/// Why the fork engine cannot serve, as the end of a sentence.
-fn against_fork(facts: &Facts, measures: bool) -> Option<String> {
-    if !cfg!(target_os = "linux") {
-        return Some("forks are safe on Linux only".to_owned());
-    }
+/// Why our hosts cannot serve, as the end of a sentence.
+fn against_hosts(facts: &Facts, measures: bool) -> Option<String> {
     if facts.implementation != "cpython" {
         return Some(format!("the interpreter is {}, not CPython", facts.implementation));
     }

@@ -6,16 +6,21 @@ use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::Invocation;
+use super::goals::{Against, Weighed, update_baseline};
 use super::history::History;
+use super::notable::percentages;
 use super::prepare::Prepared;
 use crate::cli::Engine;
 use crate::engine::{Job, Ran, SplitState};
 use crate::exit::Exit;
+use crate::machine::Machine;
 use crate::project::{Facts, Project, State, discover};
 use crate::report::coverage::{Config, Data, Kind, Rendered, Report, Request, render};
+use crate::report::patch::Patch;
 use crate::report::summary::{self, Outcome, SCHEMA, Seconds, Splits, Summary, Versions};
+use crate::report::thresholds::Missed;
 use crate::report::verdict::{Evidence, Verdict, judge};
-use crate::report::{failures, failures::Limits};
+use crate::report::{failures, failures::Limits, notable};
 use crate::screen::{self, Paint, Screen};
 use crate::settings::Settings;
 use crate::shard::combine::{self, Checked};
@@ -31,6 +36,8 @@ pub(super) struct Ending<'a> {
     pub(super) prepared: &'a Prepared,
     /// What ran it.
     pub(super) engine: Engine,
+    /// What its coverage is compared with.
+    pub(super) against: &'a Against,
     /// What was to run.
     pub(super) job: &'a Job,
     /// What ran.
@@ -40,6 +47,8 @@ pub(super) struct Ending<'a> {
 impl Ending<'_> {
     /// Combines, reports and judges; writes and says all there is to say.
     pub(super) fn conclude(&self, started: Instant, run_seconds: f64) -> Result<Exit> {
+        // First, so that nothing that breaks from here on can take it away.
+        let junit = super::junit::write(self, started);
         let checked = check_parts(self.job, self.ran)?;
         let rendered = match self.has_something_to_combine() {
             true => Some(self.render(&checked)?),
@@ -48,6 +57,10 @@ impl Ending<'_> {
         let problems = match &rendered {
             Some(rendered) => &rendered.problems,
             None => &checked.problems,
+        };
+        let weighed = match &rendered {
+            Some(now) => self.against.weigh(self.project, &self.prepared.settings, now),
+            None => Weighed::default(),
         };
         let broken = rendered.as_ref().and_then(Rendered::broken);
         let evidence = Evidence {
@@ -58,8 +71,7 @@ impl Ending<'_> {
             narrowed: self.prepared.settings.narrowed,
             aborted: self.ran.aborted,
             interrupted: self.ran.interrupted,
-            below: rendered.as_ref().and_then(|rendered| rendered.below.as_deref()),
-            threshold_typed: self.prepared.settings.fail_under_on_command_line,
+            missed: &weighed.missed,
             failures_end_with_zero: false,
         };
         let verdict = judge(&evidence);
@@ -67,14 +79,28 @@ impl Ending<'_> {
         if let Some(rendered) = &rendered {
             self.say_reports(rendered, verdict.partial);
         }
+        if let Ok(Some(path)) = &junit {
+            self.invocation.screen.say(&format!("JUnit report: {path}"));
+        }
+        let missed: Vec<&Missed> = evidence.counted().collect();
+        say_weighed(self.invocation.screen, weighed.patch.as_ref(), &missed)?;
+        if verdict.partial && self.prepared.settings.goals.no_decrease.is_some() {
+            self.invocation.screen.say("A part of the tests is not compared with the baseline");
+        }
         self.say_problems(&evidence);
+        self.say_notable(rendered.as_ref().filter(|_| !verdict.partial))?;
         let seconds = self.seconds(rendered.as_ref(), started, run_seconds);
         self.invocation.screen.say(&time_line(&seconds, rendered.is_some()));
         self.say_verdict(&verdict);
-        self.write_summary(&verdict, rendered.as_ref(), seconds)?;
+        let file = junit.as_ref().ok().and_then(Option::as_ref);
+        self.write_summary(&verdict, rendered.as_ref(), weighed.patch, file, seconds)?;
+        let is_sound = !verdict.partial && self.ran.ledger.tally().failures() == 0;
+        let settings = &self.prepared.settings;
+        update_baseline(self.invocation, self.project, settings, rendered.as_ref(), is_sound)?;
         if let Err(error) = self.remember_percent(&verdict, rendered.as_ref()) {
             self.invocation.screen.warn(&format!("{error:#}"));
         }
+        junit?;
         Ok(verdict.exit)
     }
 
@@ -93,6 +119,7 @@ impl Ending<'_> {
 
     fn render(&self, checked: &Checked) -> Result<Rendered> {
         self.invocation.screen.detail("Combining and reporting");
+        let _doing = self.invocation.screen.doing("Combining and reporting");
         let Prepared { settings, facts, state, .. } = self.prepared;
         let usual = facts.coverage.as_ref().map(|coverage| coverage.data_file.clone());
         let usual = usual.unwrap_or_else(|| self.project.root.join(".coverage"));
@@ -105,7 +132,8 @@ impl Ending<'_> {
             incomplete_into: Some(aside.join("coverage.data")),
         };
         let reports = reports(settings, self.partial(checked).then_some(aside.as_path()));
-        render(&request(self.project, self.prepared, data, reports))
+        let request = request(self.project, self.prepared, data, reports);
+        render(&Request { lines_of: self.against.files(), ..request })
     }
 
     fn say_failures(&self) -> Result<()> {
@@ -121,7 +149,8 @@ impl Ending<'_> {
     fn say_reports(&self, rendered: &Rendered, partial: bool) {
         let screen = self.invocation.screen;
         rendered.warnings.iter().for_each(|warning| screen.warn(warning));
-        say_reports(screen, rendered, partial);
+        let before = self.prepared.history.percent.filter(|_| !partial);
+        say_reports(screen, rendered, partial, before);
     }
 
     fn say_problems(&self, evidence: &Evidence<'_>) {
@@ -156,10 +185,14 @@ impl Ending<'_> {
         &self,
         verdict: &Verdict,
         rendered: Option<&Rendered>,
+        patch: Option<Patch>,
+        junit: Option<&Utf8PathBuf>,
         seconds: Seconds,
     ) -> Result<()> {
         let Some(path) = &self.invocation.typed.general.summary_json else { return Ok(()) };
         let path = super::here()?.join(path);
+        let mut reports = rendered.map(Rendered::written).unwrap_or_default();
+        reports.extend(junit.map(|path| ("junit".to_owned(), path.clone())));
         let summary = Summary {
             schema: SCHEMA,
             outcome: verdict.outcome,
@@ -169,11 +202,13 @@ impl Ending<'_> {
             versions: versions(&self.prepared.facts),
             splits: splits(self.ran, self.job.splits),
             tests: self.ran.ledger.tally(),
-            coverage: rendered.and_then(summary::Coverage::of),
+            coverage: rendered
+                .and_then(summary::Coverage::of)
+                .map(|coverage| summary::Coverage { diff: patch, ..coverage }),
             seconds,
             failed_tests: self.ran.ledger.failed_ids().to_vec(),
             data_file: rendered.and_then(|rendered| rendered.data_file.clone()),
-            reports: rendered.map(Rendered::written).unwrap_or_default(),
+            reports,
         };
         summary::write(&path, &summary)
     }
@@ -183,12 +218,20 @@ impl Ending<'_> {
         if verdict.partial || percent.is_none() {
             return Ok(());
         }
-        History { percent, ..History::read(&self.prepared.state) }.write(&self.prepared.state)
+        let files = rendered.map(percentages).unwrap_or_default();
+        History { percent, files, ..History::read(&self.prepared.state) }
+            .write(&self.prepared.state)
     }
 }
 
 /// Says what came of the reports, for a run and for `report`.
-pub(super) fn say_reports(screen: &Screen, rendered: &Rendered, partial: bool) {
+/// `before` is the percentage of the last complete run.
+pub(super) fn say_reports(
+    screen: &Screen,
+    rendered: &Rendered,
+    partial: bool,
+    before: Option<f64>,
+) {
     if partial {
         screen.say(&screen.paint().yellow("Partial: this is the coverage of a part of the tests"));
     }
@@ -198,11 +241,27 @@ pub(super) fn say_reports(screen: &Screen, rendered: &Rendered, partial: bool) {
     }
     if let Some(totals) = &rendered.totals {
         let partly = if partial { " (partial)" } else { "" };
-        screen.say(&format!("Coverage: {}%{partly}", totals.percent_text));
+        let change = notable::change(totals.percent, before);
+        screen.say(&format!("Coverage: {}%{change}{partly}", totals.percent_text));
     }
     for (kind, path) in rendered.written() {
         screen.say(&format!("{} report: {path}", title(&kind)));
     }
+}
+
+/// Says what changed, and which thresholds were missed where a sentence does not say it all.
+pub(super) fn say_weighed(
+    screen: &Screen,
+    patch: Option<&Patch>,
+    missed: &[&Missed],
+) -> Result<()> {
+    if let Some(patch) = patch {
+        screen.say(&format!("\n{}", patch.render(&super::here()?)));
+    }
+    for missed in missed.iter().filter(|it| missed.len() > 1 || !it.worst.is_empty()) {
+        missed.lines().iter().for_each(|line| screen.say(&screen.paint().red(line)));
+    }
+    Ok(())
 }
 
 fn title(kind: &str) -> String {
@@ -234,9 +293,18 @@ pub(super) fn request(
         data,
         source: Some(settings.sources.value.clone()).filter(|source| !source.is_empty()),
         options: [].into(),
+        lines_of: Vec::new(),
         reports,
         fail_under: settings.fail_under.as_ref().map(|threshold| threshold.value),
+        processes: processes(settings),
     }
+}
+
+/// How many processes may make reports: no more than ran tests, or than there are cores. More
+/// than four gain little, and each copies much of what has been analysed.
+fn processes(settings: &Settings) -> usize {
+    let slots = settings.max_concurrent_splits.value * settings.workers_per_split.value;
+    slots.min(Machine::here().cores).min(4)
 }
 
 /// Where coverage's settings come from.
@@ -296,7 +364,7 @@ fn entries(folder: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
 }
 
 /// What the user would type, where this was typed, to run this project again.
-fn rerun_command(invocation: &Invocation<'_>, project: &Project) -> Result<Vec<String>> {
+pub(super) fn rerun_command(invocation: &Invocation<'_>, project: &Project) -> Result<Vec<String>> {
     let task = if invocation.typed.task.measures() { "coverage" } else { "test" };
     let mut command = ["cargo", "xtask", task].map(str::to_owned).to_vec();
     let here = super::here()?;
@@ -318,7 +386,8 @@ fn listed(invocation: &Invocation<'_>, project: &Project) -> Result<bool> {
     Ok(all.iter().any(|other| other.root == project.root))
 }
 
-fn versions(facts: &Facts) -> Versions {
+/// Versions of what runs the tests.
+pub(super) fn versions(facts: &Facts) -> Versions {
     let package = |name: &str| facts.packages.get(name).cloned();
     Versions {
         python: Some(facts.python.clone()),

@@ -23,6 +23,8 @@ pub(super) struct History {
     pub(super) split_seconds: BTreeMap<u32, f64>,
     /// Coverage of the last complete run, percent.
     pub(super) percent: Option<f64>,
+    /// The same for each file.
+    pub(super) files: BTreeMap<String, f64>,
 }
 
 impl History {

@@ -2,7 +2,11 @@
 
 mod choose;
 mod ending;
+mod goals;
 mod history;
+mod junit;
+mod notable;
+mod outstanding;
 mod plan;
 mod prepare;
 mod report;
@@ -21,7 +25,8 @@ use crate::screen::Screen;
 /// Does what was typed, for each project in turn. The worst ending is the ending.
 pub fn run(typed: &Typed, env: &Env, screen: &Screen) -> Result<Exit> {
     child::adopt_orphans();
-    signals::watch()?;
+    signals::watch(screen.closer())?;
+    screen.watch()?;
     let here = here()?;
     let workspace = Workspace::find(&here)?;
     let projects = discover::find(&here, &typed.general.chosen.project, workspace.as_ref())?;
@@ -66,10 +71,14 @@ fn here() -> Result<Utf8PathBuf> {
 }
 
 fn refuse_one_file_for_several(typed: &Typed, projects: &[Project]) -> Result<()> {
-    if typed.general.summary_json.is_some() && projects.len() > 1 {
+    let general = &typed.general;
+    let files =
+        [("--summary-json", general.summary_json.is_some()), ("--junit", general.junit.is_some())];
+    let file = files.into_iter().find(|(_, is_asked)| *is_asked);
+    if let Some((option, _)) = file.filter(|_| projects.len() > 1) {
         let names: Vec<&str> = projects.iter().map(|project| project.name.as_str()).collect();
         return Err(crate::exit::usage(format!(
-            "`--summary-json` describes one project, but {} would run; choose with `-p`",
+            "`{option}` describes one project, but {} would run; choose with `-p`",
             names.join(", ")
         ))
         .into());

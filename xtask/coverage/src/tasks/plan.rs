@@ -16,7 +16,9 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
     let job = prepare::job(project, &prepared)?;
     let engine = choose::engine(invocation.screen, &prepared)?;
     prepare::banner(invocation.screen, project, &prepared, engine);
+    let doing = invocation.screen.doing("Collecting the tests");
     let ids = collect::ids(&job)?;
+    drop(doing);
     if ids.is_empty() {
         return Err(exit::no_tests("no tests were found").into());
     }

@@ -13,7 +13,7 @@ use crate::cli::Engine;
 use crate::engine::{Folders, Job, Measure};
 use crate::exit;
 use crate::machine::Machine;
-use crate::project::{Facts, Interpreter, Lock, Project, State, Steps, probe, python};
+use crate::project::{Facts, Interpreter, Lock, Project, State, Steps, kept, python};
 use crate::screen::Screen;
 use crate::settings::{Configured, Inputs, Settings, test_folder};
 use crate::split::Durations;
@@ -50,14 +50,15 @@ pub(super) fn prepare(invocation: &Invocation<'_>, project: &Project) -> Result<
     let measures = invocation.typed.task.measures();
     let mut state = State::of(project, invocation.workspace);
     let lock = state.lock()?;
-    let announce = |what: &str| screen.note(what);
+    let doing = screen.doing("Preparing the environment");
+    let announce = |what: &str| doing.step(what);
     let steps = Steps::new(&announce)?;
     let named = invocation.typed.general.chosen.python.as_deref();
     let interpreter = python::find(&steps, project, named, &state)?;
-    let mut facts = read_facts(&steps, &interpreter, project)?;
+    let mut facts = read_facts(&steps, &interpreter, project, &state)?;
     let needed = if measures { &["pytest", "coverage"][..] } else { &["pytest"] };
     if python::ensure_packages(&steps, &interpreter, project, &facts.packages, needed)? {
-        facts = read_facts(&steps, &interpreter, project)?;
+        facts = read_facts(&steps, &interpreter, project, &state)?;
     }
     if !measures {
         state = state.room("test");
@@ -78,12 +79,17 @@ pub(super) fn prepare(invocation: &Invocation<'_>, project: &Project) -> Result<
 
 /// `--cov-config` in addopts names another configuration of coverage than the one it finds: it
 /// is known only when pytest's configuration has been read.
-fn read_facts(steps: &Steps<'_>, interpreter: &Interpreter, project: &Project) -> Result<Facts> {
-    let facts = probe::read(steps, interpreter, project, None)?;
+fn read_facts(
+    steps: &Steps<'_>,
+    interpreter: &Interpreter,
+    project: &Project,
+    state: &State,
+) -> Result<Facts> {
+    let facts = kept::facts(steps, interpreter, project, None, state)?;
     let addopts = facts.pytest.as_ref().map(|pytest| pytest.addopts.as_slice()).unwrap_or_default();
     let asked = crate::settings::addopts::read(addopts, &crate::settings::Origin::Addopts)?;
     match asked.cov_config {
-        Some(file) => probe::read(steps, interpreter, project, Some(Utf8Path::new(&file))),
+        Some(file) => kept::facts(steps, interpreter, project, Some(Utf8Path::new(&file)), state),
         None => Ok(facts),
     }
 }
@@ -121,11 +127,12 @@ pub(super) fn stock_plugins(
     if prepared.settings.workers_per_split.value > 1 {
         wanted.push("pytest-xdist");
     }
-    let announce = |what: &str| invocation.screen.note(what);
+    let doing = invocation.screen.doing("Looking for plugins");
+    let announce = |what: &str| doing.step(what);
     let steps = Steps::new(&announce)?;
-    let Prepared { interpreter, facts, .. } = prepared;
+    let Prepared { interpreter, facts, state, .. } = &*prepared;
     if python::ensure_packages(&steps, interpreter, project, &facts.packages, &wanted)? {
-        prepared.facts = read_facts(&steps, interpreter, project)?;
+        prepared.facts = read_facts(&steps, interpreter, project, state)?;
     }
     Ok(())
 }
@@ -149,6 +156,7 @@ pub(super) fn job_in(room: &State, project: &Project, prepared: &Prepared) -> Re
         concurrent: number(settings.max_concurrent_splits.value),
         workers: number(settings.workers_per_split.value),
         budget: number(settings.max_failures.value),
+        retries: number(settings.retries.value),
         timeout: settings.timeout.as_ref().map(|timeout| timeout.value),
         measure: prepared.measures.then(|| measure(settings)),
         pytest_args: pytest_args(prepared),
@@ -160,6 +168,7 @@ pub(super) fn job_in(room: &State, project: &Project, prepared: &Prepared) -> Re
         expected,
         xdist: facts.packages.contains_key("pytest-xdist") && !refuse,
         reordering: reordering(facts, settings),
+        last_failed: false,
         continue_on_collection_errors: everything(prepared)
             .any(|word| word == "--continue-on-collection-errors"),
         folders: folders(room, project)?,
@@ -209,6 +218,9 @@ fn stock_args(prepared: &Prepared) -> Vec<String> {
     }
     if settings.addopts.max_failures.is_some() {
         args.push("--maxfail=0".to_owned());
+    }
+    if settings.junit.is_some() {
+        args.push("--junitxml=".to_owned());
     }
     args
 }

@@ -2,12 +2,13 @@
 
 use anyhow::Result;
 
-use super::Invocation;
-use super::ending::{reports, request, say_reports};
-use super::prepare;
+use super::ending::{reports, request, say_reports, say_weighed};
+use super::{Invocation, goals, prepare};
 use crate::exit::{self, Exit};
 use crate::project::Project;
 use crate::report::coverage::{Data, Request, render};
+use crate::report::thresholds::Missed;
+use crate::report::verdict::below;
 
 /// Reports on the last complete run.
 pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit> {
@@ -19,20 +20,25 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
         let hint = format!("no coverage data in `{data}`; run `cargo xtask coverage` first");
         return Err(exit::usage(hint).into());
     }
+    let against = goals::read(invocation, project, &prepared)?;
     let request = request(project, &prepared, Data::Existing(data), reports(settings, None));
-    let rendered = render(&Request { source: None, ..request })?;
     let screen = invocation.screen;
+    let doing = screen.doing("Reporting");
+    let rendered = render(&Request { source: None, lines_of: against.files(), ..request })?;
+    drop(doing);
     rendered.warnings.iter().for_each(|warning| screen.warn(warning));
-    say_reports(screen, &rendered, false);
+    say_reports(screen, &rendered, false, None);
+    let weighed = against.weigh(project, settings, &rendered);
+    let missed: Vec<&Missed> = weighed.missed.iter().collect();
+    say_weighed(screen, weighed.patch.as_ref(), &missed)?;
     let problem = rendered.problems.first().map(ToString::to_string);
     if let Some(what) = problem.or_else(|| rendered.broken()) {
         anyhow::bail!(what);
     }
-    Ok(match &rendered.below {
-        Some(sentence) => {
-            screen.say(&screen.paint().red(&format!("✗ below the threshold: {sentence}")));
-            Exit::BelowThreshold
-        }
-        None => Exit::Passed,
-    })
+    goals::update_baseline(invocation, project, settings, Some(&rendered), true)?;
+    if missed.is_empty() {
+        return Ok(Exit::Passed);
+    }
+    screen.say(&screen.paint().red(&format!("✗ below the threshold: {}", below(&missed))));
+    Ok(Exit::BelowThreshold)
 }

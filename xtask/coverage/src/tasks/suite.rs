@@ -7,10 +7,11 @@ use anyhow::Result;
 
 use super::ending::Ending;
 use super::history::{self, History};
+use super::outstanding::{self, Outstanding};
 use super::prepare::{self, Prepared};
-use super::{Invocation, choose};
+use super::{Invocation, choose, goals};
 use crate::cli::Engine;
-use crate::engine::{Happening, Job, Ran, fork, stock};
+use crate::engine::{Happening, Job, Ran, hosts, stock};
 use crate::exit::{self, Exit};
 use crate::project::Project;
 
@@ -18,22 +19,42 @@ use crate::project::Project;
 pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit> {
     let started = Instant::now();
     let mut prepared = prepare::prepare(invocation, project)?;
+    let known = Outstanding::read(&prepared.state);
+    let whole = !prepared.settings.narrowed;
+    let again = outstanding::asked_for(invocation, project, &mut prepared, &known)?;
+    if again.as_ref().is_some_and(Outstanding::is_empty) {
+        return outstanding::nothing(invocation, &prepared);
+    }
     let engine = engine(invocation, project, &mut prepared)?;
-    let job = prepare::job(project, &prepared)?;
+    let against = goals::read(invocation, project, &prepared)?;
+    let mut job = prepare::job(project, &prepared)?;
+    if let Some(again) = &again {
+        again.narrow(&mut job)?;
+    }
     if invocation.typed.general.dry_run {
         return dry_run(invocation, &job);
     }
     prepare::banner(invocation.screen, project, &prepared, engine);
+    if let Some(again) = &again {
+        invocation.screen.note(&format!("  • Again: {}", again.words()));
+    }
 
     let running = Instant::now();
+    invocation.screen.call_out_after(prepared.settings.slow.value);
     let mut show = |happening: Happening<'_>| invocation.screen.show(&happening);
+    let doing = invocation.screen.doing("Collecting the tests");
     let ran = run_job(engine, &job, &mut show)?;
+    drop(doing);
     let run_seconds = running.elapsed().as_secs_f64();
     remember(invocation, project, &prepared, &ran);
     refuse(&ran)?;
+    if let Err(error) = known.after(&ran, whole).write(&prepared.state) {
+        invocation.screen.warn(&format!("{error:#}"));
+    }
 
     let prepared = &prepared;
-    let ending = Ending { invocation, project, prepared, engine, job: &job, ran: &ran };
+    let (job, ran, against) = (&job, &ran, &against);
+    let ending = Ending { invocation, project, prepared, engine, against, job, ran };
     let exit = ending.conclude(started, run_seconds)?;
     if exit == Exit::Passed {
         // Of failing tests the files are worth a look.
@@ -63,7 +84,8 @@ pub(super) fn run_job(
 ) -> Result<Ran> {
     match engine {
         Engine::Stock => stock::run(job, show),
-        Engine::Auto | Engine::Fork => fork::run(job, show),
+        Engine::Spawn => hosts::spawn(job, show),
+        Engine::Auto | Engine::Fork => hosts::fork(job, show),
     }
 }
 
@@ -96,7 +118,7 @@ fn keep(project: &Project, prepared: &Prepared, ran: &Ran) -> Result<()> {
     let split_seconds = ran.splits.iter().map(|end| (end.split, end.took.as_secs_f64())).collect();
     let splits = u32::try_from(prepared.settings.splits.value).unwrap_or_default();
     let memory_per_worker = (mib > 0).then_some(mib).or(prepared.history.memory_per_worker);
-    History { memory_per_worker, splits, split_seconds, percent: prepared.history.percent }
+    History { memory_per_worker, splits, split_seconds, ..prepared.history.clone() }
         .write(&prepared.state)
 }
 

@@ -82,6 +82,7 @@ impl Verify<'_> {
 
     fn measure(&self, engine: Engine, job: &Job, room: &State) -> Result<Measured> {
         let started = Instant::now();
+        let _doing = self.screen.doing("Collecting the tests");
         let ran = suite::run_job(engine, job, &mut |happening| self.show(&happening))?;
         let run_seconds = started.elapsed().as_secs_f64();
         refuse(&ran)?;
@@ -98,10 +99,11 @@ impl Verify<'_> {
         Ok(Measured { ran, data: rendered.data_file, problems: rendered.problems, seconds })
     }
 
-    /// What fails, and how far a run has come, is told at the end.
+    /// What fails is told at the end.
     fn show(&self, happening: &Happening<'_>) {
-        if matches!(happening, Happening::Warning(_) | Happening::Stopping(_)) {
-            self.screen.show(happening);
+        match happening {
+            Happening::SplitStarted { .. } | Happening::SplitEnded(_) | Happening::Failed(_) => {}
+            _ => self.screen.show(happening),
         }
     }
 

@@ -1,0 +1,42 @@
+//! Which tests may be tried again after a failure. Pure.
+
+use std::collections::HashMap;
+
+/// Counts the attempts of tests, by number.
+pub(super) struct Attempts {
+    retries: u32,
+    used: HashMap<usize, u32>,
+}
+
+impl Attempts {
+    /// A failed test is tried again so many times.
+    pub(super) fn new(retries: u32) -> Attempts {
+        Attempts { retries, used: HashMap::new() }
+    }
+
+    /// True where a failure of this attempt does not count yet, for there will be another.
+    pub(super) fn more(&self, test: usize) -> bool {
+        self.used.get(&test).copied().unwrap_or(0) < self.retries
+    }
+
+    /// Begins the next attempt: which retry it is, from 1, and of how many.
+    pub(super) fn again(&mut self, test: usize) -> (u32, u32) {
+        let used = self.used.entry(test).or_default();
+        *used += 1;
+        (*used, self.retries)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_test_has_its_own_attempts() {
+        let mut attempts = Attempts::new(2);
+        assert!(attempts.more(7));
+        assert_eq!((attempts.again(7), attempts.again(7)), ((1, 2), (2, 2)));
+        assert!(!attempts.more(7) && attempts.more(8));
+        assert!(!Attempts::new(0).more(7));
+    }
+}

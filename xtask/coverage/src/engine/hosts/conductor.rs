@@ -1,0 +1,476 @@
+//! The conductor: which unit runs next and where, what became of each test, and the end of it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+use camino::Utf8PathBuf;
+use serde_json::json;
+
+use super::Message;
+use super::attempts::Attempts;
+use super::fleet::Fleet;
+use super::host::{HostEvent, Mode, Source, UnitData};
+use super::slot::Busy;
+use super::splits::Splits;
+use super::stopping::Dump;
+use crate::engine::journal::Journal;
+use crate::engine::{Happening, Job, Ran, Refusal, SplitState, tail};
+use crate::report::failures::{Blow, Failure, Phase};
+use crate::shard::combine::{Origin, Part, Problem};
+use crate::split::{Grain, Plan, Sum, Unit, places, units};
+
+/// How long hosts may take, once told to finish after an interruption.
+pub(super) const FINISHING: Duration = Duration::from_secs(4);
+
+/// How far a run has come.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Stage {
+    /// No host is ready.
+    Collecting,
+    /// Units run.
+    Running,
+    /// All units were told to end, and must be gone by then; their results do not count.
+    Aborting(Instant),
+    /// The hosts were told to finish, and must be done by then if that has an end.
+    Finishing(Option<Instant>),
+    /// Nothing more is to be heard.
+    Done,
+}
+
+/// See the module.
+pub(super) struct Conductor<'a> {
+    pub(super) job: &'a Job,
+    pub(super) fleet: Fleet<'a>,
+    pub(super) show: &'a mut dyn FnMut(Happening<'_>),
+    pub(super) stage: Stage,
+    pub(super) queue: VecDeque<Unit>,
+    pub(super) slots: Vec<Option<Busy>>,
+    pub(super) splits: Splits,
+    pub(super) dumps: Vec<Dump>,
+    pub(super) deaths: u32,
+    pub(super) ran: Ran,
+    pub(super) journal: Journal,
+    started: Instant,
+    pub(super) plan: Plan,
+    pub(super) groups: BTreeMap<usize, String>,
+    pub(super) attempts: Attempts,
+    next_unit: u32,
+    /// Units that have left coverage which no host has yet written into a data file.
+    pub(super) unwritten: BTreeMap<u32, Unwritten>,
+    warned: BTreeSet<String>,
+}
+
+/// What a unit has left.
+pub(super) struct Unwritten {
+    /// The split of its tests.
+    pub(super) split: u32,
+    /// The host it ran in.
+    pub(super) host: usize,
+    /// It came to its end, so all it has covered must be there.
+    pub(super) whole: bool,
+}
+
+impl<'a> Conductor<'a> {
+    /// Everything is before it; the hosts of `fleet` have begun to collect.
+    pub(super) fn new(
+        job: &'a Job,
+        fleet: Fleet<'a>,
+        journal: Journal,
+        show: &'a mut dyn FnMut(Happening<'_>),
+    ) -> Conductor<'a> {
+        Conductor {
+            job,
+            slots: (0..fleet.slots()).map(|_| None).collect(),
+            fleet,
+            show,
+            stage: Stage::Collecting,
+            queue: VecDeque::new(),
+            splits: Splits::default(),
+            dumps: Vec::new(),
+            deaths: 0,
+            ran: Ran::new(job.budget),
+            journal,
+            started: Instant::now(),
+            plan: Plan { ids: Vec::new(), seconds: Vec::new(), splits: Vec::new() },
+            groups: BTreeMap::new(),
+            attempts: Attempts::new(job.retries),
+            next_unit: 0,
+            unwritten: BTreeMap::new(),
+            warned: BTreeSet::new(),
+        }
+    }
+
+    /// Works until the last host is gone.
+    pub(super) fn run(&mut self, hear: &Receiver<Message>) {
+        while self.stage != Stage::Done {
+            match self.next_message(hear) {
+                Some(Message::Line { host, source, line: Some(line) }) => {
+                    self.heard(host, source, &line);
+                }
+                Some(Message::Line { host, source: Source::Host, line: None }) => {
+                    self.fell_silent(host);
+                }
+                Some(Message::Line { source: Source::Slot(_), line: None, .. }) => {}
+                Some(Message::Exited { host, status }) => self.exited(host, status),
+                Some(Message::Signal(signal)) => self.signalled(signal),
+                None => self.overdue(),
+            }
+            self.go_on();
+        }
+        self.check_all_written();
+    }
+
+    /// None when something is overdue.
+    fn next_message(&self, hear: &Receiver<Message>) -> Option<Message> {
+        let Some(due) = self.due() else { return hear.recv().ok() };
+        hear.recv_timeout(due.saturating_duration_since(Instant::now())).ok()
+    }
+
+    fn heard(&mut self, host: usize, source: Source, line: &str) {
+        match source {
+            Source::Host => match serde_json::from_str(line) {
+                Ok(event) => self.host_says(host, event),
+                Err(error) => {
+                    self.broken(host, &format!("said what cannot be read ({error}): {line}"));
+                }
+            },
+            // A line that its unit did not live to end is followed by `unit-exited`.
+            Source::Slot(slot) => match serde_json::from_str(line) {
+                Ok(event) => self.unit_says(host, slot, event),
+                Err(_) => self.busy(slot, |busy| busy.garbled = true),
+            },
+        }
+    }
+
+    fn host_says(&mut self, host: usize, event: HostEvent) {
+        match event {
+            HostEvent::Unknown => {}
+            HostEvent::Hello { stacks_signal } => {
+                self.fleet.member(host).stacks_signal = stacks_signal;
+            }
+            HostEvent::CollectError { id, text } => {
+                self.failed(host, id, None, Blow::new(Phase::Collect, text));
+            }
+            HostEvent::CollectSkip { id, reason } => self.ran.ledger.skipped_file(&id, reason),
+            HostEvent::Ids { ids, groups, .. } => {
+                self.fleet.member(host).ids.extend(ids);
+                let index = |(test, group): (String, String)| Some((test.parse().ok()?, group));
+                self.groups.extend(groups.into_iter().filter_map(index));
+            }
+            HostEvent::Collected { tests } => {
+                self.fleet.member(host).collected = true;
+                self.ran.ledger.collected(tests);
+            }
+            HostEvent::CannotFork { threads, native, names } => {
+                self.cannot_fork(host, threads, native, &names);
+            }
+            HostEvent::Ready {} => self.ready(host),
+            HostEvent::Stacks { unit, text } => self.stacks(unit, text),
+            HostEvent::Warning { text } => self.warn(text),
+            HostEvent::Error { text } => self.broken(host, &format!("reported an error: {text}")),
+            HostEvent::Data { split, file, units, damaged } => {
+                self.data(host, split, file, units);
+                damaged.into_iter().for_each(|text| self.warn(text));
+            }
+            HostEvent::Bye { exit } => self.bye(host, exit),
+        }
+    }
+
+    /// Every host has the same to say; once is enough.
+    pub(super) fn warn(&mut self, text: String) {
+        if self.warned.insert(text.clone()) {
+            (self.show)(Happening::Warning(text));
+        }
+    }
+
+    fn cannot_fork(&mut self, host: usize, threads: u64, native: u64, names: &[String]) {
+        let names =
+            if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
+        let unknown =
+            if native > 0 { format!(", {native} of them not Python's") } else { String::new() };
+        let why = format!(
+            "{threads} threads are alive after collection{names}{unknown}, so forks are not safe: \
+             each worker collects and runs its tests without them, as with `--engine spawn`"
+        );
+        (self.show)(Happening::Note(&why));
+        if let Err(error) = self.fleet.without_forks(host) {
+            self.problem(None, format!("could not start more hosts: {error:#}"));
+        }
+    }
+
+    /// A host has collected and obeys from here on. The first one decides what there is to run.
+    fn ready(&mut self, host: usize) {
+        self.fleet.member(host).ready = true;
+        let ids = std::mem::take(&mut self.fleet.member(host).ids);
+        match self.stage {
+            _ if self.fleet.member(host).mode == Mode::Gather => {}
+            Stage::Collecting => self.plan(ids),
+            Stage::Running => self.compare(host, &ids),
+            Stage::Aborting(_) | Stage::Finishing(_) | Stage::Done => {}
+        }
+    }
+
+    /// What another host has planned is what this one is asked to run.
+    fn compare(&mut self, host: usize, ids: &[String]) {
+        if let Some(places) = places(&self.plan.ids, ids) {
+            self.fleet.member(host).number(places);
+            return;
+        }
+        let known: BTreeSet<&String> = self.plan.ids.iter().collect();
+        let alien = ids.iter().find(|id| !known.contains(id));
+        let example = alien.map(|id| format!(", `{id}` among them")).unwrap_or_default();
+        let what = format!("collected other tests than the first one{example}");
+        self.broken(host, &what);
+        self.abort("the hosts do not agree on the tests");
+    }
+
+    fn plan(&mut self, ids: Vec<String>) {
+        self.ran.collect_seconds = self.started.elapsed().as_secs_f64();
+        let sum = Sum::of_python(&self.job.python_version);
+        self.plan = Plan::new(ids, &self.job.committed, self.job.splits, sum);
+        self.plan.predict(&self.job.recorded);
+        self.tell_plan();
+        let units = units(&self.plan, &self.groups, self.grain());
+        self.splits = Splits::new(&self.plan, &units);
+        self.queue = units.into();
+        self.stage = Stage::Running;
+        self.splits.empty().into_iter().for_each(|split| self.split_ended(split));
+    }
+
+    fn tell_plan(&mut self) {
+        let seconds = self.durations_are_known().then(|| self.plan.total());
+        let (tests, slots) = (self.plan.ids.len() as u64, self.slots.len());
+        (self.show)(Happening::Planned { tests, seconds, slots });
+    }
+
+    fn durations_are_known(&self) -> bool {
+        self.plan.ids.iter().any(|id| self.job.recorded.get(id).is_some())
+    }
+
+    /// Without any duration a file is a unit: there is nothing to weigh files by.
+    fn grain(&self) -> Grain {
+        match self.durations_are_known() {
+            true => Grain::for_slots(self.plan.total(), self.slots.len()),
+            false => Grain { target: 0.0, tail: f64::INFINITY },
+        }
+    }
+
+    /// Changes what is known of the unit in a slot.
+    pub(super) fn busy(&mut self, slot: usize, change: impl FnOnce(&mut Busy)) {
+        if let Some(Some(busy)) = self.slots.get_mut(slot) {
+            change(busy);
+        }
+    }
+
+    /// The split whose unit is in a slot.
+    pub(super) fn split_in(&self, slot: usize) -> Option<u32> {
+        self.slots.get(slot)?.as_ref().map(|busy| busy.unit.split)
+    }
+
+    /// The node id of a test.
+    pub(super) fn id(&self, test: usize) -> String {
+        let id = self.plan.ids.get(test).cloned();
+        id.unwrap_or_else(|| format!("test {test}"))
+    }
+
+    /// What is known of a test that failed in a host.
+    pub(super) fn failure(
+        &mut self,
+        host: usize,
+        id: String,
+        split: Option<u32>,
+        blow: Blow,
+    ) -> Failure {
+        Failure::new(id, split, blow, Some(self.fleet.member(host).host.log.clone()))
+    }
+
+    /// A test has failed for good.
+    pub(super) fn failed(&mut self, host: usize, id: String, split: Option<u32>, blow: Blow) {
+        let failure = self.failure(host, id, split, blow);
+        if !self.ran.ledger.failed(failure.clone()) {
+            return;
+        }
+        (self.show)(Happening::Failed(&failure));
+        if self.ran.ledger.exhausted() {
+            self.ran.aborted = true;
+            self.abort("the failure budget is used up");
+        }
+    }
+
+    /// Notes what is wrong with the run although no test says so.
+    pub(super) fn problem(&mut self, split: Option<u32>, what: String) {
+        self.ran.problems.push(Problem { split, file: None, what });
+    }
+
+    /// A host did what it must not: its results cannot be trusted.
+    pub(super) fn broken(&mut self, host: usize, what: &str) {
+        let log = self.fleet.member(host).host.log.clone();
+        self.problem(None, format!("the host {what}; see `{log}`"));
+    }
+
+    pub(super) fn split_ended(&mut self, split: u32) {
+        let forking = self.fleet.living().find(|(_, member)| member.mode == Mode::Fork);
+        let forking = forking.map(|(host, _)| host);
+        if let Some(host) = forking.filter(|_| !self.splits.empty().contains(&split)) {
+            self.fleet.send(host, &json!({"cmd": "close", "split": split}));
+            if self.job.measure.is_some() {
+                self.ran.expected.splits.insert(split);
+            }
+        }
+        self.tell_split(split, SplitState::Completed);
+    }
+
+    /// Tells how a split has ended.
+    pub(super) fn tell_split(&mut self, split: u32, state: SplitState) {
+        let log = self.fleet.member(0).host.log.clone();
+        if let Some(end) = self.splits.end(split, state, &log) {
+            (self.show)(Happening::SplitEnded(&end));
+            self.ran.splits.push(end);
+        }
+    }
+
+    /// Fills free slots, and finishes when nothing is left.
+    fn go_on(&mut self) {
+        if self.stage == Stage::Running {
+            while let Some((slot, host, at)) = self.next_start() {
+                self.start_unit(slot, host, at);
+            }
+            self.replace_lost_hosts();
+        }
+        let idle = self.slots.iter().all(Option::is_none);
+        match self.stage {
+            Stage::Running if idle && self.queue.is_empty() => self.finish(None),
+            Stage::Aborting(_) if idle => self.finish(Some(Instant::now() + FINISHING)),
+            _ => {}
+        }
+        let ending = matches!(self.stage, Stage::Collecting | Stage::Finishing(_));
+        if ending && self.fleet.all_gone() {
+            self.stage = Stage::Done;
+        }
+    }
+
+    /// A free slot whose host obeys, and the first unit in the queue that may run beside the
+    /// others.
+    fn next_start(&self) -> Option<(usize, usize, usize)> {
+        let free = |slot: usize| Some((slot, self.fleet.serving(slot)?));
+        let idle = (0..self.slots.len()).filter(|&slot| self.slots[slot].is_none());
+        let (slot, host) = idle.filter_map(free).next()?;
+        let running = || self.slots.iter().flatten().map(|busy| &busy.unit);
+        let may_run = |unit: &Unit| !running().any(|other| unit.clashes(other));
+        Some((slot, host, self.queue.iter().position(may_run)?))
+    }
+
+    fn start_unit(&mut self, slot: usize, host: usize, at: usize) {
+        let Some(unit) = self.queue.remove(at) else { return };
+        self.next_unit += 1;
+        let (number, split) = (self.next_unit, unit.split);
+        if self.splits.unit_started(split) {
+            (self.show)(Happening::SplitStarted { split, of: self.job.splits });
+        }
+        self.fleet.run(host, slot, number, split, &unit.tests);
+        self.slots[slot] = Some(Busy::new(number, unit, host));
+    }
+
+    /// Starts hosts for slots that have lost theirs, where that is worth another collection.
+    fn replace_lost_hosts(&mut self) {
+        let waiting: f64 = self.queue.iter().map(|unit| unit.seconds).sum();
+        let staffed = self.fleet.staffed();
+        let worth_it = staffed == 0 || waiting > self.ran.collect_seconds;
+        if self.queue.is_empty() || staffed == self.slots.len() || !worth_it {
+            return;
+        }
+        if let Err(error) = self.fleet.settle() {
+            self.problem(None, format!("could not start another host: {error:#}"));
+            self.abort("a host cannot be replaced");
+        }
+    }
+
+    /// Has hosts write what they have, and another one what lost hosts have left.
+    pub(super) fn finish(&mut self, due: Option<Instant>) {
+        self.stage = Stage::Finishing(due);
+        let failed = self.ran.ledger.failed_ids().len();
+        let told = json!({"cmd": "finish", "failed": failed});
+        let mut orphans: Vec<u32> = self.unwritten.keys().copied().collect();
+        for (host, member) in self.fleet.living() {
+            orphans.retain(|unit| self.unwritten[unit].host != host);
+            member.host.send(&told);
+        }
+        if !orphans.is_empty() {
+            self.gather(&orphans);
+        }
+    }
+
+    fn gather(&mut self, orphans: &[u32]) {
+        let host = match self.fleet.gather() {
+            Ok(host) => host,
+            Err(error) => return self.problem(None, format!("could not start a host: {error:#}")),
+        };
+        for unit in orphans {
+            let Unwritten { split, host: dead, .. } = self.unwritten[unit];
+            let work_dir = &self.fleet.member(dead).host.work_dir;
+            let folder = work_dir.join("units").join(unit.to_string());
+            let adopt = json!({"cmd": "adopt", "unit": unit, "split": split, "folder": folder});
+            self.fleet.send(host, &adopt);
+        }
+        self.fleet.send(host, &json!({"cmd": "finish"}));
+    }
+
+    /// A host has written a data file.
+    fn data(
+        &mut self,
+        host: usize,
+        split: Option<u32>,
+        file: Option<Utf8PathBuf>,
+        units: Option<Vec<(u32, UnitData)>>,
+    ) {
+        let origin = if units.is_some() { Origin::Tests } else { Origin::Host };
+        let Some(file) = file else {
+            return self.broken(host, "could not write its coverage data");
+        };
+        self.ran.expected.parts.push(Part { split, file, origin });
+        for (unit, state) in units.into_iter().flatten() {
+            let Some(unit) = self.unwritten.remove(&unit) else { continue };
+            match state {
+                UnitData::None => {
+                    self.problem(Some(unit.split), "left no coverage data".to_owned());
+                }
+                UnitData::Partial if unit.whole => {
+                    self.problem(Some(unit.split), "left damaged coverage data".to_owned());
+                }
+                UnitData::Whole | UnitData::Partial => {}
+            }
+        }
+    }
+
+    /// What no host has written is lost.
+    fn check_all_written(&mut self) {
+        if self.ran.interrupted.is_some() {
+            return;
+        }
+        let splits: BTreeSet<u32> = self.unwritten.values().map(|unit| unit.split).collect();
+        for split in splits {
+            self.problem(Some(split), "has tests whose coverage was not written".to_owned());
+        }
+    }
+
+    fn bye(&mut self, host: usize, exit: i32) {
+        self.fleet.member(host).bye = Some(exit);
+        if self.stage != Stage::Collecting {
+            return;
+        }
+        if !self.fleet.member(host).collected && self.ran.interrupted.is_none() {
+            // 4: pytest's usage error, or a conftest that cannot be imported.
+            let text = tail(&self.fleet.member(host).host.log, 40);
+            self.ran.refused.get_or_insert(Refusal { text, usage: exit == 4 });
+        }
+        self.ran.uncollectable = !self.ran.ledger.failures().is_empty();
+    }
+
+    /// What came of it.
+    pub(super) fn ran(mut self) -> Ran {
+        self.ran.peak_memory = crate::engine::peak_memory();
+        self.ran.planned = self.plan.ids;
+        self.ran
+    }
+}

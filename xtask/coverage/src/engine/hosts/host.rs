@@ -1,0 +1,341 @@
+//! One host: Python of ours that collects a suite and runs units of it.
+
+use std::fs;
+use std::io::{PipeWriter, Write};
+use std::sync::mpsc::Sender;
+
+use anyhow::{Context, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::Message;
+use crate::engine::child::{Child, Command, FIRST_PIPE, Lines, Orphaned};
+use crate::engine::event::{Details, TestOutcome};
+use crate::engine::{Job, Measure};
+use crate::report::failures::Blow;
+
+/// The version of the protocol that we speak.
+const PROTOCOL: u32 = 1;
+
+/// The host's files, by the names under which it looks for them.
+const FILES: [(&str, &str); 18] = [
+    ("host.py", include_str!("../../../host/host.py")),
+    ("loader.py", include_str!("../../../host/loader.py")),
+    ("run.py", include_str!("../../../host/run.py")),
+    ("outlet.py", include_str!("../../../host/outlet.py")),
+    ("gather.py", include_str!("../../../host/gather.py")),
+    ("harvest.py", include_str!("../../../host/harvest.py")),
+    ("parts.py", include_str!("../../../host/parts.py")),
+    ("measure.py", include_str!("../../../host/measure.py")),
+    ("collectors.py", include_str!("../../../host/collectors.py")),
+    ("commands.py", include_str!("../../../host/commands.py")),
+    ("reports.py", include_str!("../../../host/reports.py")),
+    ("session.py", include_str!("../../../host/session.py")),
+    ("stacks.py", include_str!("../../../host/stacks.py")),
+    ("unit.py", include_str!("../../../host/unit.py")),
+    ("writers.py", include_str!("../../../host/writers.py")),
+    ("serve.py", include_str!("../../../host/serve.py")),
+    ("shards.py", include_str!("../../../host/shards.py")),
+    ("whole.py", include_str!("../../../host/whole.py")),
+];
+
+/// What a host tells on its own pipe.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub(super) enum HostEvent {
+    CollectError {
+        id: String,
+        text: String,
+    },
+    CollectSkip {
+        id: String,
+        reason: String,
+    },
+    Ids {
+        ids: Vec<String>,
+        #[serde(default)]
+        groups: std::collections::BTreeMap<String, String>,
+    },
+    Collected {
+        tests: u64,
+    },
+    CannotFork {
+        threads: u64,
+        native: u64,
+        names: Vec<String>,
+    },
+    Hello {
+        stacks_signal: i32,
+    },
+    Ready {},
+    Stacks {
+        unit: u32,
+        text: String,
+    },
+    Warning {
+        text: String,
+    },
+    Error {
+        text: String,
+    },
+    Data {
+        split: Option<u32>,
+        file: Option<Utf8PathBuf>,
+        /// The units in it, and what was found of each; absent from the host's own part.
+        units: Option<Vec<(u32, UnitData)>>,
+        #[serde(default)]
+        damaged: Vec<String>,
+    },
+    Bye {
+        exit: i32,
+    },
+    #[serde(other)]
+    Unknown,
+}
+
+/// What a unit tells on the pipe of its slot. Tests are numbers.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub(super) enum UnitEvent {
+    UnitStarted {
+        pid: i32,
+    },
+    Start {
+        test: usize,
+    },
+    Failed {
+        test: usize,
+        #[serde(flatten)]
+        blow: Blow,
+    },
+    Rerun {
+        test: usize,
+        #[serde(flatten)]
+        blow: Blow,
+    },
+    Finish {
+        test: usize,
+        outcome: TestOutcome,
+        #[serde(flatten)]
+        details: Details,
+    },
+    Stop {
+        why: String,
+        text: String,
+    },
+    UnitEnded {},
+    UnitBroken {
+        text: String,
+    },
+    UnitExited {
+        code: Option<i32>,
+        signal: Option<i32>,
+        error: Option<String>,
+    },
+    #[serde(other)]
+    Unknown,
+}
+
+impl UnitEvent {
+    /// The same with another number for the test that it is about.
+    pub(super) fn renumbered(mut self, number: impl Fn(usize) -> usize) -> UnitEvent {
+        if let UnitEvent::Start { test }
+        | UnitEvent::Failed { test, .. }
+        | UnitEvent::Rerun { test, .. }
+        | UnitEvent::Finish { test, .. } = &mut self
+        {
+            *test = number(*test);
+        }
+        self
+    }
+}
+
+/// How much of a unit's coverage there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum UnitData {
+    /// All of it.
+    Whole,
+    /// That of the tests that ended.
+    Partial,
+    /// Nothing.
+    None,
+}
+
+/// Where a line came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// The host itself.
+    Host,
+    /// The unit in this slot, numbered over all hosts.
+    Slot(usize),
+}
+
+/// How a host runs units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// In forks of itself, in all slots.
+    Fork,
+    /// In its own process, in one slot.
+    Spawn,
+    /// Not at all: it only puts together what units of other hosts have left.
+    Gather,
+}
+
+impl Mode {
+    /// As the host's configuration names it.
+    fn name(self) -> &'static str {
+        match self {
+            Mode::Fork => "fork",
+            Mode::Spawn => "spawn",
+            Mode::Gather => "gather",
+        }
+    }
+}
+
+/// What tells the hosts of a run apart.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Setup {
+    /// In the order of their start, from 0.
+    pub(super) number: usize,
+    /// How it runs units.
+    pub(super) mode: Mode,
+    /// The first of its slots.
+    pub(super) slot: usize,
+    /// How many slots all hosts have together.
+    pub(super) slots: usize,
+}
+
+impl Setup {
+    /// How many pipes for units it has.
+    fn pipes(&self) -> usize {
+        match self.mode {
+            Mode::Fork => self.slots,
+            Mode::Spawn => 1,
+            Mode::Gather => 0,
+        }
+    }
+
+    /// A name of its own for a file or folder. The first host has it without a number: mostly it
+    /// is the only one.
+    fn name(&self, base: &str, extension: &str) -> String {
+        match self.number {
+            0 => format!("{base}{extension}"),
+            number => format!("{base}-{}{extension}", number + 1),
+        }
+    }
+}
+
+/// A running host.
+#[derive(Debug)]
+pub(super) struct Host {
+    /// Its process.
+    pub(super) child: Child,
+    /// Where its output goes.
+    pub(super) log: Utf8PathBuf,
+    /// Where its units leave what they have covered.
+    pub(super) work_dir: Utf8PathBuf,
+    lines: Vec<Lines>,
+    commands: PipeWriter,
+}
+
+impl Host {
+    /// Starts a host. What it tells, and its end, go to `tell`.
+    pub(super) fn start(job: &Job, setup: &Setup, tell: &Sender<Message>) -> Result<Host> {
+        let code = job.folders.host.join("fork");
+        install(&code)?;
+        let (reader, commands) = std::io::pipe().context("failed to make a pipe")?;
+        let mut lines = Vec::new();
+        let mut pipes = vec![reader.into()];
+        let host = setup.number;
+        let slots = (0..setup.pipes()).map(|at| Source::Slot(setup.slot + at));
+        for source in std::iter::once(Source::Host).chain(slots) {
+            let wrap = move |line| Message::Line { host, source, line };
+            let (ours, theirs) = Lines::open(tell.clone(), wrap)?;
+            lines.push(ours);
+            pipes.push(theirs);
+        }
+        let log = job.folders.logs.join(setup.name("host", ".log"));
+        let work_dir = job.folders.parts.join(setup.name("host", ""));
+        fs::create_dir_all(&work_dir).with_context(|| format!("failed to make `{work_dir}`"))?;
+        let command = command(job, setup, &code)?;
+        let child = Child::start(&command, &log, pipes, Orphaned::Notices)
+            .context("failed to start a host")?;
+        let tell = tell.clone();
+        child.on_exit(move |status| {
+            let _ = tell.send(Message::Exited { host, status });
+        });
+        Ok(Host { child, log, work_dir, lines, commands })
+    }
+
+    /// Sends a command. That the host is gone shows at its other pipes.
+    pub(super) fn send(&mut self, command: &Value) {
+        let _ = self.commands.write_all(format!("{command}\n").as_bytes());
+    }
+
+    /// The host is gone: what it said before is still delivered, then the end.
+    pub(super) fn end_lines(&mut self) {
+        self.lines.iter_mut().for_each(Lines::end);
+    }
+}
+
+/// Writes the host's files, where they are not there yet.
+fn install(folder: &Utf8Path) -> Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("failed to make `{folder}`"))?;
+    for (name, text) in FILES {
+        let path = folder.join(name);
+        if fs::read(&path).is_ok_and(|there| there == text.as_bytes()) {
+            continue;
+        }
+        fs::write(&path, text).with_context(|| format!("failed to write `{path}`"))?;
+    }
+    Ok(())
+}
+
+/// The command that starts a host, and the file it reads.
+fn command(job: &Job, setup: &Setup, code: &Utf8Path) -> Result<Command> {
+    let config = job.folders.parts.join(setup.name("host", ".json"));
+    fs::write(&config, configuration(job, setup).to_string())
+        .with_context(|| format!("failed to write `{config}`"))?;
+    let last = FIRST_PIPE + 1 + i32::try_from(setup.pipes()).unwrap_or(i32::MAX - 8);
+    let descriptors: Vec<String> = (FIRST_PIPE..=last).map(|fd| fd.to_string()).collect();
+    let args = ["--fds", &descriptors.join(","), "--config", config.as_str()];
+    let args = std::iter::once(code.join("host.py").into_string()).chain(args.map(str::to_owned));
+    Ok(Command {
+        program: job.python.clone(),
+        args: args.collect(),
+        env: Vec::new(),
+        dir: job.project.clone(),
+    })
+}
+
+/// The host's configuration. Everything that is not said is left to the project's own.
+fn configuration(job: &Job, setup: &Setup) -> Value {
+    let parts = &job.folders.parts;
+    json!({
+        "protocol": PROTOCOL,
+        "work_dir": parts.join(setup.name("host", "")),
+        "slot": setup.slot,
+        "slots": setup.slots,
+        "engine": setup.mode.name(),
+        "args": job.pytest_args,
+        "coverage": job.measure.as_ref().map(|measure| coverage(job, setup, measure)),
+        "basetemp": job.folders.temporary.join(setup.name("tmp", "")),
+        // Hosts that run units only read it.
+        "cache_dir": parts.join("cache"),
+        "allow_native_threads": true,
+    })
+}
+
+fn coverage(job: &Job, setup: &Setup, measure: &Measure) -> Value {
+    let config_file = measure.config_file.as_ref();
+    let source = Some(&measure.source).filter(|source| !source.is_empty());
+    json!({
+        "data_dir": job.folders.parts.join(setup.name("data", "")),
+        "config_file": config_file.map_or(Value::Bool(true), |file| file.as_str().into()),
+        "source": source,
+        "branch": measure.branch,
+        "context": measure.contexts.then_some("test"),
+    })
+}

@@ -1,0 +1,61 @@
+//! The engines fork and spawn: hosts of ours, in Python, collect the suite and run units of it;
+//! what is said to them and by them is written down in `host/PROTOCOL.md`.
+//!
+//! With `fork` one host collects and runs each unit in a fork of itself. With `spawn` there is a
+//! host for each slot; each collects, and runs its units itself, one after the other. Here is
+//! decided what runs next, when to stop and what to kill; the hosts obey and tell.
+
+mod attempts;
+mod conductor;
+mod fleet;
+mod host;
+mod slot;
+mod splits;
+mod stopping;
+mod units;
+
+use std::process::ExitStatus;
+use std::sync::mpsc::channel;
+
+use anyhow::Result;
+
+use self::conductor::Conductor;
+use self::fleet::Fleet;
+use self::host::{Mode, Source};
+use super::journal::Journal;
+use super::{Happening, Job, Ran, child, signals};
+
+/// Runs the suite in forks of one host, or without forks where its threads forbid them, and
+/// tells `show` what happens.
+pub fn fork(job: &Job, show: &mut dyn FnMut(Happening<'_>)) -> Result<Ran> {
+    run(job, Mode::Fork, show)
+}
+
+/// Runs the suite in hosts that do not fork, and tells `show` what happens.
+pub fn spawn(job: &Job, show: &mut dyn FnMut(Happening<'_>)) -> Result<Ran> {
+    run(job, Mode::Spawn, show)
+}
+
+fn run(job: &Job, mode: Mode, show: &mut dyn FnMut(Happening<'_>)) -> Result<Ran> {
+    let (tell, hear) = channel();
+    let to_signals = tell.clone();
+    let _listening = signals::listen(move |signal| {
+        let _ = to_signals.send(Message::Signal(signal));
+    });
+    let fleet = Fleet::start(job, mode, tell)?;
+    let journal = Journal::create(&job.folders.parts)?;
+    let mut conductor = Conductor::new(job, fleet, journal, show);
+    conductor.run(&hear);
+    child::end_descendants();
+    Ok(conductor.ran())
+}
+
+/// What the conductor hears. Hosts are numbered in the order of their start.
+enum Message {
+    /// A line; none at the end of the pipe.
+    Line { host: usize, source: Source, line: Option<String> },
+    /// The process of a host has ended; what it said before may still be to come.
+    Exited { host: usize, status: ExitStatus },
+    /// Ctrl-C and the like.
+    Signal(i32),
+}

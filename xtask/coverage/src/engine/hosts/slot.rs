@@ -1,0 +1,151 @@
+//! What runs in a slot, and how it is pressed when it does not end by itself. Pure but for the
+//! clock.
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
+
+use crate::engine::child;
+use crate::engine::journal::TestRun;
+use crate::report::failures::Blow;
+use crate::split::Unit;
+
+/// How long a unit may take to write down the stacks of a test that runs too long.
+const STACKS: Duration = Duration::from_secs(3);
+/// How long a unit may wait, after its last test, for what its tests have left running.
+const LEAVING: Duration = Duration::from_secs(10);
+
+/// The unit in a slot.
+pub(super) struct Busy {
+    /// Its number, unique in the run.
+    pub(super) number: u32,
+    /// What it runs.
+    pub(super) unit: Unit,
+    /// The host it was given to.
+    pub(super) host: usize,
+    /// The process that its tests run in.
+    pub(super) process: i32,
+    /// The same, where it is its own.
+    pub(super) pid: Option<i32>,
+    /// The test that has begun and not ended, and when it began.
+    pub(super) test: Option<(usize, Instant)>,
+    /// When it was given away.
+    pub(super) since: Instant,
+    /// The tests that have ended, and how they ran.
+    pub(super) finished: Vec<(usize, TestRun)>,
+    /// What the test that is running has failed with, where it will be tried again.
+    pub(super) blow: Option<Blow>,
+    /// `unit-ended` came, at this moment: all results are safe.
+    pub(super) ended: Option<Instant>,
+    /// The test that pytest itself could not cope with, and what it said.
+    pub(super) broken: Option<String>,
+    /// How far the end of a test that runs too long has come.
+    pub(super) limit: Limit,
+    /// A line of it could not be read: right before its death that is one it did not live to end.
+    pub(super) garbled: bool,
+}
+
+/// How far the end of a test that runs too long has come.
+pub(super) enum Limit {
+    /// It has not run too long.
+    Within,
+    /// It was told to write down its stacks, at this moment.
+    AskedForStacks(Instant),
+    /// It was killed; its stacks.
+    Killed(String),
+}
+
+/// What to do to a unit that does not end by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Press {
+    /// Have it write down its stacks.
+    Stacks,
+    /// Kill it.
+    Kill,
+}
+
+impl Busy {
+    /// A unit that has just been given to a host.
+    pub(super) fn new(number: u32, unit: Unit, host: usize) -> Busy {
+        Busy {
+            number,
+            unit,
+            host,
+            process: 0,
+            pid: None,
+            test: None,
+            since: Instant::now(),
+            finished: Vec::new(),
+            blow: None,
+            ended: None,
+            broken: None,
+            limit: Limit::Within,
+            garbled: false,
+        }
+    }
+
+    /// When this unit must be pressed, unless something is heard of it before.
+    pub(super) fn due(&self, timeout: Option<f64>) -> Option<Instant> {
+        match (&self.limit, self.ended, self.test) {
+            (Limit::Killed(_), ..) => None,
+            (Limit::AskedForStacks(since), ..) => Some(*since + STACKS),
+            (Limit::Within, Some(ended), _) => Some(ended + LEAVING),
+            (Limit::Within, None, Some((_, since))) => {
+                Some(since + Duration::from_secs_f64(timeout?))
+            }
+            (Limit::Within, None, None) => None,
+        }
+    }
+
+    /// The next step towards its end.
+    pub(super) fn press(&mut self) -> Press {
+        let stacks = matches!(self.limit, Limit::Within) && self.ended.is_none();
+        let (press, limit) = match stacks {
+            true => (Press::Stacks, Limit::AskedForStacks(Instant::now())),
+            false => (Press::Kill, Limit::Killed(String::new())),
+        };
+        self.limit = limit;
+        press
+    }
+
+    /// The test that was running when the unit ended, if it ended with that.
+    pub(super) fn killer(&self) -> Option<usize> {
+        self.test.map(|(test, _)| test)
+    }
+
+    /// What it did not come to: neither ended nor the one that ended the unit.
+    pub(super) fn rest(&self) -> Vec<usize> {
+        let done = |test: &usize| {
+            self.finished.iter().any(|(it, _)| it == test) || Some(*test) == self.killer()
+        };
+        self.unit.tests.iter().copied().filter(|test| !done(test)).collect()
+    }
+}
+
+/// How a unit's process ended.
+#[derive(Debug, Default)]
+pub(super) struct Exit {
+    /// Its exit code.
+    pub(super) code: Option<i32>,
+    /// The signal that ended it.
+    pub(super) signal: Option<i32>,
+    /// Why there was no process.
+    pub(super) error: Option<String>,
+}
+
+impl Exit {
+    /// That of a host which ran a unit itself; pytest's exit status, where it came to that.
+    pub(super) fn of(status: Option<ExitStatus>, bye: Option<i32>) -> Exit {
+        let code = bye.or_else(|| status?.code());
+        Exit { code, signal: status.and_then(|status| status.signal()), ..Exit::default() }
+    }
+
+    /// In words.
+    pub(super) fn how(&self) -> String {
+        match (&self.error, self.signal, self.code) {
+            (Some(error), ..) => format!("could not be started ({error})"),
+            (None, Some(number), _) => format!("was ended by {}", child::signal_name(number)),
+            (None, None, code) => format!("ended early with exit code {}", code.unwrap_or(-1)),
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Units: what they say while they run, what became of their tests, and what is left to do when
+//! one has gone.
+
+use std::time::Instant;
+
+use super::conductor::{Conductor, Stage, Unwritten};
+use super::host::{Mode, UnitEvent};
+use super::slot::{Busy, Exit, Limit};
+use crate::engine::event::{Details, PhaseSeconds, TestOutcome};
+use crate::engine::journal::{TestRun, UnitRun};
+use crate::engine::{Happening, Started, child};
+use crate::report::failures::{Blow, Phase};
+use crate::split::Unit;
+
+impl Conductor<'_> {
+    /// A unit has something to say.
+    pub(super) fn unit_says(&mut self, host: usize, slot: usize, event: UnitEvent) {
+        let member = self.fleet.member(host);
+        let event = event.renumbered(|test| member.plans_number(test));
+        match event {
+            UnitEvent::UnitStarted { pid } => self.unit_started(slot, pid),
+            UnitEvent::Start { test } => {
+                self.busy(slot, |busy| busy.test = Some((test, Instant::now())));
+                self.tell_start(slot, test);
+            }
+            UnitEvent::Failed { test, blow } => self.test_failed(slot, test, blow),
+            UnitEvent::Rerun { test, blow } => {
+                let attempt = self.failure(host, self.id(test), self.split_in(slot), blow);
+                self.ran.ledger.rerun(attempt);
+            }
+            UnitEvent::Finish { test, outcome, details } => {
+                self.note_run(slot, test, outcome, details.seconds.total());
+                self.test_ended(slot, test, outcome, details);
+            }
+            UnitEvent::Stop { why, text } => self.stopped_itself(slot, &why, text),
+            UnitEvent::UnitEnded {} => {
+                self.busy(slot, |busy| busy.ended = Some(Instant::now()));
+            }
+            UnitEvent::UnitBroken { text } => {
+                self.problem(self.split_in(slot), format!("met a fault of ours:\n{text}"));
+            }
+            UnitEvent::UnitExited { code, signal, error } => {
+                self.unit_exited(slot, &Exit { code, signal, error });
+            }
+            UnitEvent::Unknown => {}
+        }
+    }
+
+    fn unit_started(&mut self, slot: usize, pid: i32) {
+        let Some(Some(busy)) = self.slots.get_mut(slot) else { return };
+        busy.process = pid;
+        // Without forks it is the host's process, which is not to be killed with the unit.
+        busy.pid = (self.fleet.member(busy.host).mode == Mode::Fork).then_some(pid);
+    }
+
+    fn tell_start(&mut self, slot: usize, test: usize) {
+        let Some(Some(busy)) = self.slots.get(slot) else { return };
+        let expected = self.plan.seconds.get(test).copied().unwrap_or(0.0);
+        let (split, pid) = (Some(busy.unit.split), Some(busy.process));
+        let id = self.id(test);
+        (self.show)(Happening::TestStarted(Started { id: &id, split, pid, expected }));
+    }
+
+    fn test_failed(&mut self, slot: usize, test: usize, blow: Blow) {
+        let Some(Some(busy)) = self.slots.get_mut(slot) else { return };
+        if self.attempts.more(test) {
+            busy.blow.get_or_insert(blow);
+            return;
+        }
+        let (host, split) = (busy.host, busy.unit.split);
+        self.failed(host, self.id(test), Some(split), blow);
+    }
+
+    /// A test has come to an end: for good, or it is tried again in a fresh unit.
+    fn test_ended(&mut self, slot: usize, test: usize, outcome: TestOutcome, details: Details) {
+        let Some(Some(busy)) = self.slots.get_mut(slot) else { return };
+        let (host, split, blow) = (busy.host, busy.unit.split, busy.blow.take());
+        let failed = outcome.is_failure();
+        let retried = failed && self.stage == Stage::Running && self.attempts.more(test);
+        if let Some(blow) = blow.filter(|_| retried) {
+            self.try_again(host, split, test, blow);
+            return;
+        }
+        let id = self.id(test);
+        self.ran.ledger.finished(&id, outcome, details);
+        (self.show)(Happening::TestEnded { id: &id, outcome });
+        self.splits.test_ended(split, failed);
+    }
+
+    fn try_again(&mut self, host: usize, split: u32, test: usize, blow: Blow) {
+        let (retry, of) = self.attempts.again(test);
+        let id = self.id(test);
+        let attempt = self.failure(host, id.clone(), Some(split), blow);
+        self.ran.ledger.rerun(attempt);
+        (self.show)(Happening::Retried { id: &id, retry, of });
+        self.enqueue(split, vec![test]);
+    }
+
+    /// Puts tests that are left over to the front of the queue.
+    fn enqueue(&mut self, split: u32, tests: Vec<usize>) {
+        let seconds = tests.iter().filter_map(|&test| self.plan.seconds.get(test)).sum();
+        let groups = tests.iter().filter_map(|test| self.groups.get(test)).cloned().collect();
+        self.queue.push_front(Unit { split, tests, seconds, groups });
+        self.splits.unit_added(split);
+    }
+
+    fn note_run(&mut self, slot: usize, test: usize, outcome: TestOutcome, seconds: f64) {
+        let id = self.id(test);
+        let Some(Some(busy)) = self.slots.get_mut(slot) else { return };
+        let began = busy.test.take().map_or(busy.since, |(_, began)| began);
+        let run = TestRun { id, outcome, started: self.journal.at(began), seconds };
+        busy.finished.push((test, run));
+    }
+
+    /// A slot is free again. Whatever its unit did not get to goes into another one.
+    pub(super) fn unit_exited(&mut self, slot: usize, exit: &Exit) {
+        let Some(mut busy) = self.slots.get_mut(slot).and_then(Option::take) else { return };
+        if let Some(pid) = busy.pid {
+            child::kill_group(pid);
+        }
+        if busy.broken.is_some() && self.fleet.member(busy.host).mode == Mode::Spawn {
+            self.fleet.retire(busy.host);
+        }
+        let split = busy.unit.split;
+        let whole = busy.ended.is_some() && busy.broken.is_none();
+        if self.job.measure.is_some() && (whole || !busy.finished.is_empty()) {
+            let unwritten = Unwritten { split, host: busy.host, whole: busy.ended.is_some() };
+            self.unwritten.insert(busy.number, unwritten);
+        }
+        if !whole && self.stage == Stage::Running {
+            self.bury(&mut busy, exit);
+        }
+        self.keep(slot, &busy);
+        if busy.garbled && busy.ended.is_some() {
+            self.problem(Some(split), "said what cannot be read".to_owned());
+        }
+        if self.splits.unit_ended(split) && self.stage == Stage::Running {
+            self.split_ended(split);
+        }
+    }
+
+    /// Keeps what a unit has run.
+    fn keep(&mut self, slot: usize, busy: &Busy) {
+        let run = UnitRun {
+            unit: busy.number,
+            split: busy.unit.split,
+            slot,
+            started: self.journal.at(busy.since),
+            ended: self.journal.at(Instant::now()),
+            whole: busy.ended.is_some(),
+            tests: busy.finished.iter().map(|(_, run)| run.clone()).collect(),
+        };
+        if let Err(error) = self.journal.add(&run) {
+            self.warn(format!("{error:#}"));
+        }
+        self.ran.units.push(run);
+    }
+
+    /// A unit died: the test that was running is named, and the rest goes on without it.
+    fn bury(&mut self, busy: &mut Busy, exit: &Exit) {
+        let split = busy.unit.split;
+        let rest = busy.rest();
+        match busy.killer() {
+            Some(test) => self.bury_test(busy, test, exit),
+            None => {
+                let how = exit.how();
+                self.problem(Some(split), format!("lost a process between tests: {how}"));
+                self.count_death();
+            }
+        }
+        if !rest.is_empty() && self.stage == Stage::Running {
+            self.enqueue(split, rest);
+        }
+    }
+
+    fn bury_test(&mut self, busy: &mut Busy, test: usize, exit: &Exit) {
+        let (phase, outcome, text) = match (&busy.broken, &busy.limit) {
+            (Some(text), _) => {
+                let text = format!("pytest broke down while this test ran:\n{text}");
+                (Phase::Crash, TestOutcome::Crashed, text)
+            }
+            (None, Limit::Within) => {
+                let text = format!("its process {} while this test ran", exit.how());
+                (Phase::Crash, TestOutcome::Crashed, text)
+            }
+            (None, Limit::AskedForStacks(_)) => {
+                (Phase::Timeout, TestOutcome::TimedOut, self.too_long(""))
+            }
+            (None, Limit::Killed(stacks)) => {
+                (Phase::Timeout, TestOutcome::TimedOut, self.too_long(stacks))
+            }
+        };
+        let split = busy.unit.split;
+        let id = self.id(test);
+        let began = busy.test.take().map_or(busy.since, |(_, began)| began);
+        let seconds = PhaseSeconds { call: began.elapsed().as_secs_f64(), ..Default::default() };
+        let started = self.journal.at(began);
+        let run = TestRun { id: id.clone(), outcome, started, seconds: seconds.total() };
+        busy.finished.push((test, run));
+        if self.attempts.more(test) {
+            self.try_again(busy.host, split, test, Blow::new(phase, text));
+            return;
+        }
+        self.failed(busy.host, id.clone(), Some(split), Blow::new(phase, text));
+        self.ran.ledger.finished(&id, outcome, seconds.into());
+        (self.show)(Happening::TestEnded { id: &id, outcome });
+        self.splits.test_ended(split, true);
+    }
+
+    fn too_long(&self, stacks: &str) -> String {
+        let limit = self.job.timeout.unwrap_or_default();
+        format!("the test ran longer than {limit} s\n{stacks}").trim_end().to_owned()
+    }
+}

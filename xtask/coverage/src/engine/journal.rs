@@ -1,0 +1,77 @@
+//! What each unit ran, kept as it ends: a line of JSON each in `results.jsonl` among the parts of
+//! the run, so that a run which was cut short has its results beside its coverage.
+
+use std::fs::File;
+use std::io::Write;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use camino::Utf8Path;
+use serde::Serialize;
+
+use super::event::TestOutcome;
+
+/// One unit as it ran. Times are seconds since the run began.
+#[derive(Clone, Debug, Serialize)]
+pub struct UnitRun {
+    /// Its number; each attempt at its tests has one of its own.
+    pub unit: u32,
+    /// The split that its tests belong to.
+    pub split: u32,
+    /// The slot it ran in, from 0.
+    pub slot: usize,
+    /// When it was started.
+    pub started: f64,
+    /// When it was gone.
+    pub ended: f64,
+    /// It came to its end, and all that it covered was kept; else what ended tests covered.
+    pub whole: bool,
+    /// The tests that ended in it, in order.
+    pub tests: Vec<TestRun>,
+}
+
+/// One test as it ran.
+#[derive(Clone, Debug, Serialize)]
+pub struct TestRun {
+    /// Its node id.
+    pub id: String,
+    /// How it ended, this time.
+    pub outcome: TestOutcome,
+    /// When it began.
+    pub started: f64,
+    /// What its phases took.
+    pub seconds: f64,
+}
+
+/// The file that the results of a run go to.
+#[derive(Debug)]
+pub struct Journal {
+    file: File,
+    began: Instant,
+}
+
+/// Its name.
+const FILE: &str = "results.jsonl";
+
+impl Journal {
+    /// An empty one in this folder, and the run begins.
+    pub fn create(folder: &Utf8Path) -> Result<Journal> {
+        let path = folder.join(FILE);
+        let file = File::create(&path).with_context(|| format!("failed to write `{path}`"))?;
+        Ok(Journal { file, began: Instant::now() })
+    }
+
+    /// A moment as seconds since the run began.
+    pub fn at(&self, moment: Instant) -> f64 {
+        let seconds = moment.saturating_duration_since(self.began).as_secs_f64();
+        (seconds * 1e4).round() / 1e4
+    }
+
+    /// Appends a unit. In one write: what is there of a killed run is whole lines.
+    pub fn add(&mut self, unit: &UnitRun) -> Result<()> {
+        let line = serde_json::to_string(unit)?;
+        self.file
+            .write_all(format!("{line}\n").as_bytes())
+            .with_context(|| format!("failed to write `{FILE}`"))
+    }
+}

@@ -1,0 +1,96 @@
+//! What git says has changed in the files around a project.
+
+use anyhow::{Context, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::steps::{Step, Steps};
+use crate::exit;
+
+/// What differs between the commit where `HEAD` left a base, and the files as they are.
+#[derive(Clone, Debug)]
+pub struct Changes {
+    /// The folder of the working tree, without symbolic links in its path.
+    pub top: Utf8PathBuf,
+    /// The output of `git diff`, for files that git knows.
+    pub diff: Vec<u8>,
+    /// The others, relative to `top`; none that is ignored.
+    pub untracked: Vec<Utf8PathBuf>,
+}
+
+/// How to compare, whatever the user's configuration says. Deleted files are left out, and a
+/// renamed file is compared with what it was.
+const DIFF: [&str; 12] = [
+    "-c",
+    "core.quotePath=false",
+    "diff",
+    "--no-color",
+    "--no-ext-diff",
+    "--no-textconv",
+    "--src-prefix=a/",
+    "--dst-prefix=b/",
+    "--unified=0",
+    "--find-renames",
+    "--diff-filter=d",
+    "--ignore-submodules=all",
+];
+
+/// A clone of CI often has one commit of one branch.
+const SHALLOW: &str = "this clone is shallow: \
+                       `git fetch --unshallow origin '+refs/heads/*:refs/remotes/origin/*'`";
+
+/// Asks git. The commands run in `folder`, or above.
+pub fn changes(steps: &Steps<'_>, folder: &Utf8Path, base: &str) -> Result<Changes> {
+    if steps.which("git").is_none() {
+        return Err(exit::usage("`--diff` needs git, which is not on `PATH`").into());
+    }
+    let top = steps.read(&git(folder, &["rev-parse", "--show-toplevel"])).with_context(|| {
+        exit::usage(format!("`--diff` needs a git repository around `{folder}`"))
+    })?;
+    let top = Utf8PathBuf::from(top.trim_end_matches('\n'));
+    let from = merge_base(steps, &top, base)?;
+    let diff = [&DIFF[..], &[from.as_str(), "--"]].concat();
+    let others = ["ls-files", "-z", "--others", "--exclude-standard"];
+    let untracked = steps.read(&git(&top, &others))?;
+    let untracked = untracked.split('\0').filter(|name| !name.is_empty());
+    Ok(Changes {
+        diff: steps.read_bytes(&git(&top, &diff))?,
+        untracked: untracked.map(Utf8PathBuf::from).collect(),
+        top,
+    })
+}
+
+/// The commit where `HEAD` left the base.
+fn merge_base(steps: &Steps<'_>, top: &Utf8Path, base: &str) -> Result<String> {
+    let commit = |name: &str| {
+        let name = format!("{name}^{{commit}}");
+        let find = ["rev-parse", "--verify", "--quiet", "--end-of-options", &name];
+        let found = steps.read(&git(top, &find)).ok()?;
+        Some(found.trim().to_owned())
+    };
+    let is_shallow = || {
+        let ask = git(top, &["rev-parse", "--is-shallow-repository"]);
+        steps.read(&ask).is_ok_and(|answer| answer.trim() == "true")
+    };
+    let branch = base.strip_prefix("origin/").unwrap_or(base);
+    let remote = format!("origin/{branch}");
+    let Some(found) = commit(base) else {
+        let next = match commit(&remote) {
+            Some(_) => format!("there is `{remote}`"),
+            None if is_shallow() => format!("{SHALLOW}, then `--diff {remote}`"),
+            None => format!("`git fetch origin {branch}`, if it is a branch there"),
+        };
+        return Err(exit::usage(format!("`--diff {base}`: no such commit; {next}")).into());
+    };
+    let common = steps.read(&git(top, &["merge-base", &found, "HEAD"])).map_err(|_| {
+        let next = match is_shallow() {
+            true => SHALLOW,
+            false => "choose another base",
+        };
+        exit::usage(format!("`--diff {base}`: no common ancestor with HEAD; {next}"))
+    })?;
+    Ok(common.trim().to_owned())
+}
+
+fn git(folder: &Utf8Path, args: &[&str]) -> Step {
+    Step::new("git", folder).args(args.iter().copied())
+}

@@ -1,0 +1,419 @@
+//! `--junit FILE`: the tests of a run as JUnit XML, with the names, messages and attributes that
+//! pytest's own junitxml gives them, so that what reads those files reads these. Attempts that
+//! were repeated are written as Maven's Surefire does. Pure.
+
+use std::borrow::Cow;
+use std::time::SystemTime;
+
+use anyhow::{Context, Result};
+use quick_xml::Writer;
+use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
+
+use super::failures::{Failure, Phase};
+
+/// A whole file.
+#[derive(Clone, Debug)]
+pub struct Suite<'a> {
+    /// pytest's `junit_suite_name`.
+    pub name: &'a str,
+    /// pytest's `junit_family` is `xunit1`: tests have the attribute `file`.
+    pub files: bool,
+    /// When the run began.
+    pub began: SystemTime,
+    /// How long it took.
+    pub seconds: f64,
+    /// What there is to know of a run that is not whole: names and values.
+    pub properties: Vec<(&'a str, String)>,
+    /// The tests.
+    pub cases: Vec<Case<'a>>,
+}
+
+/// One test.
+#[derive(Clone, Debug)]
+pub struct Case<'a> {
+    /// The node id.
+    pub id: &'a str,
+    /// How it ended, where it did not fail.
+    pub ending: Ending<'a>,
+    /// How it failed; several where a teardown, or a subtest, failed too.
+    pub failures: Vec<&'a Failure>,
+    /// Attempts before the last one.
+    pub repeated: Vec<&'a Failure>,
+    /// None where the run was stopped before it was known.
+    pub seconds: Option<PhaseTimes>,
+    /// What it recorded: names and values.
+    pub properties: &'a [(String, String)],
+}
+
+impl Case<'_> {
+    /// A test of which nothing is known.
+    pub fn new(id: &str) -> Case<'_> {
+        Case {
+            id,
+            ending: Ending::Ran,
+            failures: Vec::new(),
+            repeated: Vec::new(),
+            seconds: None,
+            properties: &[],
+        }
+    }
+}
+
+/// How a test ended, where it did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending<'a> {
+    /// It passed, or its failures say how it ended.
+    Ran,
+    /// It was skipped: why.
+    Skipped(&'a str),
+    /// It failed as expected: why that was expected.
+    Xfailed(&'a str),
+    /// A module or class was skipped as a whole: why.
+    SkippedWhole(&'a str),
+}
+
+/// Seconds of one test.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct PhaseTimes {
+    /// Setup and call.
+    pub until_teardown: f64,
+    /// Teardown.
+    pub teardown: f64,
+}
+
+/// The text of the file.
+pub fn render(suite: &Suite<'_>) -> Result<String> {
+    let mut xml = Xml(Writer::new_with_indent(Vec::new(), b' ', 2));
+    xml.suites(suite).context("failed to write JUnit XML")?;
+    let mut text = String::from_utf8(xml.0.into_inner()).context("failed to write JUnit XML")?;
+    text.push('\n');
+    Ok(text)
+}
+
+struct Xml(Writer<Vec<u8>>);
+
+impl Xml {
+    fn suites(&mut self, suite: &Suite<'_>) -> std::io::Result<()> {
+        self.0.write_event(Event::Decl(BytesDecl::new("1.0", Some("utf-8"), None)))?;
+        self.element("testsuites", &[("name", "pytest tests")], |xml| {
+            let nodes: Vec<Node<'_>> = suite.cases.iter().flat_map(nodes).collect();
+            let count = |tag: &str| {
+                let tags = nodes.iter().flat_map(|node| &node.results).map(|result| result.tag);
+                tags.filter(|it| *it == tag).count().to_string()
+            };
+            let attributes = [
+                ("name", suite.name),
+                ("errors", &count("error")),
+                ("failures", &count("failure")),
+                ("skipped", &count("skipped")),
+                ("tests", &nodes.len().to_string()),
+                ("time", &seconds(suite.seconds)),
+                ("timestamp", &humantime::format_rfc3339_millis(suite.began).to_string()),
+            ];
+            xml.element("testsuite", &attributes, |xml| {
+                let properties = suite.properties.iter();
+                xml.properties(properties.map(|(name, value)| (*name, value.as_str())))?;
+                nodes.iter().try_for_each(|node| xml.node(node, suite.files))
+            })
+        })
+    }
+
+    fn node(&mut self, node: &Node<'_>, files: bool) -> std::io::Result<()> {
+        let (classname, name) = names(node.case.id);
+        let time = node.seconds.map(seconds);
+        let mut attributes = vec![("classname", classname.as_str()), ("name", name.as_str())];
+        let file = node.case.id.split("::").next().unwrap_or_default();
+        attributes.extend(files.then_some(("file", file)));
+        attributes.extend(time.as_deref().map(|time| ("time", time)));
+        self.element("testcase", &attributes, |xml| {
+            let properties = node.case.properties.iter();
+            xml.properties(properties.map(|(name, value)| (name.as_str(), value.as_str())))?;
+            node.results.iter().try_for_each(|result| xml.result(result))?;
+            node.attempts.iter().try_for_each(|(tag, attempt)| xml.attempt(tag, attempt))?;
+            node.failures.last().map_or(Ok(()), |failure| xml.output(failure))
+        })
+    }
+
+    fn result(&mut self, result: &Outcome<'_>) -> std::io::Result<()> {
+        let mut attributes = vec![("message", result.message.as_ref())];
+        attributes.extend(result.kind.map(|kind| ("type", kind)));
+        self.text(result.tag, &attributes, result.text)
+    }
+
+    fn attempt(&mut self, tag: &str, attempt: &Failure) -> std::io::Result<()> {
+        let message = message(attempt);
+        let attributes = [("message", message), ("type", exception(message))];
+        self.element(tag, &attributes, |xml| {
+            xml.text("stackTrace", &[], &attempt.text)?;
+            xml.output(attempt)
+        })
+    }
+
+    /// Captured output: pytest names a section after the stream and the phase.
+    fn output(&mut self, failure: &Failure) -> std::io::Result<()> {
+        for (tag, is_err) in [("system-out", false), ("system-err", true)] {
+            let sections = failure.sections.iter();
+            let sections = sections.filter(|(title, _)| title.contains("stderr") == is_err);
+            let text: Vec<String> =
+                sections.map(|(title, text)| format!("{}\n{text}\n", ruled(title))).collect();
+            if !text.is_empty() {
+                self.text(tag, &[], &text.concat())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn properties<'a>(
+        &mut self,
+        properties: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> std::io::Result<()> {
+        let mut properties = properties.peekable();
+        if properties.peek().is_none() {
+            return Ok(());
+        }
+        self.element("properties", &[], |xml| {
+            for (name, value) in properties {
+                xml.element("property", &[("name", name), ("value", value)], |_| Ok(()))?;
+            }
+            Ok(())
+        })
+    }
+
+    fn text(&mut self, tag: &str, attributes: &[(&str, &str)], text: &str) -> std::io::Result<()> {
+        self.element(tag, attributes, |xml| {
+            xml.0.write_event(Event::Text(BytesText::new(&legal(text))))
+        })
+    }
+
+    fn element(
+        &mut self,
+        tag: &str,
+        attributes: &[(&str, &str)],
+        inner: impl FnOnce(&mut Xml) -> std::io::Result<()>,
+    ) -> std::io::Result<()> {
+        let mut start = BytesStart::new(tag);
+        for (name, value) in attributes {
+            start.push_attribute((name.as_bytes(), attribute(value).as_bytes()));
+        }
+        self.0.write_event(Event::Start(start))?;
+        inner(self)?;
+        self.0.write_event(Event::End(BytesEnd::new(tag)))
+    }
+}
+
+/// An element `testcase`. A test that fails and then errs in its teardown has two, as with
+/// pytest: the schema allows one kind of result in each.
+struct Node<'a> {
+    case: &'a Case<'a>,
+    seconds: Option<f64>,
+    results: Vec<Outcome<'a>>,
+    attempts: Vec<(&'static str, &'a Failure)>,
+    failures: Vec<&'a Failure>,
+}
+
+/// `failure`, `error` or `skipped`.
+struct Outcome<'a> {
+    tag: &'static str,
+    message: Cow<'a, str>,
+    kind: Option<&'static str>,
+    text: &'a str,
+}
+
+fn nodes<'a>(case: &'a Case<'a>) -> Vec<Node<'a>> {
+    let called = case.failures.iter().any(|failure| failure.phase == Phase::Call);
+    let own = |failure: &&Failure| called && failure.phase == Phase::Teardown;
+    let (after, before): (Vec<_>, Vec<_>) = case.failures.iter().copied().partition(own);
+    let time = |of: fn(PhaseTimes) -> f64| case.seconds.map(of);
+    let mut first = Node {
+        case,
+        seconds: time(|it| it.until_teardown + it.teardown),
+        results: results(case.ending, &before),
+        attempts: attempts(case),
+        failures: before,
+    };
+    if after.is_empty() {
+        return vec![first];
+    }
+    first.seconds = time(|it| it.until_teardown);
+    let second = Node {
+        case,
+        seconds: time(|it| it.teardown),
+        results: results(case.ending, &after),
+        attempts: Vec::new(),
+        failures: after,
+    };
+    vec![first, second]
+}
+
+fn results<'a>(ending: Ending<'a>, failures: &[&'a Failure]) -> Vec<Outcome<'a>> {
+    let skipped = |message: &'a str, kind, text| {
+        let message = Cow::Borrowed(message);
+        vec![Outcome { tag: "skipped", message, kind, text }]
+    };
+    match ending {
+        _ if !failures.is_empty() => failures.iter().map(|failure| result(failure)).collect(),
+        Ending::Ran => Vec::new(),
+        Ending::Skipped(why) => {
+            let why = without(why, "Skipped: ");
+            skipped(why, Some("pytest.skip"), why)
+        }
+        Ending::Xfailed(why) => skipped(without(why, "reason: "), Some("pytest.xfail"), ""),
+        Ending::SkippedWhole(why) => skipped("collection skipped", None, without(why, "Skipped: ")),
+    }
+}
+
+fn result(failure: &Failure) -> Outcome<'_> {
+    let said = message(failure);
+    let (tag, kind, message) = match failure.phase {
+        Phase::Call => ("failure", None, Cow::Borrowed(said)),
+        Phase::Setup => ("error", None, format!("failed on setup with \"{said}\"").into()),
+        Phase::Teardown => ("error", None, format!("failed on teardown with \"{said}\"").into()),
+        Phase::Collect => ("error", None, "collection failure".into()),
+        Phase::Crash => ("error", Some("crash"), said.into()),
+        Phase::Timeout => ("error", Some("timeout"), said.into()),
+    };
+    Outcome { tag, message, kind, text: &failure.text }
+}
+
+/// `flaky…` where the test passed in the end, `rerun…` where it did not.
+fn attempts<'a>(case: &Case<'a>) -> Vec<(&'static str, &'a Failure)> {
+    let failed = !case.failures.is_empty();
+    let tag = |attempt: &Failure| match (failed, attempt.phase == Phase::Call) {
+        (true, true) => "rerunFailure",
+        (true, false) => "rerunError",
+        (false, true) => "flakyFailure",
+        (false, false) => "flakyError",
+    };
+    case.repeated.iter().map(|attempt| (tag(attempt), *attempt)).collect()
+}
+
+/// The exception, or the line of the text that comes closest to one.
+fn message(failure: &Failure) -> &str {
+    let mut marked = failure.text.lines().filter_map(|line| line.strip_prefix("E "));
+    match failure.message.as_str() {
+        "" => marked.next().or(failure.text.lines().next()).unwrap_or_default().trim(),
+        message => message,
+    }
+}
+
+/// The name of an exception's class, which opens its message; an `assert` may come without.
+fn exception(message: &str) -> &str {
+    let word = message.split([':', '\n']).next().unwrap_or_default();
+    let is_name = |c: char| c.is_alphanumeric() || c == '_' || c == '.';
+    if word.is_empty() || !word.chars().all(is_name) { "AssertionError" } else { word }
+}
+
+/// A node id as pytest cuts it: `tests/test_a.py::TestB::test_c[d]` is `test_c[d]` of
+/// `tests.test_a.TestB`. What is in brackets may hold slashes and colons of its own.
+fn names(id: &str) -> (String, String) {
+    let (path, parameters) = id.find('[').map_or((id, ""), |at| id.split_at(at));
+    let mut names: Vec<&str> = path.split("::").collect();
+    let file = names[0].replace('/', ".");
+    names[0] = file.strip_suffix(".py").unwrap_or(&file);
+    let last = names.pop().unwrap_or_default();
+    (names.join("."), format!("{last}{parameters}"))
+}
+
+/// A title as pytest writes it above captured output: in the middle of 80 dashes.
+fn ruled(title: &str) -> String {
+    format!("{:-^80}", format!(" {title} "))
+}
+
+fn without<'a>(text: &'a str, start: &str) -> &'a str {
+    text.strip_prefix(start).unwrap_or(text)
+}
+
+fn seconds(seconds: f64) -> String {
+    format!("{seconds:.3}")
+}
+
+/// The value of an attribute. A parser makes a space of a line break that is not escaped.
+fn attribute(value: &str) -> String {
+    let escaped = quick_xml::escape::escape(legal(value));
+    escaped.replace('\n', "&#10;").replace('\r', "&#13;").replace('\t', "&#9;")
+}
+
+/// Text without what XML has no way to write, which is shown as pytest shows it: `#x1B`.
+fn legal(text: &str) -> Cow<'_, str> {
+    let illegal = |c: char| match c {
+        '\t' | '\n' | '\r' => false,
+        c => c < ' ' || matches!(c, '\x7f' | '\u{fffe}' | '\u{ffff}'),
+    };
+    if !text.contains(illegal) {
+        return Cow::Borrowed(text);
+    }
+    let show = |c: char| match illegal(c) {
+        true if u32::from(c) <= 0xff => format!("#x{:02X}", u32::from(c)),
+        true => format!("#x{:04X}", u32::from(c)),
+        false => c.to_string(),
+    };
+    text.chars().map(show).collect::<String>().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::failures::Blow;
+
+    fn failure(phase: Phase, text: &str) -> Failure {
+        Failure::new("t.py::a".to_owned(), None, Blow::new(phase, text.to_owned()), None)
+    }
+
+    fn text(cases: Vec<Case<'_>>) -> String {
+        let began = SystemTime::UNIX_EPOCH;
+        let properties = Vec::new();
+        let suite = Suite { name: "s", files: true, began, seconds: 1.5, properties, cases };
+        render(&suite).expect("XML")
+    }
+
+    #[test]
+    fn ids_are_cut_as_pytest_cuts_them() {
+        let table = [
+            ("t.py::a", "t", "a"),
+            ("x/y/t.py::A::B::c", "x.y.t.A.B", "c"),
+            ("x/t.py::a[b/c.py::d]", "x.t", "a[b/c.py::d]"),
+            ("x/t.py", "", "x.t"),
+            ("README.md::README.md", "README.md", "README.md"),
+        ];
+        for (id, classname, name) in table {
+            assert_eq!(names(id), (classname.to_owned(), name.to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_whole_file() {
+        let broken = failure(Phase::Setup, "file t.py\nE   fixture 'x' not found\n");
+        let seconds = Some(PhaseTimes { until_teardown: 0.25, teardown: 0.5 });
+        let failing = Case { failures: vec![&broken], seconds, ..Case::new("t.py::a") };
+        let skipped = Case { ending: Ending::Skipped("Skipped: \u{1}&"), ..Case::new("t.py::b") };
+        let wanted = "\
+<?xml version=\"1.0\" encoding=\"utf-8\"?>
+<testsuites name=\"pytest tests\">
+  <testsuite name=\"s\" errors=\"1\" failures=\"0\" skipped=\"1\" tests=\"2\" time=\"1.500\" \
+timestamp=\"1970-01-01T00:00:00.000Z\">
+    <testcase classname=\"t\" name=\"a\" file=\"t.py\" time=\"0.750\">
+      <error message=\"failed on setup with &quot;fixture &apos;x&apos; not found&quot;\">\
+file t.py
+E   fixture &apos;x&apos; not found
+</error>
+    </testcase>
+    <testcase classname=\"t\" name=\"b\" file=\"t.py\">
+      <skipped message=\"#x01&amp;\" type=\"pytest.skip\">#x01&amp;</skipped>
+    </testcase>
+  </testsuite>
+</testsuites>
+";
+        assert_eq!(text(vec![failing, skipped]), wanted);
+    }
+
+    #[test]
+    fn attempts_are_flaky_or_reruns() {
+        let (first, second) = (failure(Phase::Call, "1"), failure(Phase::Setup, "2"));
+        let passed = Case { repeated: vec![&first, &second], ..Case::new("t.py::a") };
+        let found = text(vec![passed.clone()]);
+        assert!(found.contains("<flakyFailure") && found.contains("<flakyError"), "{found}");
+        let found = text(vec![Case { failures: vec![&first], ..passed }]);
+        assert!(found.contains("<rerunFailure") && found.contains("<rerunError"), "{found}");
+        assert!(found.contains("failures=\"1\""), "{found}");
+    }
+}

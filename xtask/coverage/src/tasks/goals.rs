@@ -1,0 +1,184 @@
+//! What a run is measured against: read before it begins, weighed at its end.
+
+use std::fs;
+use std::io::ErrorKind;
+
+use anyhow::{Context, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::Invocation;
+use super::prepare::Prepared;
+use crate::exit;
+use crate::project::{Project, Steps, git};
+use crate::report::coverage::Rendered;
+use crate::report::patch::{Changed, Lines, Patch, diff};
+use crate::report::summary::replace;
+use crate::report::thresholds::{Baseline, Missed, changed_lines, each_file, uncovered_lines};
+use crate::settings::{Goals, Origin, Setting, Settings};
+
+/// What coverage was, and what has changed since.
+#[derive(Debug, Default)]
+pub(super) struct Against {
+    baseline: Option<Baseline>,
+    changed: Option<Changed>,
+    /// Changed Python files of the source, by absolute path.
+    python: Vec<Utf8PathBuf>,
+}
+
+/// How the coverage of a run compares.
+#[derive(Debug, Default)]
+pub(super) struct Weighed {
+    /// None where nobody asked.
+    pub(super) patch: Option<Patch>,
+    /// The thresholds that were missed.
+    pub(super) missed: Vec<Missed>,
+}
+
+/// Reads the baseline and asks git. Errors end the run before any test.
+pub(super) fn read(
+    invocation: &Invocation<'_>,
+    project: &Project,
+    prepared: &Prepared,
+) -> Result<Against> {
+    let Prepared { settings, measures, .. } = prepared;
+    let Goals { no_decrease, update_baseline, diff, .. } = &settings.goals;
+    let mut against = Against::default();
+    if !measures {
+        return Ok(against);
+    }
+    if no_decrease.is_some() && !update_baseline.value && !settings.narrowed {
+        against.baseline = Some(read_baseline(&baseline_file(project))?);
+    }
+    if let Some(base) = diff {
+        let announce = |what: &str| invocation.screen.note(what);
+        let changes = git::changes(&Steps::new(&announce)?, &project.root, &base.value)?;
+        let changed = changed(&changes, &base.value);
+        let sources = sources(project, prepared);
+        let in_source = |file: &&Utf8PathBuf| {
+            file.extension() == Some("py") && sources.iter().any(|it| file.starts_with(it))
+        };
+        against.python = changed.files.keys().filter(in_source).cloned().collect();
+        against.changed = Some(changed);
+    }
+    Ok(against)
+}
+
+impl Against {
+    /// The files whose lines are wanted.
+    pub(super) fn files(&self) -> Vec<Utf8PathBuf> {
+        let files = self.changed.iter().flat_map(|changed| changed.files.keys());
+        files.cloned().collect()
+    }
+
+    /// Compares.
+    pub(super) fn weigh(&self, project: &Project, settings: &Settings, now: &Rendered) -> Weighed {
+        let goals = &settings.goals;
+        let patch = self.changed.as_ref().map(|changed| {
+            let measured = |file: &Utf8PathBuf| now.lines.iter().any(|known| known.file == *file);
+            let others = self.python.iter().filter(|file| !measured(file));
+            let shown =
+                |file: &Utf8PathBuf| file.strip_prefix(&project.root).unwrap_or(file).to_path_buf();
+            Patch::weigh(changed, &now.lines, others.map(shown).collect())
+        });
+        let total = now.below.as_ref().map(|sentence| Missed {
+            what: format!("coverage {sentence}"),
+            even_partial: settings.fail_under_on_command_line,
+            ..Missed::default()
+        });
+        let missed = [
+            total,
+            judge(&goals.fail_under_file, |wanted| each_file(now, wanted)),
+            judge(&goals.fail_uncovered_lines, |most| uncovered_lines(now, most)),
+            judge(&goals.diff_fail_under, |wanted| changed_lines(patch.as_ref()?, wanted)),
+            self.fallen(goals, now),
+        ];
+        Weighed { patch, missed: missed.into_iter().flatten().collect() }
+    }
+
+    fn fallen(&self, goals: &Goals, now: &Rendered) -> Option<Missed> {
+        let (before, points) = (self.baseline.as_ref()?, goals.no_decrease.as_ref()?);
+        before.fallen(&Baseline::of(now)?, points.value, now.precision)
+    }
+}
+
+fn judge<T: Copy>(
+    wanted: &Option<Setting<T>>,
+    missed: impl FnOnce(T) -> Option<Missed>,
+) -> Option<Missed> {
+    let Setting { value, origin } = wanted.as_ref()?;
+    Some(missed(*value)?.typed(*origin == Origin::CommandLine))
+}
+
+/// Writes the new baseline, where that is asked for, and says so.
+pub(super) fn update_baseline(
+    invocation: &Invocation<'_>,
+    project: &Project,
+    settings: &Settings,
+    now: Option<&Rendered>,
+    is_sound: bool,
+) -> Result<()> {
+    if !settings.goals.update_baseline.value {
+        return Ok(());
+    }
+    let file = baseline_file(project);
+    let Some(baseline) = now.filter(|_| is_sound).and_then(Baseline::of) else {
+        let why = "only a complete run in which no test failed writes it";
+        invocation.screen.say(&format!("Baseline not written: {why}"));
+        return Ok(());
+    };
+    let text = serde_json::to_string_pretty(&baseline).context("failed to write the baseline")?;
+    replace(&file, &(text + "\n"))
+        .with_context(|| format!("failed to write the baseline to `{file}`"))?;
+    invocation.screen.say(&format!("Baseline: {file}"));
+    Ok(())
+}
+
+fn baseline_file(project: &Project) -> Utf8PathBuf {
+    project.root.join(".coverage-baseline.json")
+}
+
+fn read_baseline(file: &Utf8Path) -> Result<Baseline> {
+    let next = "write it with `--update-baseline` and commit it";
+    let text = match fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return Err(exit::usage(format!("`--no-decrease` needs `{file}`; {next}")).into());
+        }
+        Err(error) => {
+            let what = exit::usage(format!("failed to read the baseline in `{file}`"));
+            return Err(anyhow::Error::from(error).context(what));
+        }
+    };
+    let baseline: Baseline = serde_json::from_str(&text)
+        .with_context(|| exit::usage(format!("the baseline in `{file}` is broken; {next}")))?;
+    if baseline.schema != Baseline::SCHEMA {
+        let what =
+            format!("the baseline in `{file}` has schema {}, not 1; {next}", baseline.schema);
+        return Err(exit::usage(what).into());
+    }
+    Ok(baseline)
+}
+
+fn changed(changes: &git::Changes, base: &str) -> Changed {
+    let of_git = diff::added(&changes.diff).into_iter();
+    let of_git = of_git.map(|(file, lines)| (changes.top.join(file), Lines::These(lines)));
+    let untracked = changes.untracked.iter().map(|file| (changes.top.join(file), Lines::All));
+    Changed { base: base.to_owned(), files: of_git.chain(untracked).collect() }
+}
+
+/// The folders that are measured; the project's where only coverage knows.
+fn sources(project: &Project, prepared: &Prepared) -> Vec<Utf8PathBuf> {
+    let configured = prepared.facts.coverage.iter().flat_map(|coverage| &coverage.source);
+    let named: Vec<&String> = match prepared.settings.sources.value.as_slice() {
+        [] => configured.collect(),
+        sources => sources.iter().collect(),
+    };
+    let root = &project.root;
+    let folder = |name: &&String| {
+        let module = name.replace('.', "/");
+        let places = [root.join(name), root.join("src").join(&module), root.join(&module)];
+        places.into_iter().find_map(|place| place.canonicalize_utf8().ok().filter(|it| it.is_dir()))
+    };
+    let folders: Vec<Utf8PathBuf> = named.iter().filter_map(folder).collect();
+    if folders.is_empty() { vec![root.clone()] } else { folders }
+}
