@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import select
 import signal
+from collections.abc import Iterator
 from typing import Any
 
 from xtask_host.outlet import move_high
@@ -46,6 +49,17 @@ class Commands:
         signal.signal(signal.SIGCHLD, self._old_handler or signal.SIG_DFL)
         os.close(self._awake)
         os.close(self._write_end)
+
+    @contextlib.contextmanager
+    def end_with_rust(self) -> Iterator[None]:
+        """While nobody listens: the end of Rust closes the pipe, which is SIGIO for our group."""
+        flags = fcntl.fcntl(self.fd, fcntl.F_GETFL)
+        fcntl.fcntl(self.fd, fcntl.F_SETOWN, -os.getpgrp())
+        fcntl.fcntl(self.fd, fcntl.F_SETFL, flags | os.O_ASYNC)
+        try:
+            yield
+        finally:
+            fcntl.fcntl(self.fd, fcntl.F_SETFL, flags)
 
     def wait(self, seconds: float | None = None) -> list[dict[str, Any]]:
         """The commands that have come in; none when a child ended, or the time is over."""

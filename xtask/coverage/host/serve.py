@@ -260,7 +260,8 @@ class Server:
         self._commands.deafen()
         try:
             stacks.register(one.stacks_file)
-            self._run_tests(one, self._pipe(one))
+            with self._commands.end_with_rust():
+                self._run_tests(one, self._pipe(one))
         finally:
             self._commands.listen()
         self._tell_exit(one, code=0)

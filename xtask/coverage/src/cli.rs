@@ -308,6 +308,19 @@ pub struct Pool {
     /// Default: auto, the best that works here.
     #[arg(long, value_name = "ENGINE", value_enum, hide_possible_values = true)]
     pub engine: Option<Engine>,
+
+    /// Collect the suite in parts: auto, full or sharded
+    ///
+    /// With the fork engine, each worker can collect a part of the test files. `auto` does it
+    /// where collecting takes some seconds and nothing orders or counts tests across files.
+    #[arg(
+        long,
+        value_name = "HOW",
+        value_enum,
+        hide_possible_values = true,
+        hide_short_help = true
+    )]
+    pub collect: Option<Collect>,
 }
 
 /// When to stop.
@@ -560,6 +573,29 @@ impl Engine {
             Engine::Fork => "fork",
             Engine::Spawn => "spawn",
             Engine::Stock => "stock",
+        }
+    }
+}
+
+/// Whether the suite is collected in parts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Collect {
+    /// In parts where that is faster and changes nothing
+    #[default]
+    Auto,
+    /// By one process
+    Full,
+    /// In parts wherever that changes nothing
+    Sharded,
+}
+
+impl Collect {
+    /// The name that is typed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Collect::Auto => "auto",
+            Collect::Full => "full",
+            Collect::Sharded => "sharded",
         }
     }
 }

@@ -63,6 +63,11 @@ pub struct Job {
     pub reordering: Vec<String>,
     /// Run only the tests that are listed in [`Job::known_failures`].
     pub last_failed: bool,
+    /// How many processes collect a part of the suite each, with the fork engine; under 2, one
+    /// collects all.
+    pub collectors: u32,
+    /// What collecting each test file took in earlier runs, seconds by node id of the file.
+    pub collection: BTreeMap<String, f64>,
     /// Go on when a file cannot be collected.
     pub continue_on_collection_errors: bool,
     /// Folders of this run.
@@ -151,6 +156,8 @@ pub enum Happening<'a> {
     Stopping(&'a str),
     /// How the run goes on, where that is not as usual.
     Note(&'a str),
+    /// The same, for those who want to know more.
+    Detail(&'a str),
     /// Something else the user should know.
     Warning(String),
 }
@@ -221,6 +228,10 @@ pub struct Ran {
     pub refused: Option<Refusal>,
     /// What ran where and when, in the order of its end; with the stock engine, nothing.
     pub units: Vec<UnitRun>,
+    /// What collecting each test file took, seconds; only where it was collected in parts.
+    pub collected_files: BTreeMap<String, f64>,
+    /// Why the suite cannot be collected in parts, where that was found out.
+    pub unshardable: Option<String>,
     /// Until the first test could start, seconds; 0 where it is not known apart.
     pub collect_seconds: f64,
     /// The largest process, bytes; 0 where unknown.
@@ -241,6 +252,8 @@ impl Ran {
             interrupted: None,
             refused: None,
             units: Vec::new(),
+            collected_files: BTreeMap::new(),
+            unshardable: None,
             collect_seconds: 0.0,
             peak_memory: 0,
         }

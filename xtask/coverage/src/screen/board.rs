@@ -93,6 +93,7 @@ impl Board {
             Happening::SplitStarted { .. }
             | Happening::Failed(_)
             | Happening::Note(_)
+            | Happening::Detail(_)
             | Happening::Warning(_) => {}
         }
     }

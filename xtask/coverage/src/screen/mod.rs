@@ -193,6 +193,9 @@ impl Screen {
             Happening::Note(text) => {
                 self.note(&format!("note: {text}"));
             }
+            Happening::Detail(text) => {
+                self.detail(text);
+            }
             Happening::Stopping(why) => self.note(&paint.yellow(&format!("Stopping: {why}"))),
             Happening::Warning(text) => self.warn(text),
             Happening::Planned { .. } | Happening::TestStarted(_) | Happening::TestEnded { .. } => {

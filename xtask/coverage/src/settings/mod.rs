@@ -16,7 +16,7 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use toml::Table;
 
-use crate::cli::{Engine, Env, Options, Wanted};
+use crate::cli::{Collect, Engine, Env, Options, Wanted};
 use crate::exit;
 use crate::machine::Machine;
 use crate::project::{CoverageConfig, Facts, Pyproject, Workspace};
@@ -90,6 +90,8 @@ pub struct Settings {
     pub slow: Setting<f64>,
     /// What runs the tests.
     pub engine: Setting<Engine>,
+    /// Whether the suite is collected in parts.
+    pub collect: Setting<Collect>,
     /// What is measured; empty where coverage's own configuration decides.
     pub sources: Setting<Vec<String>>,
     /// Whether branches are measured; none where coverage's own configuration decides.
@@ -155,6 +157,7 @@ impl Settings {
             timeout,
             slow: first(&layers, |it| it.limits.slow).or_default(10.0),
             engine: first(&layers, |it| it.pool.engine).or_default(Engine::Auto),
+            collect: first(&layers, |it| it.pool.collect).or_default(Collect::Auto),
             sources: sources(&layers, inputs.facts),
             branch: branch(&layers),
             fail_under_on_command_line: fail_under
@@ -191,6 +194,7 @@ impl Settings {
             row("max-concurrent-splits", &self.max_concurrent_splits),
             row("workers-per-split", &self.workers_per_split),
             row("engine", &self.engine.clone().map(Engine::name)),
+            row("collect", &self.collect.clone().map(Collect::name)),
             row("max-failures", &self.max_failures),
             row("retries", &self.retries),
             optional("timeout", self.timeout.as_ref(), "none"),

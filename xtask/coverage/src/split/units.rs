@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hash;
 
-use super::{Plan, Split};
+use super::Plan;
 
 /// What one process runs.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,10 +44,22 @@ impl Grain {
 }
 
 /// The units of every split, longest first. `groups` names the `xdist_group` of tests by index:
-/// within a split, the tests of a group are in one unit.
-pub fn units(plan: &Plan, groups: &BTreeMap<usize, String>, grain: Grain) -> Vec<Unit> {
+/// within a split, the tests of a group are in one unit. `holders` says by which process each
+/// test was collected, and keeps those of different ones apart; empty where it was but one.
+pub fn units(
+    plan: &Plan,
+    groups: &BTreeMap<usize, String>,
+    holders: &[usize],
+    grain: Grain,
+) -> Vec<Unit> {
     let cutter = Cutter { plan, groups, grain };
-    let mut units: Vec<Unit> = plan.splits.iter().flat_map(|split| cutter.units(split)).collect();
+    let holder = |&test: &usize| holders.get(test);
+    let mut units = Vec::new();
+    for split in &plan.splits {
+        for tests in gather(&split.tests, |test| holder(&test)) {
+            units.extend(cutter.units(split.number, &tests));
+        }
+    }
     units.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
     units
 }
@@ -68,11 +80,11 @@ struct Cutter<'a> {
 }
 
 impl<'a> Cutter<'a> {
-    fn units(&self, split: &Split) -> Vec<Unit> {
-        let blocks = self.blocks(&split.tests).into_iter();
+    fn units(&self, split: u32, tests: &[usize]) -> Vec<Unit> {
+        let blocks = self.blocks(tests).into_iter();
         let blocks = blocks.flat_map(|block| self.pieces(block));
         let joined = self.join(blocks).into_iter();
-        joined.map(|tests| self.unit(split.number, tests)).collect()
+        joined.map(|tests| self.unit(split, tests)).collect()
     }
 
     fn unit(&self, split: u32, mut tests: Vec<usize>) -> Unit {
@@ -228,7 +240,7 @@ mod tests {
         let durations: Durations =
             ids.iter().cloned().zip(tests.iter().map(|test| test.1)).collect();
         let plan = Plan::new(ids, &durations, splits, Sum::Compensated);
-        units(&plan, &groups, Grain { target, tail })
+        units(&plan, &groups, &[], Grain { target, tail })
     }
 
     #[track_caller]
@@ -343,7 +355,7 @@ mod tests {
         let plan = Plan::new(ids, &durations, 5, Sum::Naive);
         let groups = (0..48).map(|t| (t * 5, format!("g{}", t % 3))).collect();
         for (target, tail) in [(0.0, 0.0), (3.0, 5.0), (30.0, 1.0), (0.0, 99.0), (99.0, 99.0)] {
-            let units = units(&plan, &groups, Grain { target, tail });
+            let units = units(&plan, &groups, &[], Grain { target, tail });
             assert!(units.is_sorted_by(|a, b| a.seconds >= b.seconds));
             assert!(units.iter().all(|unit| unit.tests.is_sorted()));
             for split in &plan.splits {

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::prepare::Prepared;
-use crate::cli::Engine;
+use crate::cli::{Collect, Engine};
 use crate::exit;
 use crate::project::Facts;
 use crate::screen::Screen;
@@ -14,6 +14,12 @@ pub(super) fn engine(screen: &Screen, prepared: &Prepared) -> Result<Engine> {
         (!cfg!(target_os = "linux")).then(|| "forks are safe on Linux only".to_owned());
     let against_hosts = against_hosts(&prepared.facts, prepared.measures);
     let asked = prepared.settings.engine.value;
+    let parts = prepared.settings.collect.value == Collect::Sharded;
+    if parts && matches!(asked, Engine::Stock | Engine::Spawn) {
+        let name = asked.name();
+        let why = format!("`--collect sharded` needs forks, which the {name} engine does without");
+        return Err(exit::usage(why).into());
+    }
     match (asked, against_hosts, against_forks) {
         (Engine::Stock, ..) => stock(prepared),
         (Engine::Spawn, None, _) => Ok(Engine::Spawn),
@@ -30,6 +36,25 @@ pub(super) fn engine(screen: &Screen, prepared: &Prepared) -> Result<Engine> {
             screen.note(&format!("note: the spawn engine runs the tests: {why}"));
             Ok(Engine::Spawn)
         }
+    }
+}
+
+/// How many processes collect the suite, with the fork engine; 0 where one does it all.
+///
+/// Parts import what test files share once each, and pytest has to look for the files before it
+/// can deal them out: under some seconds that costs more than it saves.
+pub(super) fn collectors(prepared: &Prepared) -> u32 {
+    const WORTH_IT: f64 = 3.0;
+    let Prepared { settings, history, .. } = prepared;
+    let slots = settings.max_concurrent_splits.value * settings.workers_per_split.value;
+    let parts = u32::try_from(slots.clamp(2, 8)).unwrap_or(8);
+    let collection = &history.collection;
+    let slow = collection.seconds.is_some_and(|seconds| seconds >= WORTH_IT);
+    match settings.collect.value {
+        Collect::Full => 0,
+        Collect::Sharded => parts,
+        Collect::Auto if slots < 2 || !slow || collection.unshardable.is_some() => 0,
+        Collect::Auto => parts,
     }
 }
 

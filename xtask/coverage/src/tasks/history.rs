@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use camino::Utf8Path;
 use serde::{Deserialize, Serialize};
 
+use crate::engine::Ran;
 use crate::project::State;
 use crate::report::summary;
 use crate::split::Durations;
@@ -21,11 +22,41 @@ pub(super) struct History {
     pub(super) splits: u32,
     /// Seconds that each of them took.
     pub(super) split_seconds: BTreeMap<u32, f64>,
+    /// How the whole suite is collected.
+    pub(super) collection: Collection,
     /// Coverage of the last complete run, percent.
     pub(super) percent: Option<f64>,
     /// The same for each file.
     pub(super) files: BTreeMap<String, f64>,
 }
+
+/// What is known of the collection of the whole suite.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub(super) struct Collection {
+    /// Seconds it takes in one process.
+    pub(super) seconds: Option<f64>,
+    /// Seconds of each test file, by node id; empty until it was collected in parts.
+    pub(super) files: BTreeMap<String, f64>,
+    /// Why it cannot be collected in parts.
+    pub(super) unshardable: Option<String>,
+}
+
+impl Collection {
+    /// What a run adds to it.
+    pub(super) fn after(&self, ran: &Ran) -> Collection {
+        let unshardable = ran.unshardable.clone().or_else(|| self.unshardable.clone());
+        if ran.collected_files.is_empty() {
+            return Collection { seconds: Some(ran.collect_seconds), unshardable, ..self.clone() };
+        }
+        // Starting pytest comes on top, once.
+        let seconds = Some(ran.collected_files.values().sum::<f64>() + STARTING);
+        Collection { seconds, files: ran.collected_files.clone(), unshardable: None }
+    }
+}
+
+/// Seconds that pytest takes to start, about.
+const STARTING: f64 = 0.7;
 
 impl History {
     /// What the last run left; nothing where there was none, or where it cannot be read.

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::Invocation;
 use super::history::{self, History};
-use crate::cli::Engine;
+use super::{Invocation, choose};
+use crate::cli::{Collect, Engine};
 use crate::engine::{Folders, Job, Measure};
 use crate::exit;
 use crate::machine::Machine;
@@ -169,6 +169,8 @@ pub(super) fn job_in(room: &State, project: &Project, prepared: &Prepared) -> Re
         xdist: facts.packages.contains_key("pytest-xdist") && !refuse,
         reordering: reordering(facts, settings),
         last_failed: false,
+        collectors: choose::collectors(prepared),
+        collection: history.collection.files.clone(),
         continue_on_collection_errors: everything(prepared)
             .any(|word| word == "--continue-on-collection-errors"),
         folders: folders(room, project)?,
@@ -320,7 +322,7 @@ pub(super) fn banner(screen: &Screen, project: &Project, prepared: &Prepared, en
     };
     screen.note(&format!("  • Failures before abort: {failures}"));
     screen.note(&format!("  • Python: {} ({})", versions(facts), prepared.interpreter.origin));
-    screen.note(&format!("  • Engine: {}", engine.name()));
+    screen.note(&format!("  • Engine: {}{}", engine.name(), in_parts(prepared, engine)));
     for row in if screen.is_verbose() { settings.rows() } else { Vec::new() } {
         screen.detail(&format!("    {} = {} ({})", row.name, row.value, row.origin));
     }
@@ -329,6 +331,21 @@ pub(super) fn banner(screen: &Screen, project: &Project, prepared: &Prepared, en
     if let Some(other) = facts.pytest.as_ref().and_then(|pytest| pytest.shadowed_inifile.as_ref()) {
         screen.detail(&format!("`{other}` is not used: pytest in this folder does not read it"));
     }
+}
+
+/// Where the suite is collected in parts: how many, and why.
+fn in_parts(prepared: &Prepared, engine: Engine) -> String {
+    let parts = choose::collectors(prepared);
+    if engine != Engine::Fork || parts < 2 {
+        return String::new();
+    }
+    let why = match prepared.history.collection.seconds {
+        Some(took) if prepared.settings.collect.value == Collect::Auto => {
+            format!("for in one it takes {}", crate::screen::seconds(took))
+        }
+        _ => "as asked".to_owned(),
+    };
+    format!(", the suite collected in {parts} parts ({why})")
 }
 
 fn sources(prepared: &Prepared) -> String {

@@ -118,7 +118,10 @@ fn keep(project: &Project, prepared: &Prepared, ran: &Ran) -> Result<()> {
     let split_seconds = ran.splits.iter().map(|end| (end.split, end.took.as_secs_f64())).collect();
     let splits = u32::try_from(prepared.settings.splits.value).unwrap_or_default();
     let memory_per_worker = (mib > 0).then_some(mib).or(prepared.history.memory_per_worker);
-    History { memory_per_worker, splits, split_seconds, ..prepared.history.clone() }
+    let narrowed = prepared.settings.narrowed || ran.collect_seconds == 0.0;
+    let before = &prepared.history.collection;
+    let collection = if narrowed { before.clone() } else { before.after(ran) };
+    History { memory_per_worker, splits, split_seconds, collection, ..prepared.history.clone() }
         .write(&prepared.state)
 }
 

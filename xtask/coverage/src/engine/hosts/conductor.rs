@@ -11,7 +11,8 @@ use super::Message;
 use super::attempts::Attempts;
 use super::fleet::Fleet;
 use super::host::{HostEvent, Mode, Source, UnitData};
-use super::slot::Busy;
+use super::shards::Shards;
+use super::slot::{Busy, Exit};
 use super::splits::Splits;
 use super::stopping::Dump;
 use crate::engine::journal::Journal;
@@ -54,6 +55,9 @@ pub(super) struct Conductor<'a> {
     started: Instant,
     pub(super) plan: Plan,
     pub(super) groups: BTreeMap<usize, String>,
+    pub(super) shards: Shards,
+    /// Splits whose tests have left processes that may still write coverage.
+    pub(super) lingering: BTreeSet<u32>,
     pub(super) attempts: Attempts,
     next_unit: u32,
     /// Units that have left coverage which no host has yet written into a data file.
@@ -94,6 +98,8 @@ impl<'a> Conductor<'a> {
             started: Instant::now(),
             plan: Plan { ids: Vec::new(), seconds: Vec::new(), splits: Vec::new() },
             groups: BTreeMap::new(),
+            shards: Shards::default(),
+            lingering: BTreeSet::new(),
             attempts: Attempts::new(job.retries),
             next_unit: 0,
             unwritten: BTreeMap::new(),
@@ -153,14 +159,25 @@ impl<'a> Conductor<'a> {
                 self.failed(host, id, None, Blow::new(Phase::Collect, text));
             }
             HostEvent::CollectSkip { id, reason } => self.ran.ledger.skipped_file(&id, reason),
-            HostEvent::Ids { ids, groups, .. } => {
-                self.fleet.member(host).ids.extend(ids);
-                let index = |(test, group): (String, String)| Some((test.parse().ok()?, group));
-                self.groups.extend(groups.into_iter().filter_map(index));
+            HostEvent::Files { files } => self.share_files(host, files),
+            HostEvent::CannotShard { why } => self.cannot_shard(host, &why),
+            HostEvent::Reordered { why } => self.reordered(&why),
+            HostEvent::CollectorExited { collector, code, signal, error } => {
+                self.collector_exited(host, collector, &Exit { code, signal, error });
             }
-            HostEvent::Collected { tests } => {
+            HostEvent::Ids { ids, files, groups } => {
+                let member = self.fleet.member(host);
+                member.ids.extend(ids);
+                member.files.extend(files);
+                let index = |(test, group): (String, String)| Some((test.parse().ok()?, group));
+                member.groups.extend(groups.into_iter().filter_map(index));
+            }
+            HostEvent::Collected { tests, seconds } => {
                 self.fleet.member(host).collected = true;
-                self.ran.ledger.collected(tests);
+                match self.fleet.peek(host).collector {
+                    true => self.collected_part(tests, &seconds),
+                    false => self.ran.ledger.collected(tests),
+                }
             }
             HostEvent::CannotFork { threads, native, names } => {
                 self.cannot_fork(host, threads, native, &names);
@@ -193,7 +210,14 @@ impl<'a> Conductor<'a> {
             "{threads} threads are alive after collection{names}{unknown}, so forks are not safe: \
              each worker collects and runs its tests without them, as with `--engine spawn`"
         );
+        if self.fleet.peek(host).retired {
+            return;
+        }
         (self.show)(Happening::Note(&why));
+        if self.fleet.peek(host).collector {
+            self.start_over(Mode::Spawn);
+            return;
+        }
         if let Err(error) = self.fleet.without_forks(host) {
             self.problem(None, format!("could not start more hosts: {error:#}"));
         }
@@ -201,11 +225,16 @@ impl<'a> Conductor<'a> {
 
     /// A host has collected and obeys from here on. The first one decides what there is to run.
     fn ready(&mut self, host: usize) {
-        self.fleet.member(host).ready = true;
-        let ids = std::mem::take(&mut self.fleet.member(host).ids);
+        let member = self.fleet.member(host);
+        member.ready = true;
+        if member.collector {
+            return self.join_parts();
+        }
+        let ids = std::mem::take(&mut member.ids);
+        let groups = std::mem::take(&mut member.groups);
         match self.stage {
             _ if self.fleet.member(host).mode == Mode::Gather => {}
-            Stage::Collecting => self.plan(ids),
+            Stage::Collecting => self.plan(ids, groups),
             Stage::Running => self.compare(host, &ids),
             Stage::Aborting(_) | Stage::Finishing(_) | Stage::Done => {}
         }
@@ -214,7 +243,9 @@ impl<'a> Conductor<'a> {
     /// What another host has planned is what this one is asked to run.
     fn compare(&mut self, host: usize, ids: &[String]) {
         if let Some(places) = places(&self.plan.ids, ids) {
-            self.fleet.member(host).number(places);
+            if !places.is_sorted() {
+                self.fleet.member(host).number(places.into_iter().enumerate().collect());
+            }
             return;
         }
         let known: BTreeSet<&String> = self.plan.ids.iter().collect();
@@ -225,13 +256,15 @@ impl<'a> Conductor<'a> {
         self.abort("the hosts do not agree on the tests");
     }
 
-    fn plan(&mut self, ids: Vec<String>) {
+    /// Now it is known what there is to run.
+    pub(super) fn plan(&mut self, ids: Vec<String>, groups: BTreeMap<usize, String>) {
+        self.groups = groups;
         self.ran.collect_seconds = self.started.elapsed().as_secs_f64();
         let sum = Sum::of_python(&self.job.python_version);
         self.plan = Plan::new(ids, &self.job.committed, self.job.splits, sum);
         self.plan.predict(&self.job.recorded);
         self.tell_plan();
-        let units = units(&self.plan, &self.groups, self.grain());
+        let units = units(&self.plan, &self.groups, self.shards.holders(), self.grain());
         self.splits = Splits::new(&self.plan, &units);
         self.queue = units.into();
         self.stage = Stage::Running;
@@ -310,10 +343,11 @@ impl<'a> Conductor<'a> {
     }
 
     pub(super) fn split_ended(&mut self, split: u32) {
-        let forking = self.fleet.living().find(|(_, member)| member.mode == Mode::Fork);
-        let forking = forking.map(|(host, _)| host);
-        if let Some(host) = forking.filter(|_| !self.splits.empty().contains(&split)) {
-            self.fleet.send(host, &json!({"cmd": "close", "split": split}));
+        let forking = matches!(self.fleet.mode(), Mode::Fork | Mode::Shards);
+        if forking && !self.splits.empty().contains(&split) {
+            if !self.lingering.contains(&split) {
+                self.fleet.send(self.fleet.head(), &json!({"cmd": "close", "split": split}));
+            }
             if self.job.measure.is_some() {
                 self.ran.expected.splits.insert(split);
             }
@@ -323,7 +357,7 @@ impl<'a> Conductor<'a> {
 
     /// Tells how a split has ended.
     pub(super) fn tell_split(&mut self, split: u32, state: SplitState) {
-        let log = self.fleet.member(0).host.log.clone();
+        let log = self.fleet.peek(self.fleet.head()).host.log.clone();
         if let Some(end) = self.splits.end(split, state, &log) {
             (self.show)(Happening::SplitEnded(&end));
             self.ran.splits.push(end);
@@ -353,12 +387,24 @@ impl<'a> Conductor<'a> {
     /// A free slot whose host obeys, and the first unit in the queue that may run beside the
     /// others.
     fn next_start(&self) -> Option<(usize, usize, usize)> {
-        let free = |slot: usize| Some((slot, self.fleet.serving(slot)?));
-        let idle = (0..self.slots.len()).filter(|&slot| self.slots[slot].is_none());
-        let (slot, host) = idle.filter_map(free).next()?;
         let running = || self.slots.iter().flatten().map(|busy| &busy.unit);
         let may_run = |unit: &Unit| !running().any(|other| unit.clashes(other));
-        Some((slot, host, self.queue.iter().position(may_run)?))
+        let mut idle = (0..self.slots.len()).filter(|&slot| self.slots[slot].is_none());
+        idle.find_map(|slot| {
+            let mut queued = self.queue.iter().enumerate();
+            queued.find_map(|(at, unit)| {
+                let host = self.host_for(slot, unit)?;
+                may_run(unit).then_some((slot, host, at))
+            })
+        })
+    }
+
+    /// The host that runs a unit in a slot: the one that has collected it, else that of the slot.
+    fn host_for(&self, slot: usize, unit: &Unit) -> Option<usize> {
+        match unit.tests.first().and_then(|&test| self.shards.holder(test)) {
+            Some(host) => Some(host).filter(|&host| !self.fleet.peek(host).gone),
+            None => self.fleet.serving(slot),
+        }
     }
 
     fn start_unit(&mut self, slot: usize, host: usize, at: usize) {
@@ -376,6 +422,9 @@ impl<'a> Conductor<'a> {
     fn replace_lost_hosts(&mut self) {
         let waiting: f64 = self.queue.iter().map(|unit| unit.seconds).sum();
         let staffed = self.fleet.staffed();
+        if self.fleet.mode() != Mode::Spawn {
+            return;
+        }
         let worth_it = staffed == 0 || waiting > self.ran.collect_seconds;
         if self.queue.is_empty() || staffed == self.slots.len() || !worth_it {
             return;
@@ -394,7 +443,12 @@ impl<'a> Conductor<'a> {
         let mut orphans: Vec<u32> = self.unwritten.keys().copied().collect();
         for (host, member) in self.fleet.living() {
             orphans.retain(|unit| self.unwritten[unit].host != host);
-            member.host.send(&told);
+            if member.mode != Mode::Shards {
+                member.host.send(&told);
+            }
+        }
+        if self.fleet.mode() == Mode::Shards {
+            self.finish_head();
         }
         if !orphans.is_empty() {
             self.gather(&orphans);
@@ -408,8 +462,7 @@ impl<'a> Conductor<'a> {
         };
         for unit in orphans {
             let Unwritten { split, host: dead, .. } = self.unwritten[unit];
-            let work_dir = &self.fleet.member(dead).host.work_dir;
-            let folder = work_dir.join("units").join(unit.to_string());
+            let folder = self.fleet.peek(dead).host.unit_folder(*unit);
             let adopt = json!({"cmd": "adopt", "unit": unit, "split": split, "folder": folder});
             self.fleet.send(host, &adopt);
         }
@@ -456,6 +509,10 @@ impl<'a> Conductor<'a> {
 
     fn bye(&mut self, host: usize, exit: i32) {
         self.fleet.member(host).bye = Some(exit);
+        if self.fleet.peek(host).collector {
+            self.join_parts();
+            self.finish_head();
+        }
         if self.stage != Stage::Collecting {
             return;
         }

@@ -1,5 +1,7 @@
 //! The hosts of a run: which there are, which slots they serve, and how far each has come.
 
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::process::ExitStatus;
 use std::sync::mpsc::Sender;
 
@@ -15,8 +17,10 @@ use crate::engine::Job;
 pub(super) struct Fleet<'a> {
     job: &'a Job,
     tell: Sender<Message>,
+    mode: Mode,
+    head: usize,
     members: Vec<Member>,
-    /// The host of each slot; none while there is none.
+    /// The host of each slot; none while there is none, or where it depends on the unit.
     homes: Vec<Option<usize>>,
 }
 
@@ -26,15 +30,23 @@ pub(super) struct Member {
     pub(super) host: Host,
     /// How it runs units.
     pub(super) mode: Mode,
+    /// It is a collector of the host before it.
+    pub(super) collector: bool,
     /// What it has collected, until that was looked at.
     pub(super) ids: Vec<String>,
+    /// The `xdist_group` of its tests, by its own numbers.
+    pub(super) groups: BTreeMap<usize, String>,
+    /// A collector's files, by number, and how many of its tests are in each.
+    pub(super) files: Vec<(usize, usize)>,
     /// The plan's number of each of its tests, and the other way round; none where they are equal.
-    numbers: Option<(Vec<usize>, Vec<usize>)>,
+    numbers: Option<(HashMap<usize, usize>, HashMap<usize, usize>)>,
+    /// It was told to finish.
+    pub(super) told: bool,
     /// It has collected as many tests as it will.
     pub(super) collected: bool,
     /// It obeys.
     pub(super) ready: bool,
-    /// It has no more to do, and was told to go.
+    /// We have ended it, or what it belongs to.
     pub(super) retired: bool,
     /// The signal that has it write down its stacks.
     pub(super) stacks_signal: i32,
@@ -42,6 +54,8 @@ pub(super) struct Member {
     pub(super) bye: Option<i32>,
     /// How its process ended.
     pub(super) status: Option<ExitStatus>,
+    /// The same in words, of a collector.
+    pub(super) how: Option<String>,
     /// It is gone, and all it said has been heard.
     pub(super) gone: bool,
 }
@@ -50,16 +64,44 @@ impl<'a> Fleet<'a> {
     /// Starts the hosts that a run begins with.
     pub(super) fn start(job: &'a Job, mode: Mode, tell: Sender<Message>) -> Result<Fleet<'a>> {
         let slots = (job.concurrent * job.workers).max(1) as usize;
-        let mut fleet = Fleet { job, tell, members: Vec::new(), homes: vec![None; slots] };
-        match mode {
+        let (members, homes) = (Vec::new(), vec![None; slots]);
+        let mut fleet = Fleet { job, tell, mode, head: 0, members, homes };
+        fleet.begin()?;
+        Ok(fleet)
+    }
+
+    fn begin(&mut self) -> Result<()> {
+        self.head = self.members.len();
+        match self.mode {
             Mode::Fork => {
-                fleet.add(Mode::Fork, 0)?;
-                fleet.homes.fill(Some(0));
+                let host = self.add(Mode::Fork, 0)?;
+                self.homes.fill(Some(host));
             }
-            Mode::Spawn => fleet.settle()?,
+            Mode::Shards => {
+                self.add(Mode::Shards, 0)?;
+            }
+            Mode::Spawn => self.settle()?,
             Mode::Gather => {}
         }
-        Ok(fleet)
+        Ok(())
+    }
+
+    /// Ends all hosts, and starts those that a run in this mode begins with.
+    pub(super) fn start_over(&mut self, mode: Mode) -> Result<()> {
+        self.kill(|_| true);
+        self.homes.fill(None);
+        self.mode = mode;
+        self.begin()
+    }
+
+    /// How units are run.
+    pub(super) fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// The first host of those that the run is left to.
+    pub(super) fn head(&self) -> usize {
+        self.head
     }
 
     /// How many units can run at once.
@@ -79,10 +121,23 @@ impl<'a> Fleet<'a> {
 
     /// A host that was to fork cannot: it runs units itself, and others do beside it.
     pub(super) fn without_forks(&mut self, host: usize) -> Result<()> {
+        self.mode = Mode::Spawn;
         self.members[host].mode = Mode::Spawn;
         self.homes.fill(None);
         self.homes[0] = Some(host);
         self.settle()
+    }
+
+    /// A host that was to have collectors has none: it collects and forks itself.
+    pub(super) fn without_collectors(&mut self, host: usize) {
+        self.mode = Mode::Fork;
+        self.homes.fill(Some(host));
+        for collector in self.collectors_of(host) {
+            let member = &mut self.members[collector];
+            (member.retired, member.gone) = (true, true);
+            member.host.end_lines();
+        }
+        self.members[host].mode = Mode::Fork;
     }
 
     /// Starts a host that puts together what units of lost hosts have left.
@@ -92,22 +147,24 @@ impl<'a> Fleet<'a> {
 
     fn add(&mut self, mode: Mode, slot: usize) -> Result<usize> {
         let number = self.members.len();
-        let setup = Setup { number, mode, slot, slots: self.homes.len() };
-        let host = Host::start(self.job, &setup, &self.tell)?;
-        self.members.push(Member {
-            host,
-            mode,
-            ids: Vec::new(),
-            numbers: None,
-            collected: false,
-            ready: false,
-            retired: false,
-            stacks_signal: 0,
-            bye: None,
-            status: None,
-            gone: false,
-        });
+        let collectors = if mode == Mode::Shards { self.job.collectors as usize } else { 0 };
+        let setup = Setup { number, mode, slot, slots: self.homes.len(), collectors };
+        let mut hosts = Host::start(self.job, &setup, &self.tell)?.into_iter();
+        self.members.extend(hosts.next().map(|host| Member::new(host, mode)));
+        let collector = |host| Member { collector: true, ..Member::new(host, Mode::Fork) };
+        self.members.extend(hosts.map(collector));
         Ok(number)
+    }
+
+    /// The collectors of a host.
+    pub(super) fn collectors_of(&self, host: usize) -> Range<usize> {
+        let after = self.members.iter().skip(host + 1);
+        host + 1..host + 1 + after.take_while(|member| member.collector).count()
+    }
+
+    /// What is known of the host of this number.
+    pub(super) fn peek(&self, host: usize) -> &Member {
+        &self.members[host]
     }
 
     /// The host of this number.
@@ -173,32 +230,50 @@ impl<'a> Fleet<'a> {
     /// Ends hosts at once, with all that they have started.
     pub(super) fn kill(&mut self, which: impl Fn(&Member) -> bool) {
         for (_, member) in self.living().filter(|(_, member)| which(member)) {
+            member.retired = true;
             member.host.child.kill_group();
         }
     }
 }
 
 impl Member {
-    /// From here on tests go by the plan's numbers: `places` says where each of them is here.
-    pub(super) fn number(&mut self, places: Vec<usize>) {
-        if places.is_sorted() {
-            return;
+    fn new(host: Host, mode: Mode) -> Member {
+        Member {
+            host,
+            mode,
+            collector: false,
+            ids: Vec::new(),
+            groups: BTreeMap::new(),
+            files: Vec::new(),
+            numbers: None,
+            told: false,
+            collected: false,
+            ready: false,
+            retired: false,
+            stacks_signal: 0,
+            bye: None,
+            status: None,
+            how: None,
+            gone: false,
         }
-        let mut plan = vec![0; places.len()];
-        places.iter().enumerate().for_each(|(number, &place)| plan[place] = number);
+    }
+
+    /// From here on tests go by the plan's numbers: `places` says where some of them are here.
+    pub(super) fn number(&mut self, places: HashMap<usize, usize>) {
+        let plan = places.iter().map(|(&number, &place)| (place, number)).collect();
         self.numbers = Some((plan, places));
     }
 
     /// The plan's number of a test.
     pub(super) fn plans_number(&self, test: usize) -> usize {
         let numbers = self.numbers.as_ref();
-        numbers.and_then(|(plan, _)| plan.get(test)).copied().unwrap_or(test)
+        numbers.and_then(|(plan, _)| plan.get(&test)).copied().unwrap_or(test)
     }
 
     /// The host's own number of a test.
     fn its_number(&self, test: usize) -> usize {
         let numbers = self.numbers.as_ref();
-        numbers.and_then(|(_, places)| places.get(test)).copied().unwrap_or(test)
+        numbers.and_then(|(_, places)| places.get(&test)).copied().unwrap_or(test)
     }
 
     /// Has a host that runs units itself write down its stacks.

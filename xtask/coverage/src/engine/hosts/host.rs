@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::io::{PipeWriter, Write};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use anyhow::{Context, Result};
@@ -44,6 +46,25 @@ const FILES: [(&str, &str); 18] = [
 #[derive(Clone, Debug, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub(super) enum HostEvent {
+    /// The test files in the order of collection, with their sizes: collectors can be told
+    /// their shares.
+    Files {
+        files: Vec<(String, u64)>,
+    },
+    /// The collection cannot be parted; the host goes on as with none.
+    CannotShard {
+        why: String,
+    },
+    /// The parts of the collection are not the whole.
+    Reordered {
+        why: String,
+    },
+    CollectorExited {
+        collector: usize,
+        code: Option<i32>,
+        signal: Option<i32>,
+        error: Option<String>,
+    },
     CollectError {
         id: String,
         text: String,
@@ -54,11 +75,17 @@ pub(super) enum HostEvent {
     },
     Ids {
         ids: Vec<String>,
+        /// From a collector: the number of each file, and how many of the tests are in it.
+        #[serde(default)]
+        files: Vec<(usize, usize)>,
         #[serde(default)]
         groups: std::collections::BTreeMap<String, String>,
     },
     Collected {
         tests: u64,
+        /// From a collector: the number of each file, and what collecting it has taken.
+        #[serde(default)]
+        seconds: Vec<(usize, f64)>,
     },
     CannotFork {
         threads: u64,
@@ -132,6 +159,9 @@ pub(super) enum UnitEvent {
         code: Option<i32>,
         signal: Option<i32>,
         error: Option<String>,
+        /// Processes that it has started are still there, and may leave coverage.
+        #[serde(default)]
+        leftovers: bool,
     },
     #[serde(other)]
     Unknown,
@@ -177,6 +207,8 @@ pub(super) enum Source {
 pub(super) enum Mode {
     /// In forks of itself, in all slots.
     Fork,
+    /// In forks of its collectors, forks themselves, each of which collects a part of the suite.
+    Shards,
     /// In its own process, in one slot.
     Spawn,
     /// Not at all: it only puts together what units of other hosts have left.
@@ -187,7 +219,7 @@ impl Mode {
     /// As the host's configuration names it.
     fn name(self) -> &'static str {
         match self {
-            Mode::Fork => "fork",
+            Mode::Fork | Mode::Shards => "fork",
             Mode::Spawn => "spawn",
             Mode::Gather => "gather",
         }
@@ -205,13 +237,15 @@ pub(super) struct Setup {
     pub(super) slot: usize,
     /// How many slots all hosts have together.
     pub(super) slots: usize,
+    /// How many collectors it forks.
+    pub(super) collectors: usize,
 }
 
 impl Setup {
     /// How many pipes for units it has.
     fn pipes(&self) -> usize {
         match self.mode {
-            Mode::Fork => self.slots,
+            Mode::Fork | Mode::Shards => self.slots,
             Mode::Spawn => 1,
             Mode::Gather => 0,
         }
@@ -227,11 +261,11 @@ impl Setup {
     }
 }
 
-/// A running host.
+/// A running host, or a collector of one.
 #[derive(Debug)]
 pub(super) struct Host {
-    /// Its process.
-    pub(super) child: Child,
+    /// Its process; a collector's is in the group of its host.
+    pub(super) child: Arc<Child>,
     /// Where its output goes.
     pub(super) log: Utf8PathBuf,
     /// Where its units leave what they have covered.
@@ -241,32 +275,42 @@ pub(super) struct Host {
 }
 
 impl Host {
-    /// Starts a host. What it tells, and its end, go to `tell`.
-    pub(super) fn start(job: &Job, setup: &Setup, tell: &Sender<Message>) -> Result<Host> {
+    /// Starts a host, which is the first of the list; after it come its collectors, numbered on.
+    /// What they tell, and the host's end, go to `tell`.
+    pub(super) fn start(job: &Job, setup: &Setup, tell: &Sender<Message>) -> Result<Vec<Host>> {
         let code = job.folders.host.join("fork");
         install(&code)?;
-        let (reader, commands) = std::io::pipe().context("failed to make a pipe")?;
-        let mut lines = Vec::new();
-        let mut pipes = vec![reader.into()];
+        let mut pipes = Vec::new();
         let host = setup.number;
         let slots = (0..setup.pipes()).map(|at| Source::Slot(setup.slot + at));
-        for source in std::iter::once(Source::Host).chain(slots) {
-            let wrap = move |line| Message::Line { host, source, line };
-            let (ours, theirs) = Lines::open(tell.clone(), wrap)?;
-            lines.push(ours);
-            pipes.push(theirs);
+        let mut ends = vec![open_pipes(tell, host, slots, &mut pipes)?];
+        for collector in 1..=setup.collectors {
+            ends.push(open_pipes(tell, host + collector, std::iter::empty(), &mut pipes)?);
         }
         let log = job.folders.logs.join(setup.name("host", ".log"));
         let work_dir = job.folders.parts.join(setup.name("host", ""));
         fs::create_dir_all(&work_dir).with_context(|| format!("failed to make `{work_dir}`"))?;
-        let command = command(job, setup, &code)?;
+        let command = command(job, setup, &code, pipes.len())?;
         let child = Child::start(&command, &log, pipes, Orphaned::Notices)
             .context("failed to start a host")?;
         let tell = tell.clone();
         child.on_exit(move |status| {
             let _ = tell.send(Message::Exited { host, status });
         });
-        Ok(Host { child, log, work_dir, lines, commands })
+        let child = Arc::new(child);
+        let host = |(commands, lines)| Host {
+            child: Arc::clone(&child),
+            log: log.clone(),
+            work_dir: work_dir.clone(),
+            lines,
+            commands,
+        };
+        Ok(ends.into_iter().map(host).collect())
+    }
+
+    /// Where a unit leaves what it has covered, and its stacks.
+    pub(super) fn unit_folder(&self, unit: u32) -> Utf8PathBuf {
+        self.work_dir.join("units").join(unit.to_string())
     }
 
     /// Sends a command. That the host is gone shows at its other pipes.
@@ -278,6 +322,26 @@ impl Host {
     pub(super) fn end_lines(&mut self) {
         self.lines.iter_mut().for_each(Lines::end);
     }
+}
+
+/// Makes the pipes of one process: for commands, for what it tells itself, and for slots. Its
+/// ends are put to `theirs`, in this order.
+fn open_pipes(
+    tell: &Sender<Message>,
+    host: usize,
+    slots: impl Iterator<Item = Source>,
+    theirs: &mut Vec<OwnedFd>,
+) -> Result<(PipeWriter, Vec<Lines>)> {
+    let (reader, commands) = std::io::pipe().context("failed to make a pipe")?;
+    theirs.push(reader.into());
+    let mut lines = Vec::new();
+    for source in std::iter::once(Source::Host).chain(slots) {
+        let wrap = move |line| Message::Line { host, source, line };
+        let (ours, its) = Lines::open(tell.clone(), wrap)?;
+        lines.push(ours);
+        theirs.push(its);
+    }
+    Ok((commands, lines))
 }
 
 /// Writes the host's files, where they are not there yet.
@@ -294,12 +358,11 @@ fn install(folder: &Utf8Path) -> Result<()> {
 }
 
 /// The command that starts a host, and the file it reads.
-fn command(job: &Job, setup: &Setup, code: &Utf8Path) -> Result<Command> {
+fn command(job: &Job, setup: &Setup, code: &Utf8Path, pipes: usize) -> Result<Command> {
     let config = job.folders.parts.join(setup.name("host", ".json"));
     fs::write(&config, configuration(job, setup).to_string())
         .with_context(|| format!("failed to write `{config}`"))?;
-    let last = FIRST_PIPE + 1 + i32::try_from(setup.pipes()).unwrap_or(i32::MAX - 8);
-    let descriptors: Vec<String> = (FIRST_PIPE..=last).map(|fd| fd.to_string()).collect();
+    let descriptors: Vec<String> = (FIRST_PIPE..).take(pipes).map(|fd| fd.to_string()).collect();
     let args = ["--fds", &descriptors.join(","), "--config", config.as_str()];
     let args = std::iter::once(code.join("host.py").into_string()).chain(args.map(str::to_owned));
     Ok(Command {
@@ -318,6 +381,7 @@ fn configuration(job: &Job, setup: &Setup) -> Value {
         "work_dir": parts.join(setup.name("host", "")),
         "slot": setup.slot,
         "slots": setup.slots,
+        "collectors": setup.collectors,
         "engine": setup.mode.name(),
         "args": job.pytest_args,
         "coverage": job.measure.as_ref().map(|measure| coverage(job, setup, measure)),

@@ -1,7 +1,8 @@
 //! The engines fork and spawn: hosts of ours, in Python, collect the suite and run units of it;
 //! what is said to them and by them is written down in `host/PROTOCOL.md`.
 //!
-//! With `fork` one host collects and runs each unit in a fork of itself. With `spawn` there is a
+//! With `fork` one host collects and runs each unit in a fork of itself; where collecting takes
+//! long, its collectors, forks too, do both for a part of the test files each. With `spawn` there is a
 //! host for each slot; each collects, and runs its units itself, one after the other. Here is
 //! decided what runs next, when to stop and what to kill; the hosts obey and tell.
 
@@ -9,6 +10,7 @@ mod attempts;
 mod conductor;
 mod fleet;
 mod host;
+mod shards;
 mod slot;
 mod splits;
 mod stopping;
@@ -28,7 +30,8 @@ use super::{Happening, Job, Ran, child, signals};
 /// Runs the suite in forks of one host, or without forks where its threads forbid them, and
 /// tells `show` what happens.
 pub fn fork(job: &Job, show: &mut dyn FnMut(Happening<'_>)) -> Result<Ran> {
-    run(job, Mode::Fork, show)
+    let mode = if job.collectors > 1 { Mode::Shards } else { Mode::Fork };
+    run(job, mode, show)
 }
 
 /// Runs the suite in hosts that do not fork, and tells `show` what happens.

@@ -81,8 +81,7 @@ impl Conductor<'_> {
         let due: Vec<Dump> = self.dumps.extract_if(.., |dump| dump.due <= now).collect();
         for dump in due {
             let Some(busy) = &self.slots[dump.slot] else { continue };
-            let folder = self.fleet.member(busy.host).host.work_dir.join("units");
-            let file = folder.join(busy.number.to_string()).join("stacks");
+            let file = self.fleet.peek(busy.host).host.unit_folder(busy.number).join("stacks");
             let size = fs::metadata(&file).map_or(0, |file| file.len());
             if size > 0 && size == dump.size {
                 let text = fs::read(&file).unwrap_or_default();
@@ -109,6 +108,7 @@ impl Conductor<'_> {
         let again = self.ran.interrupted.replace(signal).is_some();
         if again {
             self.fleet.kill(|_| true);
+            self.stage = Stage::Finishing(None);
         } else if self.stage == Stage::Collecting {
             self.ran.ledger.close();
             self.fleet.kill(|_| true);
@@ -149,6 +149,7 @@ impl Conductor<'_> {
                 Mode::Fork => member.host.send(&json!({"cmd": "abort"})),
                 // It hears nothing while it runs a unit.
                 Mode::Spawn | Mode::Gather => member.host.child.kill_group(),
+                Mode::Shards => {}
             }
         }
         let open = self.splits.open();
@@ -165,25 +166,38 @@ impl Conductor<'_> {
 
     /// A host's process has ended; what it said before is still to be heard.
     pub(super) fn exited(&mut self, host: usize, status: std::process::ExitStatus) {
-        let of_host = |busy: &&Busy| busy.host == host;
+        let collectors = self.fleet.collectors_of(host);
+        let of_host = |busy: &&Busy| busy.host == host || collectors.contains(&busy.host);
         let pids = self.slots.iter().flatten().filter(of_host).filter_map(|busy| busy.pid);
         pids.for_each(child::kill_group);
         let member = self.fleet.member(host);
         member.status = Some(status);
         member.host.end_lines();
+        // Without their host collectors do not go on.
+        member.host.child.kill_group();
+        collectors.for_each(|collector| self.fleet.member(collector).host.end_lines());
     }
 
     /// All that a host said has been heard: did it end as it should?
     pub(super) fn fell_silent(&mut self, host: usize) {
+        if self.fleet.peek(host).gone {
+            return;
+        }
         self.fleet.lost(host);
-        let member = self.fleet.member(host);
+        if self.fleet.peek(host).collector {
+            return self.collector_fell_silent(host);
+        }
+        let member = self.fleet.peek(host);
+        if member.retired && self.stage == Stage::Collecting {
+            return;
+        }
         let (mode, said_bye) = (member.mode, member.bye.is_some());
         let finishing = matches!(self.stage, Stage::Finishing(_) | Stage::Done);
         if self.stage == Stage::Collecting {
             self.lost_while_collecting(host);
         } else if mode == Mode::Spawn && !finishing {
             self.lost_while_running(host);
-        } else if !said_bye && self.ran.interrupted.is_none() {
+        } else if !said_bye && !self.fleet.member(host).retired {
             self.lost_for_good(host);
         }
     }
@@ -194,7 +208,7 @@ impl Conductor<'_> {
         let how = member.status.map_or_else(String::new, child::describe);
         let usage = member.status.and_then(|status| status.code()) == Some(4);
         let log = member.host.log.clone();
-        if member.bye.is_none() && self.ran.interrupted.is_none() {
+        if member.bye.is_none() && !member.retired {
             let text = format!("{}\n({how})", tail(&log, 40));
             self.ran.refused.get_or_insert(Refusal { text, usage });
         }

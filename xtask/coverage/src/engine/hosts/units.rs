@@ -3,6 +3,8 @@
 
 use std::time::Instant;
 
+use serde_json::json;
+
 use super::conductor::{Conductor, Stage, Unwritten};
 use super::host::{Mode, UnitEvent};
 use super::slot::{Busy, Exit, Limit};
@@ -15,7 +17,9 @@ use crate::split::Unit;
 impl Conductor<'_> {
     /// A unit has something to say.
     pub(super) fn unit_says(&mut self, host: usize, slot: usize, event: UnitEvent) {
-        let member = self.fleet.member(host);
+        // A slot's pipe is that of all collectors.
+        let host = self.slots.get(slot).and_then(Option::as_ref).map_or(host, |busy| busy.host);
+        let member = self.fleet.peek(host);
         let event = event.renumbered(|test| member.plans_number(test));
         match event {
             UnitEvent::UnitStarted { pid } => self.unit_started(slot, pid),
@@ -39,7 +43,8 @@ impl Conductor<'_> {
             UnitEvent::UnitBroken { text } => {
                 self.problem(self.split_in(slot), format!("met a fault of ours:\n{text}"));
             }
-            UnitEvent::UnitExited { code, signal, error } => {
+            UnitEvent::UnitExited { code, signal, error, leftovers } => {
+                self.lingering.extend(self.split_in(slot).filter(|_| leftovers));
                 self.unit_exited(slot, &Exit { code, signal, error });
             }
             UnitEvent::Unknown => {}
@@ -124,7 +129,8 @@ impl Conductor<'_> {
         let split = busy.unit.split;
         let whole = busy.ended.is_some() && busy.broken.is_none();
         if self.job.measure.is_some() && (whole || !busy.finished.is_empty()) {
-            let unwritten = Unwritten { split, host: busy.host, whole: busy.ended.is_some() };
+            let host = self.hand_over(&busy);
+            let unwritten = Unwritten { split, host, whole: busy.ended.is_some() };
             self.unwritten.insert(busy.number, unwritten);
         }
         if !whole && self.stage == Stage::Running {
@@ -137,6 +143,19 @@ impl Conductor<'_> {
         if self.splits.unit_ended(split) && self.stage == Stage::Running {
             self.split_ended(split);
         }
+    }
+
+    /// Which host writes what a unit has covered: for a collector the one that it belongs to.
+    fn hand_over(&mut self, busy: &Busy) -> usize {
+        if !self.fleet.peek(busy.host).collector {
+            return busy.host;
+        }
+        let head = self.fleet.head();
+        let folder = self.fleet.peek(head).host.unit_folder(busy.number);
+        let (unit, split) = (busy.number, busy.unit.split);
+        self.fleet
+            .send(head, &json!({"cmd": "adopt", "unit": unit, "split": split, "folder": folder}));
+        head
     }
 
     /// Keeps what a unit has run.

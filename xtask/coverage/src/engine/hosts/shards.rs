@@ -1,0 +1,228 @@
+//! Sharded collection: collectors of one host collect a part of the test files each, side by
+//! side, and fork the units of these. Here their shares are cut and what they found is joined.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde_json::json;
+
+use super::conductor::{Conductor, Stage};
+use super::host::Mode;
+use super::slot::Exit;
+use crate::engine::Happening;
+
+/// What is known of the parts of a collection.
+#[derive(Default)]
+pub(super) struct Shards {
+    /// The test files, in the order of collection.
+    files: Vec<String>,
+    /// Tests that collectors have found.
+    tests: u64,
+    /// The host of each test of the plan; empty where the collection is not parted.
+    holders: Vec<usize>,
+}
+
+impl Shards {
+    /// The only host that can run a test, if not any can.
+    pub(super) fn holder(&self, test: usize) -> Option<usize> {
+        self.holders.get(test).copied()
+    }
+
+    /// The host of each test; empty where any can run any.
+    pub(super) fn holders(&self) -> &[usize] {
+        &self.holders
+    }
+}
+
+impl Conductor<'_> {
+    /// The test files are known: each collector is told its share.
+    pub(super) fn share_files(&mut self, host: usize, files: Vec<(String, u64)>) {
+        let collectors = self.fleet.collectors_of(host);
+        let weights = weights(&files, &self.job.collection);
+        for (collector, share) in collectors.clone().zip(cut(&weights, collectors.len())) {
+            self.fleet.send(collector, &json!({"cmd": "collect", "files": share}));
+        }
+        self.shards.files = files.into_iter().map(|(file, _)| file).collect();
+    }
+
+    /// One host collects all, as without collectors.
+    pub(super) fn cannot_shard(&mut self, host: usize, why: &str) {
+        (self.show)(Happening::Detail(&format!("One collection for all tests: {why}")));
+        self.fleet.without_collectors(host);
+    }
+
+    /// The parts are not the whole: one host collects it all over again.
+    pub(super) fn reordered(&mut self, why: &str) {
+        (self.show)(Happening::Note(&format!("the collection starts over, in one part: {why}")));
+        self.ran.unshardable = Some(why.to_owned());
+        self.start_over(Mode::Fork);
+    }
+
+    /// Ends all hosts, and begins anew with others.
+    pub(super) fn start_over(&mut self, mode: Mode) {
+        if self.stage != Stage::Collecting {
+            return;
+        }
+        self.shards = Shards::default();
+        if let Err(error) = self.fleet.start_over(mode) {
+            self.problem(None, format!("could not start another host: {error:#}"));
+        }
+    }
+
+    /// What a collector has found so far.
+    pub(super) fn collected_part(&mut self, tests: u64, seconds: &[(usize, f64)]) {
+        self.shards.tests += tests;
+        self.ran.ledger.collected(self.shards.tests);
+        let named =
+            |&(file, seconds): &(usize, f64)| Some((self.shards.files.get(file)?.clone(), seconds));
+        self.ran.collected_files.extend(seconds.iter().filter_map(named));
+    }
+
+    /// Goes on when no collector is at work any more: with the plan where all can run units.
+    pub(super) fn join_parts(&mut self) {
+        let host = self.fleet.head();
+        let collectors = self.fleet.collectors_of(host);
+        let settled = |collector: usize| {
+            let member = self.fleet.peek(collector);
+            member.ready || member.bye.is_some() || member.gone
+        };
+        if self.stage != Stage::Collecting || !collectors.clone().all(settled) {
+            return;
+        }
+        if !collectors.clone().all(|collector| self.fleet.peek(collector).ready) {
+            // Errors of collection, each told by now, or worse.
+            self.fleet.kill(|_| true);
+            return;
+        }
+        let (ids, groups) = self.joined(collectors);
+        self.plan(ids, groups);
+    }
+
+    /// The tests of all collectors in the order of their files.
+    fn joined(
+        &mut self,
+        collectors: std::ops::Range<usize>,
+    ) -> (Vec<String>, BTreeMap<usize, String>) {
+        let mut pieces = Vec::new();
+        for collector in collectors.clone() {
+            let mut first = 0;
+            for &(file, tests) in &self.fleet.peek(collector).files {
+                pieces.push((file, collector, first..first + tests));
+                first += tests;
+            }
+        }
+        pieces.sort_by_key(|(file, ..)| *file);
+        let (mut ids, mut groups, mut holders) = (Vec::new(), BTreeMap::new(), Vec::new());
+        let mut places: HashMap<usize, HashMap<usize, usize>> = HashMap::new();
+        for (_, collector, tests) in pieces {
+            let member = self.fleet.peek(collector);
+            for test in tests {
+                let number = ids.len();
+                places.entry(collector).or_default().insert(number, test);
+                groups.extend(member.groups.get(&test).map(|group| (number, group.clone())));
+                ids.push(member.ids.get(test).cloned().unwrap_or_default());
+                holders.push(collector);
+            }
+        }
+        for (collector, places) in places {
+            self.fleet.member(collector).number(places);
+        }
+        self.shards.holders = holders;
+        (ids, groups)
+    }
+
+    /// A collector is gone: what it said before is still to be heard.
+    pub(super) fn collector_exited(&mut self, host: usize, collector: usize, exit: &Exit) {
+        let Some(number) = self.fleet.collectors_of(host).nth(collector) else { return };
+        let member = self.fleet.member(number);
+        member.how = Some(exit.how());
+        member.host.end_lines();
+    }
+
+    /// All a collector said has been heard. Its units went with it, unless it had nothing more
+    /// to do.
+    pub(super) fn collector_fell_silent(&mut self, collector: usize) {
+        let member = self.fleet.peek(collector);
+        let (well, how) = (member.bye.is_some() || member.retired, member.how.clone());
+        if !well {
+            let how = how.unwrap_or_else(|| "went away".to_owned());
+            self.broken(collector, &format!("{how} (a collector)"));
+            for slot in 0..self.slots.len() {
+                if self.slots[slot].as_ref().is_some_and(|busy| busy.host == collector) {
+                    self.unit_exited(slot, &Exit::default());
+                }
+            }
+            self.abort("a part of the collection is lost");
+        }
+        self.join_parts();
+        self.finish_head();
+    }
+
+    /// The host itself finishes when all its collectors have.
+    pub(super) fn finish_head(&mut self) {
+        let head = self.fleet.head();
+        let at_work = |collector: usize| {
+            let member = self.fleet.peek(collector);
+            member.bye.is_none() && !member.gone
+        };
+        let waits = self.fleet.collectors_of(head).any(at_work);
+        if !matches!(self.stage, Stage::Finishing(_)) || waits || self.fleet.peek(head).told {
+            return;
+        }
+        self.fleet.member(head).told = true;
+        let failed = self.ran.ledger.failed_ids().len();
+        let collected = self.shards.tests;
+        self.fleet.send(head, &json!({"cmd": "finish", "failed": failed, "collected": collected}));
+    }
+}
+
+/// What collecting each file may take: as it did last time; where that is not known, by its size.
+fn weights(files: &[(String, u64)], seconds: &BTreeMap<String, f64>) -> Vec<f64> {
+    let known: Vec<(u64, f64)> =
+        files.iter().filter_map(|(file, size)| Some((*size, *seconds.get(file)?))).collect();
+    let (bytes, took) =
+        known.iter().fold((0, 0.0), |(bytes, took), (size, it)| (bytes + size, took + it));
+    let per_byte = if bytes > 0 && took > 0.0 { took / bytes as f64 } else { 1e-6 };
+    let weight = |(file, size): &(String, u64)| {
+        seconds.get(file).copied().unwrap_or(*size as f64 * per_byte)
+    };
+    files.iter().map(weight).collect()
+}
+
+/// Deals files out, the heaviest first and each to who has least; in a share in their order.
+fn cut(weights: &[f64], shares: usize) -> Vec<Vec<usize>> {
+    let mut order: Vec<usize> = (0..weights.len()).collect();
+    order.sort_by(|&a, &b| weights[b].total_cmp(&weights[a]));
+    let mut dealt = vec![(0.0_f64, Vec::new()); shares.max(1)];
+    for file in order {
+        let least = dealt.iter_mut().min_by(|a, b| a.0.total_cmp(&b.0));
+        if let Some((sum, files)) = least {
+            *sum += weights[file].max(1e-9);
+            files.push(file);
+        }
+    }
+    let sorted = |(_, mut files): (f64, Vec<usize>)| {
+        files.sort_unstable();
+        files
+    };
+    dealt.into_iter().map(sorted).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_weigh_alike_and_keep_the_order() {
+        assert_eq!(cut(&[1.0, 5.0, 2.0, 2.0], 2), [vec![1], vec![0, 2, 3]]);
+        assert_eq!(cut(&[0.0, 0.0, 0.0], 2), [vec![0, 2], vec![1]]);
+        assert_eq!(cut(&[1.0], 3), [vec![0], vec![], vec![]]);
+    }
+
+    #[test]
+    fn a_file_weighs_what_it_took_or_what_others_of_its_size_did() {
+        let files = [("a".to_owned(), 10), ("b".to_owned(), 20), ("c".to_owned(), 40)];
+        assert_eq!(weights(&files, &[("a".to_owned(), 2.0)].into()), [2.0, 4.0, 8.0]);
+        let unknown = weights(&files, &BTreeMap::new());
+        assert!(unknown.is_sorted() && unknown[0] > 0.0);
+    }
+}
