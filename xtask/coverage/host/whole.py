@@ -118,10 +118,13 @@ class Watch:
         name = _name(hook.plugin, hook.plugin_name, session.config)
 
         def watched(*args: Any) -> Any:
-            before = set(session.items)
+            before = list(session.items)
             result = function(*args)
-            if before.difference(session.items):
+            if set(before).difference(session.items):
                 self._reason = f"`{name}` takes tests out"
+            elif before != session.items:
+                # Even if all moves are inside of files: the files might move, too.
+                self._reason = f"`{name}` moves or adds tests"
             return result
 
         hook.function = watched

@@ -29,6 +29,7 @@ macro_rules! engines {
 
 mod addopts;
 mod budget;
+mod collection;
 mod faults;
 mod finding;
 mod identity;
@@ -38,6 +39,7 @@ mod output;
 mod patch;
 mod progress;
 mod reference;
+mod retries;
 mod script;
 mod settings;
 mod shop;

@@ -124,7 +124,7 @@ impl<'a> Conductor<'a> {
             }
             self.go_on();
         }
-        self.check_all_written();
+        self.check_nothing_is_lost();
     }
 
     /// None when something is overdue.
@@ -496,10 +496,16 @@ impl<'a> Conductor<'a> {
         }
     }
 
-    /// What no host has written is lost.
-    fn check_all_written(&mut self) {
+    /// Nothing is lost in silence: no test, and no coverage that a unit has left.
+    fn check_nothing_is_lost(&mut self) {
+        let Ran { aborted, uncollectable, .. } = self.ran;
+        let ended = aborted || uncollectable || self.ran.refused.is_some();
         if self.ran.interrupted.is_some() {
             return;
+        }
+        let left = self.ran.ledger.tally().not_run;
+        if left > 0 && !ended && self.ran.problems.is_empty() {
+            self.problem(None, format!("{left} tests did not run, and nothing says why"));
         }
         let splits: BTreeSet<u32> = self.unwritten.values().map(|unit| unit.split).collect();
         for split in splits {

@@ -52,7 +52,7 @@ impl Conductor<'_> {
 
     /// The parts are not the whole: one host collects it all over again.
     pub(super) fn reordered(&mut self, why: &str) {
-        (self.show)(Happening::Note(&format!("the collection starts over, in one part: {why}")));
+        (self.show)(Happening::Note(&format!("the suite is collected again, in one part: {why}")));
         self.ran.unshardable = Some(why.to_owned());
         self.start_over(Mode::Fork);
     }
@@ -79,8 +79,10 @@ impl Conductor<'_> {
 
     /// Goes on when no collector is at work any more: with the plan where all can run units.
     pub(super) fn join_parts(&mut self) {
-        let host = self.fleet.head();
-        let collectors = self.fleet.collectors_of(host);
+        if self.fleet.mode() != Mode::Shards {
+            return;
+        }
+        let collectors = self.fleet.collectors_of(self.fleet.head());
         let settled = |collector: usize| {
             let member = self.fleet.peek(collector);
             member.ready || member.bye.is_some() || member.gone
@@ -145,7 +147,8 @@ impl Conductor<'_> {
         let (well, how) = (member.bye.is_some() || member.retired, member.how.clone());
         if !well {
             let how = how.unwrap_or_else(|| "went away".to_owned());
-            self.broken(collector, &format!("{how} (a collector)"));
+            let log = self.fleet.peek(collector).host.log.clone();
+            self.problem(None, format!("a collector {how}; see `{log}`"));
             for slot in 0..self.slots.len() {
                 if self.slots[slot].as_ref().is_some_and(|busy| busy.host == collector) {
                     self.unit_exited(slot, &Exit::default());
