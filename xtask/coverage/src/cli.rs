@@ -309,7 +309,7 @@ pub struct Pool {
     #[arg(long, value_name = "ENGINE", value_enum, hide_possible_values = true)]
     pub engine: Option<Engine>,
 
-    /// Collect the suite in parts: auto, full or sharded
+    /// Collect in parts: auto, full or sharded
     ///
     /// With the fork engine, each worker can collect a part of the test files. `auto` does it
     /// where collecting takes some seconds and nothing orders or counts tests across files.
@@ -875,7 +875,11 @@ mod tests {
         let commands = coverage.get_subcommands().chain([&coverage, &test]);
         for arg in commands.flat_map(clap::Command::get_arguments) {
             let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
-            assert!(!help.is_empty() && !help.ends_with('.') && help.len() <= 48, "{arg}: {help}");
+            assert!(
+                !help.is_empty() && !help.ends_with('.') && help.len() <= 48,
+                "{}: {help}",
+                arg.get_id()
+            );
         }
     }
 
