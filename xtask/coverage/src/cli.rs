@@ -296,30 +296,24 @@ pub struct Pool {
 
     /// Set both numbers at once
     ///
-    /// conservative, balanced or aggressive: 2 × 3, 3 × 4 or 4 × 6. A number given in the same place wins, and memory may still lower them.
-    #[arg(long, value_name = "PROFILE", value_enum, hide_possible_values = true)]
+    /// 2 × 3, 3 × 4 or 4 × 6. A number given in the same place wins, and memory may still lower them.
+    #[arg(long, value_name = "PROFILE", value_enum)]
     pub profile: Option<Profile>,
 
-    /// Run tests by fork, spawn or stock
+    /// Choose what runs the tests
     ///
     /// `fork` collects the suite once and runs each test file in a fork; it needs Linux, pytest 8
     /// and coverage 7.6. `spawn` is the same without forks: each worker collects. `stock` is one
     /// pytest for each split, with pytest-split and pytest-xdist.
     /// Default: auto, the best that works here.
-    #[arg(long, value_name = "ENGINE", value_enum, hide_possible_values = true)]
+    #[arg(long, value_name = "ENGINE", value_enum)]
     pub engine: Option<Engine>,
 
-    /// Collect in parts: auto, full or sharded
+    /// Choose whether to collect in parts
     ///
     /// With the fork engine, each worker can collect a part of the test files. `auto` does it
     /// where collecting takes some seconds and nothing orders or counts tests across files.
-    #[arg(
-        long,
-        value_name = "HOW",
-        value_enum,
-        hide_possible_values = true,
-        hide_short_help = true
-    )]
+    #[arg(long, value_name = "HOW", value_enum, hide_short_help = true)]
     pub collect: Option<Collect>,
 }
 
