@@ -216,6 +216,19 @@ fn a_copy_of_the_process_that_a_test_forgets_tells_nothing_twice() {
     }
 }
 
+/// An orphan has a parent that takes note of its end, as everywhere.
+#[test]
+fn a_daemon_that_has_ended_is_gone() {
+    let body = "said = subprocess.run('(sleep 0.1 & echo $!) &', shell=True, stdout=-1)\n    \
+                pid = int(said.stdout)\n    \
+                while os.path.exists(f'/proc/{pid}'):\n        time.sleep(0.01)";
+    let project = shop(&[("tests/test_bad.py", &bad_tests(body))]);
+    for engine in &ENGINES {
+        let ran = run(&project, &[&engine[..], &["--timeout", "20"]].concat()).exits(0);
+        assert_eq!(ran.line("Tests: "), "7 passed", "{ran}");
+    }
+}
+
 #[test]
 fn two_hundred_megabytes_of_output_are_cut() {
     let print = "import sys\n\ndef shout():\n    for n in range(200):\n        \

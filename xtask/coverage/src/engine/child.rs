@@ -16,6 +16,8 @@ use command_fds::{CommandFdExt, FdMapping};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
+use super::orphans;
+
 /// A command, as data: it can be started, and printed so that it can be pasted.
 #[derive(Clone, Debug)]
 pub struct Command {
@@ -88,26 +90,27 @@ impl Child {
             .open(log)
             .with_context(|| format!("failed to open the log `{log}`"))?;
         let pipes = Arc::new(pipes);
-        let handle = command
-            .expression()
-            .stdout_file(output)
-            .before_spawn(move |command| {
-                command.process_group(0);
-                if orphaned == Orphaned::Killed {
-                    die_with_parent(command);
-                }
-                let mappings = pipes.iter().zip(FIRST_PIPE..).map(|(pipe, child_fd)| {
-                    Ok(FdMapping { parent_fd: pipe.try_clone()?, child_fd })
-                });
-                let mappings = mappings.collect::<std::io::Result<Vec<_>>>()?;
-                command.fd_mappings(mappings).map_err(std::io::Error::other)?;
-                Ok(())
-            })
-            .start()
-            .with_context(|| format!("failed to start `{}`", command.program))?;
-        let pid = handle.pids().first().copied().unwrap_or_default();
-        let pid = Pid::from_raw(i32::try_from(pid).unwrap_or_default());
-        Ok(Child { handle: Arc::new(handle), pid })
+        let expression = command.expression().stdout_file(output).before_spawn(move |command| {
+            command.process_group(0);
+            if orphaned == Orphaned::Killed {
+                die_with_parent(command);
+            }
+            let mappings = pipes
+                .iter()
+                .zip(FIRST_PIPE..)
+                .map(|(pipe, child_fd)| Ok(FdMapping { parent_fd: pipe.try_clone()?, child_fd }));
+            let mappings = mappings.collect::<std::io::Result<Vec<_>>>()?;
+            command.fd_mappings(mappings).map_err(std::io::Error::other)?;
+            Ok(())
+        });
+        orphans::keep_from_reaping(|| {
+            let handle = expression
+                .start()
+                .with_context(|| format!("failed to start `{}`", command.program))?;
+            let pid = handle.pids().first().copied().unwrap_or_default();
+            let pid = i32::try_from(pid).unwrap_or_default();
+            Ok((Child { handle: Arc::new(handle), pid: Pid::from_raw(pid) }, pid))
+        })
     }
 
     /// Calls `tell` from a thread of its own when the process has ended.
@@ -221,33 +224,42 @@ pub fn adopt_orphans() {
 /// Kills every process that descends from this one: for the end of a run, when all children
 /// that we know of have been waited for.
 pub fn end_descendants() {
-    let mut parents: Vec<(i32, i32)> = processes();
+    let mut others = processes();
     let mut family = vec![std::process::id().cast_signed()];
     // Children have no smaller depth than their parents, not no smaller pid: look until
     // nothing new is found.
     loop {
         let (found, rest): (Vec<_>, Vec<_>) =
-            parents.into_iter().partition(|(_, parent)| family.contains(parent));
+            others.into_iter().partition(|process| family.contains(&process.parent));
         if found.is_empty() {
             break;
         }
-        family.extend(found.iter().map(|(pid, _)| pid));
-        parents = rest;
+        family.extend(found.iter().map(|process| process.pid));
+        others = rest;
     }
     for &pid in &family[1..] {
         send(Pid::from_raw(pid), Signal::SIGKILL);
     }
 }
 
-/// Every process and its parent, from `/proc/*/stat`; empty where there is none.
-fn processes() -> Vec<(i32, i32)> {
+/// A process of this machine.
+pub(super) struct Process {
+    pub(super) pid: i32,
+    pub(super) parent: i32,
+    /// It only waits for its parent to take note of that.
+    pub(super) ended: bool,
+}
+
+/// Every process, from `/proc/*/stat`; empty where there is none.
+pub(super) fn processes() -> Vec<Process> {
     let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
     let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     pids.filter_map(|pid: i32| {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         // The name in parentheses may hold anything, also a parenthesis.
-        let parent = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?;
-        Some((pid, parent.parse().ok()?))
+        let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+        let ended = fields.next()? == "Z";
+        Some(Process { pid, parent: fields.next()?.parse().ok()?, ended })
     })
     .collect()
 }

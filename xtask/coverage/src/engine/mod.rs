@@ -7,6 +7,7 @@ pub mod event;
 pub mod hosts;
 pub mod journal;
 pub mod ledger;
+mod orphans;
 pub mod signals;
 pub mod stock;
 

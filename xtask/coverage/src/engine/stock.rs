@@ -17,7 +17,8 @@ use serde_json::json;
 use super::child::{self, Child, Command, FIRST_PIPE, Lines, Orphaned};
 use super::event::{Event, TestOutcome};
 use super::{
-    Happening, Job, KNOWN_FAILURES, Measure, Ran, Refusal, SplitEnd, SplitState, Started, signals,
+    Happening, Job, KNOWN_FAILURES, Measure, Ran, Refusal, SplitEnd, SplitState, Started, orphans,
+    signals,
 };
 use crate::report::failures::{Blow, Failure, Phase};
 use crate::shard::combine::{Origin, Part, Problem};
@@ -179,6 +180,7 @@ pub fn run(job: &Job, show: &mut dyn FnMut(Happening<'_>)) -> Result<Ran> {
     let _listening = signals::listen(move |signal| {
         let _ = to_signals.send(Message::Signal(signal));
     });
+    let _reaping = orphans::reap()?;
     let mut supervisor = Supervisor::new(job, tell, show);
     supervisor.run(&hear)?;
     child::end_descendants();

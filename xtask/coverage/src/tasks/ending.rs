@@ -372,6 +372,7 @@ pub(super) fn rerun_command(invocation: &Invocation<'_>, project: &Project) -> R
     if chosen || !here.starts_with(&project.root) {
         let name = match listed(invocation, project)? {
             true => project.name.clone(),
+            false if project.root == here => ".".to_owned(),
             false => project.root.strip_prefix(&here).unwrap_or(&project.root).to_string(),
         };
         command.extend(["-p".to_owned(), name]);

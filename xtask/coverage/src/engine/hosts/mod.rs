@@ -25,7 +25,7 @@ use self::conductor::Conductor;
 use self::fleet::Fleet;
 use self::host::{Mode, Source};
 use super::journal::Journal;
-use super::{Happening, Job, Ran, child, signals};
+use super::{Happening, Job, Ran, child, orphans, signals};
 
 /// Runs the suite in forks of one host, or without forks where its threads forbid them, and
 /// tells `show` what happens.
@@ -46,6 +46,7 @@ fn run(job: &Job, mode: Mode, show: &mut dyn FnMut(Happening<'_>)) -> Result<Ran
         let _ = to_signals.send(Message::Signal(signal));
     });
     let fleet = Fleet::start(job, mode, tell)?;
+    let _reaping = orphans::reap()?;
     let journal = Journal::create(&job.folders.parts)?;
     let mut conductor = Conductor::new(job, fleet, journal, show);
     conductor.run(&hear);

@@ -1,0 +1,62 @@
+//! Orphans: processes that tests have started and whose parents are gone. We are their parent
+//! then (`adopt_orphans`), so that none outlives the run; and like init we have to take note of
+//! their ends, or a test that waits for the end of a daemon would wait for ever.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use anyhow::{Context, Result};
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::unistd::Pid;
+use signal_hook::consts::SIGCHLD;
+use signal_hook::iterator::{Handle, Signals};
+
+use super::child::processes;
+
+/// The children that somebody here waits for.
+static OURS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+
+/// Starts a child that somebody here will wait for: `start` returns it with its process id.
+pub(super) fn keep_from_reaping<T>(start: impl FnOnce() -> Result<(T, i32)>) -> Result<T> {
+    let mut ours = ours();
+    let (child, pid) = start()?;
+    ours.insert(pid);
+    Ok(child)
+}
+
+fn ours() -> MutexGuard<'static, BTreeSet<i32>> {
+    OURS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// As long as it lives, orphans that have ended disappear. Meanwhile children are only started
+/// with [`Child::start`](super::child::Child::start).
+#[derive(Debug)]
+pub struct Reaping(Handle);
+
+/// Begins to reap orphans.
+pub fn reap() -> Result<Reaping> {
+    let mut signals = Signals::new([SIGCHLD]).context("failed to watch for ended processes")?;
+    let handle = signals.handle();
+    thread::spawn(move || signals.forever().for_each(|_| reap_ended()));
+    Ok(Reaping(handle))
+}
+
+impl Drop for Reaping {
+    fn drop(&mut self) {
+        self.0.close();
+        // Whoever is reaping at this moment has the lock.
+        ours().clear();
+    }
+}
+
+fn reap_ended() {
+    let ours = ours();
+    let me = std::process::id().cast_signed();
+    let ended = |process: &super::child::Process| process.parent == me && process.ended;
+    for process in processes().into_iter().filter(ended) {
+        if !ours.contains(&process.pid) {
+            let _ = waitpid(Pid::from_raw(process.pid), Some(WaitPidFlag::WNOHANG));
+        }
+    }
+}
