@@ -32,10 +32,10 @@ fn ours() -> MutexGuard<'static, BTreeSet<i32>> {
 /// As long as it lives, orphans that have ended disappear. Meanwhile children are only started
 /// with [`Child::start`](super::child::Child::start).
 #[derive(Debug)]
-pub struct Reaping(Handle);
+pub(super) struct Reaping(Handle);
 
 /// Begins to reap orphans.
-pub fn reap() -> Result<Reaping> {
+pub(super) fn reap() -> Result<Reaping> {
     let mut signals = Signals::new([SIGCHLD]).context("failed to watch for ended processes")?;
     let handle = signals.handle();
     thread::spawn(move || signals.forever().for_each(|_| reap_ended()));
