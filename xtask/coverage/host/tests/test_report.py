@@ -85,6 +85,7 @@ def ask(parts: list[dict] | None, **changes: Any) -> dict[str, Any]:
         "reports": {"term": None},
         "fail_under": None,
         "processes": 1,
+        "xml_top": None,
     }
     told = report.answer({**request, **changes})
     assert told["fatal"] is None, told["fatal"]
