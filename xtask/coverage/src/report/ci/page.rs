@@ -103,9 +103,9 @@ fn files(page: &Page<'_>) -> Option<String> {
     let notes = [(more, "more not covered entirely"), (whole - worst.len(), "covered entirely")];
     for (n, what) in notes.into_iter().filter(|(n, _)| *n > 0) {
         let (noun, verb) = if n == 1 { ("file", "is") } else { ("files", "are") };
-        let _ = write!(out, "\n{n} {noun} {verb} {what}.");
+        let _ = writeln!(out, "\n{n} {noun} {verb} {what}.");
     }
-    out.push_str("\n\n");
+    out.push('\n');
     Some(out)
 }
 
