@@ -80,13 +80,19 @@ fn says(name: &str, variables: &[(&str, &str)], failing: bool) {
     let run = run.var("GITHUB_WORKSPACE", top.as_str()).var("CI_PROJECT_DIR", top.as_str());
     let run = variables.iter().fold(run, |run, (name, value)| run.var(name, value));
     let output = run.output().exits(if failing { 1 } else { 2 });
+    // The lines of the splits may come in any order.
+    let (mut splits, mut others): (Vec<&str>, Vec<&str>) =
+        output.stderr.split_inclusive('\n').partition(|line| line.starts_with("[Split"));
+    splits.sort_unstable();
+    others.extend(splits);
+    let progress = others.concat();
     let xml = project.read("coverage.xml");
     let is_place = |line: &&str| line.contains("<source>") || line.contains("filename=");
     let xml: String =
         xml.lines().filter(is_place).map(|line| format!("{}\n", line.trim())).collect();
     let page = fs::read_to_string(page).unwrap_or_default();
     let streams = [
-        ("stderr", output.stderr.as_str()),
+        ("stderr", progress.as_str()),
         ("stdout", output.stdout.as_str()),
         ("page", page.as_str()),
         ("coverage.xml", xml.as_str()),
