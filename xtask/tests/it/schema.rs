@@ -185,6 +185,12 @@ fn settings_are_as_their_schema_says() {
 
     let mut tables = vec![("nonsense = 1".to_owned(), json!({"nonsense": 1}))];
     for key in keys {
+        let unknown = refused(&project, &format!("{key} = 'x'")).unwrap_or_default();
+        if let Some((_, known)) = unknown.split_once("known are ") {
+            let known: Vec<&str> = known.split(", ").collect();
+            let described = &schema["$defs"]["coverage"]["properties"][key]["enum"];
+            assert_eq!(described, &json!(known), "{key}");
+        }
         for probe in PROBES {
             let value: Value = serde_json::from_str(probe).expect(probe);
             // What one key needs of another may come from elsewhere.

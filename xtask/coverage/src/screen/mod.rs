@@ -6,6 +6,7 @@
 //! [`board`].
 
 mod board;
+mod fold;
 mod forecast;
 mod frame;
 mod paint;
@@ -16,10 +17,10 @@ mod words;
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::io::{IsTerminal, Write};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use camino::Utf8Path;
@@ -27,6 +28,8 @@ use signal_hook::consts::SIGUSR1;
 use signal_hook::iterator::Signals;
 
 use self::board::{Board, Stage};
+pub use self::fold::Fold;
+use self::fold::Stream;
 pub use self::paint::Paint;
 pub use self::service::Service;
 use self::terminal::{Percent, Terminal};
@@ -273,45 +276,6 @@ impl Drop for Doing<'_> {
         if let Form::Live(terminal) = &self.screen.progress.form {
             terminal.clear();
         }
-    }
-}
-
-/// A part of a stream that a service folds away, while this lives. Nothing elsewhere.
-#[derive(Debug)]
-pub struct Fold<'a> {
-    progress: &'a Progress,
-    stream: Stream,
-    number: usize,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Stream {
-    Out,
-    Err,
-}
-impl<'a> Fold<'a> {
-    fn begin(progress: &'a Progress, stream: Stream, title: &str) -> Fold<'a> {
-        let number = progress.folds.fetch_add(1, Ordering::Relaxed) + 1;
-        let fold = Fold { progress, stream, number };
-        let title = one_line(title);
-        fold.write(|service, now| service.begin(number, now, &service.defused(&title)));
-        fold
-    }
-
-    fn write(&self, line: impl FnOnce(Service, u64) -> String) {
-        let Some(service) = self.progress.service() else { return };
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let line = line(service, now);
-        let _ = match self.stream {
-            Stream::Out => writeln!(std::io::stdout(), "{line}"),
-            Stream::Err => writeln!(std::io::stderr(), "{line}"),
-        };
-    }
-}
-
-impl Drop for Fold<'_> {
-    fn drop(&mut self) {
-        self.write(|service, now| service.end(self.number, now));
     }
 }
 
