@@ -120,6 +120,18 @@ fn github() {
     says("github-failure.txt", &variables, true);
 }
 
+/// A later step may report again, and mark what was changed.
+#[test]
+fn github_again() {
+    let project = changed_shop();
+    project.run(&coverage("fork", &["--report", "none"])).exits(0);
+    let report = ["coverage", "report", "--report", "none", "--diff", "HEAD"];
+    let wanted = "::warning file=shop/src/shop/__init__.py,line=16,endLine=18,title=Not covered::\
+                  Lines 16-18 were changed and did not run\n";
+    project.xtask(&report).var("GITHUB_ACTIONS", "true").output().exits(0).says(wanted);
+    project.run(&report).exits(0).never_says("::warning");
+}
+
 /// The XML report counts paths from the top of the repository too.
 #[test]
 fn gitlab() {

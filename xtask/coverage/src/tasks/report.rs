@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::ending::{reports, request, say_reports, say_weighed};
-use super::service::xml_top;
+use super::service::{annotate, xml_top};
 use super::{Invocation, goals, prepare};
 use crate::exit::{self, Exit};
 use crate::project::Project;
@@ -33,6 +33,9 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
     let weighed = against.weigh(project, settings, &rendered);
     let missed: Vec<&Missed> = weighed.missed.iter().collect();
     say_weighed(screen, weighed.patch.as_ref(), &missed)?;
+    if let Some(patch) = &weighed.patch {
+        annotate(invocation, project, &prepared, patch);
+    }
     let problem = rendered.problems.first().map(ToString::to_string);
     if let Some(what) = problem.or_else(|| rendered.broken()) {
         anyhow::bail!(what);

@@ -9,6 +9,7 @@ use camino::Utf8PathBuf;
 
 use super::Invocation;
 use super::ending::{Ending, counts, rerun_command, word};
+use super::prepare::Prepared;
 use crate::exit::Exit;
 use crate::project::Project;
 use crate::report::ci::{Annotation, Level, Page, Places, of_failures, of_patch, render};
@@ -56,7 +57,7 @@ impl Ending<'_> {
     /// First what no line stands for, then failures, then changed lines.
     fn annotations(&self, told: &Told<'_>) -> Vec<Annotation> {
         let Verdict { exit, outcome, sentence, .. } = told.verdict;
-        let places = self.places();
+        let places = places(self.invocation, self.project, self.prepared);
         let mut all = Vec::new();
         if matches!(exit, Exit::BelowThreshold | Exit::Incomplete | Exit::NoTests) {
             let title = format!("{}: {}", self.project.name, word(*outcome));
@@ -66,13 +67,6 @@ impl Ending<'_> {
         all.extend(of_failures(self.ran.ledger.failures(), &places));
         all.extend(told.patch.map(|patch| of_patch(patch, &places)).unwrap_or_default());
         all
-    }
-
-    fn places(&self) -> Places {
-        let root = self.project.root.clone();
-        let rootdir = self.prepared.facts.pytest.as_ref().map(|pytest| pytest.rootdir.clone());
-        let rootdir = rootdir.unwrap_or_else(|| root.clone());
-        Places { top: repository(self.invocation, self.project), root, rootdir }
     }
 
     fn append_page(&self, path: &Utf8PathBuf, told: &Told<'_>) -> Result<()> {
@@ -99,6 +93,24 @@ impl Ending<'_> {
         file.write_all(render(&page, MOST_PAGE.saturating_sub(there)).as_bytes())?;
         Ok(())
     }
+}
+
+/// Annotates what was changed and did not run: where coverage is reported again.
+pub(super) fn annotate(
+    invocation: &Invocation<'_>,
+    project: &Project,
+    prepared: &Prepared,
+    patch: &Patch,
+) {
+    let places = places(invocation, project, prepared);
+    invocation.screen.annotate(&of_patch(patch, &places));
+}
+
+fn places(invocation: &Invocation<'_>, project: &Project, prepared: &Prepared) -> Places {
+    let root = project.root.clone();
+    let rootdir = prepared.facts.pytest.as_ref().map(|pytest| pytest.rootdir.clone());
+    let rootdir = rootdir.unwrap_or_else(|| root.clone());
+    Places { top: repository(invocation, project), root, rootdir }
 }
 
 /// The top of the repository that the project lies in: the service's checkout, else where git has
