@@ -30,6 +30,7 @@ from coverage.report_core import get_analysis_to_report
 from coverage.results import Numbers, should_fail_under
 from coverage.sqldata import SCHEMA_VERSION
 
+import xtask_cobertura
 import xtask_forks
 from xtask_shared import SharedCoverage
 
@@ -349,6 +350,9 @@ def _below(total: Numbers, fail_under: float, precision: int) -> str:
 def _reports(cov: SharedCoverage, request: Json, told: _Told) -> None:
     """Make all reports, side by side where that is sooner."""
     reports, processes = request["reports"], request["processes"]
+    if request["xml_top"]:
+        xtask_cobertura.FromTheTop.top = request["xml_top"]
+        coverage.control.XmlReporter = xtask_cobertura.FromTheTop  # type: ignore[attr-defined]
     if not (xtask_forks.worth_it(processes, len(told["files"])) and cov.reopen()):
         for kind, path in reports.items():
             _report(cov, kind, path, told)

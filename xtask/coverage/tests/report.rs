@@ -102,6 +102,7 @@ impl Project {
             source: None,
             options: BTreeMap::new(),
             lines_of: Vec::new(),
+            xml_top: None,
             reports: vec![Report { kind: Kind::Term, path: None }],
             fail_under: None,
             processes: 2,

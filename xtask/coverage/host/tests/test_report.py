@@ -85,6 +85,7 @@ def ask(parts: list[dict] | None, **changes: Any) -> dict[str, Any]:
         "reports": {"term": None},
         "fail_under": None,
         "processes": 1,
+        "xml_top": None,
     }
     told = report.answer({**request, **changes})
     assert told["fatal"] is None, told["fatal"]
@@ -624,3 +625,32 @@ class TestAnswer:
     def test_says_that_the_configuration_is_wrong(self, project: Path) -> None:
         with pytest.raises(AssertionError, match="config"):
             ask([part("one", 1)], fail_under=101)
+
+
+class TestXmlOfARepository:
+    """File names as the repository has them, whatever coverage would write."""
+
+    @pytest.mark.parametrize("relative", ["relative_files = true\n", ""])
+    def test_names_begin_at_the_top(
+        self, project: Path, monkeypatch: pytest.MonkeyPatch, relative: str
+    ) -> None:
+        monkeypatch.setattr(control, "XmlReporter", control.XmlReporter)
+        for folder in ("lib", "pkg"):
+            Path(folder).mkdir(exist_ok=True)
+            Path(folder, "same.py").write_text("a = 1\n")
+        Path(".coveragerc").write_text(f"[run]\n{relative}source = lib,pkg\n")
+        parts = [part("two", 1)]
+        top = str(project.parent)
+        ask(parts, reports={"html": "htm", "xml": "c.xml", "lcov": "c.lcov"}, xml_top=top)
+        text = Path("c.xml").read_text()
+        assert re.findall("<source>(.*)</source>", text) == [top]
+        names = ["lib/same", "pkg/__init__", "pkg/a", "pkg/b", "pkg/never", "pkg/same"]
+        wanted = [f"proj é/{name}.py" for name in names]
+        assert sorted(re.findall('filename="(.*?)"', text)) == wanted
+        # Of files with one name coverage's own report keeps the last, so only totals are equal.
+        coverage("xml", "-o", "own.xml")
+        totals = [re.findall("lines-valid=.*", it) for it in (text, Path("own.xml").read_text())]
+        assert len(totals[0]) == 1
+        assert totals[0] == totals[1]
+        coverage("lcov", "-o", "own.lcov")
+        assert Path("c.lcov").read_text() == Path("own.lcov").read_text()

@@ -33,6 +33,8 @@ pub struct Request {
     pub lines_of: Vec<Utf8PathBuf>,
     /// Which reports, in the order in which they are made.
     pub reports: Vec<Report>,
+    /// From where the XML report counts paths; none means as coverage does.
+    pub xml_top: Option<Utf8PathBuf>,
     /// Percent; none means what the configuration says.
     pub fail_under: Option<f64>,
     /// How many processes may work at once.
@@ -242,7 +244,8 @@ pub fn render(request: &Request) -> Result<Rendered> {
 
 const PROGRAM: &str = include_str!("../../host/report.py");
 /// What it imports, by name.
-const MODULES: [(&str, &str); 2] = [
+const MODULES: [(&str, &str); 3] = [
+    ("xtask_cobertura", include_str!("../../host/xtask_cobertura.py")),
     ("xtask_forks", include_str!("../../host/xtask_forks.py")),
     ("xtask_shared", include_str!("../../host/xtask_shared.py")),
 ];
@@ -270,6 +273,7 @@ fn message(request: &Request) -> Value {
         "options": request.options,
         "lines_of": request.lines_of,
         "reports": reports,
+        "xml_top": request.xml_top,
         "fail_under": request.fail_under,
         "processes": request.processes,
         "modules": BTreeMap::from(MODULES),

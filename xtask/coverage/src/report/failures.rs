@@ -117,24 +117,33 @@ impl Default for Limits {
     }
 }
 
-/// Shows the failures. `command` is what the user would type before `--` to run the same
-/// project again (`cargo xtask coverage -p inventory`), in words. Empty where nothing failed.
-pub fn render(failures: &[Failure], command: &[String], limits: &Limits) -> String {
+/// A failing test as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// `tests/test_x.py::test_y failed in split 3`.
+    pub title: String,
+    /// All of it, title and line to run it again included.
+    pub text: String,
+}
+
+/// The failing tests, as many as the limits allow. `command` is what the user would type before
+/// `--` to run the same project again (`cargo xtask coverage -p inventory`), in words.
+pub fn shown(failures: &[Failure], command: &[String], limits: &Limits) -> Vec<Shown> {
     let tests = by_test(failures);
+    let tests = tests.iter().take(limits.tests);
+    tests.map(|(id, failures)| show_test(id, failures, command, limits)).collect()
+}
+
+/// What follows them: the names of the others, and the line that runs all again. Empty where not
+/// more than one failed.
+pub fn rest(failures: &[Failure], command: &[String], limits: &Limits) -> String {
+    let tests = by_test(failures);
+    let ids: Vec<&str> = tests.iter().map(|(id, _)| *id).collect();
     let mut out = String::new();
-    for (id, failures) in tests.iter().take(limits.tests) {
-        show_test(&mut out, id, failures, command, limits);
-    }
-    let rest: Vec<&str> = tests.iter().skip(limits.tests).map(|(id, _)| *id).collect();
-    list_names(&mut out, &rest, limits.names);
-    if tests.len() > 1 {
-        let ids: Vec<&str> = tests.iter().map(|(id, _)| *id).collect();
-        let _ = writeln!(
-            out,
-            "{}\n    {}",
-            rerun_title(&ids, limits),
-            rerun_all(&ids, command, limits)
-        );
+    list_names(&mut out, &ids[limits.tests.min(ids.len())..], limits.names);
+    if ids.len() > 1 {
+        let again = rerun_all(&ids, command, limits);
+        let _ = writeln!(out, "{}\n    {again}", rerun_title(&ids, limits));
     }
     out
 }
@@ -159,24 +168,29 @@ fn by_test(failures: &[Failure]) -> Vec<(&str, Vec<&Failure>)> {
     tests
 }
 
-fn show_test(
-    out: &mut String,
-    id: &str,
-    failures: &[&Failure],
-    command: &[String],
-    limits: &Limits,
-) {
+fn show_test(id: &str, failures: &[&Failure], command: &[String], limits: &Limits) -> Shown {
+    let mut titles = Vec::new();
+    let mut out = String::new();
     for failure in failures {
         let split = failure.split.map(|split| format!(" in split {split}")).unwrap_or_default();
-        let _ = writeln!(out, "---- {} {}{split}", one_line(id), failure.phase.words());
+        let title = format!("{} {}{split}", one_line(id), failure.phase.words());
+        let _ = writeln!(out, "---- {title}");
+        titles.push(title);
         let log = failure.log.as_ref();
-        push_cut(out, &failure.text, Keep::BothEnds(limits.text_lines), limits.line_bytes, log);
+        push_cut(
+            &mut out,
+            &failure.text,
+            Keep::BothEnds(limits.text_lines),
+            limits.line_bytes,
+            log,
+        );
         for (title, text) in &failure.sections {
             let _ = writeln!(out, "-- {title}");
-            push_cut(out, text, Keep::End(limits.section_lines), limits.line_bytes, log);
+            push_cut(&mut out, text, Keep::End(limits.section_lines), limits.line_bytes, log);
         }
     }
     let _ = writeln!(out, "rerun: {}\n", rerun(&[id], command));
+    Shown { title: titles.into_iter().next().unwrap_or_default(), text: out }
 }
 
 /// Which lines stay of a long text: of output the last ones, of a traceback its beginning and
@@ -272,13 +286,14 @@ mod tests {
         ["cargo", "xtask", "coverage", "-p", "in ventory"].map(str::to_owned).to_vec()
     }
 
-    fn shown(failures: &[Failure], limits: &Limits) -> String {
-        render(failures, &command(), limits)
+    fn all(failures: &[Failure], limits: &Limits) -> String {
+        let tests = shown(failures, &command(), limits).into_iter().map(|it| it.text);
+        tests.chain([rest(failures, &command(), limits)]).collect()
     }
 
     #[test]
     fn nothing_is_said_where_nothing_failed() {
-        assert_eq!(shown(&[], &Limits::default()), "");
+        assert_eq!(all(&[], &Limits::default()), "");
     }
 
     #[test]
@@ -295,7 +310,7 @@ hello
 rerun: cargo xtask coverage -p 'in ventory' -- 'tests/test_x.py::test_y[3]'
 
 ";
-        assert_eq!(shown(&[failure], &Limits::default()), expected);
+        assert_eq!(all(&[failure], &Limits::default()), expected);
     }
 
     #[test]
@@ -326,7 +341,7 @@ rerun: cargo xtask coverage -p 'in ventory' -- b.py
 rerun these 2:
     cargo xtask coverage -p 'in ventory' -- a.py::x b.py
 ";
-        assert_eq!(shown(&failures, &Limits::default()), expected);
+        assert_eq!(all(&failures, &Limits::default()), expected);
     }
 
     #[test]
@@ -356,7 +371,7 @@ rerun these 2:
 rerun: cargo xtask coverage -p 'in ventory' -- a.py::x
 
 ";
-        assert_eq!(shown(&[failure], &limits), expected);
+        assert_eq!(all(&[failure], &limits), expected);
     }
 
     #[test]
@@ -380,7 +395,7 @@ rerun: cargo xtask coverage -p 'in ventory' -- 1.py::t1
 rerun all 6, and what did not run:
     cargo xtask coverage -p 'in ventory' --last-failed
 ";
-        assert_eq!(shown(&failures, &limits), expected);
+        assert_eq!(all(&failures, &limits), expected);
     }
 
     /// What a shell makes of the line is the id again, whatever is in it.
@@ -403,7 +418,7 @@ rerun all 6, and what did not run:
 
     #[test]
     fn a_name_stays_on_its_line() {
-        let shown = shown(&[failure("t.py::x[a\nb]", Phase::Setup)], &Limits::default());
+        let shown = all(&[failure("t.py::x[a\nb]", Phase::Setup)], &Limits::default());
         assert!(shown.starts_with("---- t.py::x[a\\nb] error in setup in split 3\n"), "{shown}");
     }
 }

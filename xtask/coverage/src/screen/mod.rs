@@ -2,16 +2,22 @@
 //! machines read go to stdout. Nothing here fails: a reader that went away is no error.
 //!
 //! How progress is shown is chosen once, as a [`Form`]: line by line, or with bars that change
-//! in place. Both know what is going on from the [`board`].
+//! in place, or in the way of a service that runs jobs. All know what is going on from the
+//! [`board`].
 
 mod board;
+mod fold;
 mod forecast;
 mod frame;
 mod paint;
+mod service;
 mod terminal;
 mod words;
 
+use std::borrow::Cow;
+use std::cell::RefCell;
 use std::io::{IsTerminal, Write};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -22,11 +28,15 @@ use signal_hook::consts::SIGUSR1;
 use signal_hook::iterator::Signals;
 
 use self::board::{Board, Stage};
+pub use self::fold::Fold;
+use self::fold::Stream;
 pub use self::paint::Paint;
+pub use self::service::Service;
 use self::terminal::{Percent, Terminal};
 pub use self::words::{count, one_line, seconds, thousands};
 use crate::cli::{self, Color, Env, Output};
 use crate::engine::{Happening, SplitEnd, SplitState};
+use crate::report::ci::{Annotation, Room};
 
 /// How often the bars change at the most, and slow tests are looked for.
 const BEAT: Duration = Duration::from_millis(100);
@@ -37,6 +47,7 @@ pub struct Screen {
     verbose: bool,
     report: Paint,
     progress: Arc<Progress>,
+    room: Mutex<Room>,
 }
 
 /// What the threads of the screen share with it.
@@ -46,19 +57,25 @@ struct Progress {
     paint: Paint,
     form: Form,
     board: Mutex<Board>,
+    folds: AtomicUsize,
 }
 
-/// How progress is shown. The way of a service that runs tests for others is one more of these.
+/// How progress is shown.
 #[derive(Debug)]
 enum Form {
     /// A line for each thing that happens: for files, pipes and simple terminals.
     Plain,
     /// The same lines, and under them bars that change in place.
     Live(Terminal),
+    /// The plain lines, some of them folded away, for a service that runs jobs.
+    Service(Service),
 }
 
 impl Form {
     fn choose(output: &Output, env: &Env, is_tty: bool) -> Form {
+        if let Some(service) = Service::of(env) {
+            return Form::Service(service);
+        }
         let set = |name: &str| env.get(name).is_some_and(|value| !value.is_empty());
         let simple = env.get("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
         match is_tty && !output.quiet && !simple && !set("CI") {
@@ -83,11 +100,13 @@ impl Screen {
             paint: paint(is_tty),
             form: Form::choose(output, env, is_tty),
             board: Mutex::new(Board::new()),
+            folds: AtomicUsize::new(0),
         };
         Screen {
             verbose: output.verbose,
             report: paint(std::io::stdout().is_terminal()),
             progress: Arc::new(progress),
+            room: Mutex::default(),
         }
     }
 
@@ -128,11 +147,31 @@ impl Screen {
         self.progress.quiet
     }
 
+    /// The service in whose job this runs.
+    pub fn service(&self) -> Option<Service> {
+        self.progress.service()
+    }
+
     /// A line of the report, on stdout.
     pub fn say(&self, line: &str) {
+        let line = self.progress.defused(line);
         self.progress.above(|| {
             let _ = writeln!(std::io::stdout(), "{line}");
         });
+    }
+
+    /// What is said on stdout until the answer is dropped is folded away under this title, by a
+    /// service that can do so.
+    pub fn fold(&self, title: &str) -> Fold<'_> {
+        Fold::begin(&self.progress, Stream::Out, title)
+    }
+
+    /// Marks places in the repository, as many as there is room for; on GitHub only.
+    pub fn annotate(&self, annotations: &[Annotation]) {
+        if self.service() == Some(Service::GitHub) {
+            let lines = self.room.lock().unwrap_or_else(PoisonError::into_inner).take(annotations);
+            lines.iter().for_each(|line| drop(writeln!(std::io::stdout(), "{line}")));
+        }
     }
 
     /// A line of progress; not with `-q`.
@@ -165,7 +204,7 @@ impl Screen {
     /// Something begins that takes a while, and goes on until the answer is dropped.
     pub fn doing(&self, what: &str) -> Doing<'_> {
         self.progress.board().doing(what);
-        Doing(self)
+        Doing { screen: self, what: what.to_owned(), fold: RefCell::default() }
     }
 
     /// A test that takes longer than so many seconds is called out.
@@ -212,31 +251,52 @@ impl Drop for Screen {
 
 /// Something that goes on while this lives.
 #[derive(Debug)]
-pub struct Doing<'a>(&'a Screen);
+pub struct Doing<'a> {
+    screen: &'a Screen,
+    what: String,
+    fold: RefCell<Option<Fold<'a>>>,
+}
 
 impl Doing<'_> {
     /// The next step of it begins; worth a line.
     pub fn step(&self, what: &str) {
-        self.0.note(what);
-        self.0.progress.board().doing(what);
+        let progress = &self.screen.progress;
+        if !progress.quiet {
+            let begin = || Fold::begin(progress, Stream::Err, &self.what);
+            self.fold.borrow_mut().get_or_insert_with(begin);
+        }
+        progress.note(what);
+        progress.board().doing(what);
     }
 }
 
 impl Drop for Doing<'_> {
     fn drop(&mut self) {
-        self.0.progress.board().idle();
-        if let Form::Live(terminal) = &self.0.progress.form {
+        self.screen.progress.board().idle();
+        if let Form::Live(terminal) = &self.screen.progress.form {
             terminal.clear();
         }
     }
 }
 
 impl Progress {
+    fn service(&self) -> Option<Service> {
+        match self.form {
+            Form::Service(service) => Some(service),
+            Form::Plain | Form::Live(_) => None,
+        }
+    }
+
+    fn defused<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        self.service().map_or(Cow::Borrowed(text), |service| service.defused(text))
+    }
+
     fn board(&self) -> MutexGuard<'_, Board> {
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn tell(&self, line: &str) {
+        let line = self.defused(line);
         self.above(|| {
             let _ = writeln!(std::io::stderr(), "{line}");
         });
@@ -250,7 +310,7 @@ impl Progress {
 
     fn above(&self, write: impl FnOnce()) {
         match &self.form {
-            Form::Plain => write(),
+            Form::Plain | Form::Service(_) => write(),
             Form::Live(terminal) => terminal.above(write),
         }
     }

@@ -10,6 +10,7 @@ use super::goals::{Against, Weighed, update_baseline};
 use super::history::History;
 use super::notable::percentages;
 use super::prepare::Prepared;
+use super::service::{Told, xml_top};
 use crate::cli::Engine;
 use crate::engine::{Job, Ran, SplitState};
 use crate::exit::Exit;
@@ -91,6 +92,13 @@ impl Ending<'_> {
         self.say_notable(rendered.as_ref().filter(|_| !verdict.partial))?;
         let seconds = self.seconds(rendered.as_ref(), started, run_seconds);
         self.invocation.screen.say(&time_line(&seconds, rendered.is_some()));
+        self.tell_service(&Told {
+            verdict: &verdict,
+            rendered: rendered.as_ref(),
+            patch: weighed.patch.as_ref(),
+            missed: &missed,
+            took: seconds.total,
+        });
         self.say_verdict(&verdict);
         let file = junit.as_ref().ok().and_then(Option::as_ref);
         self.write_summary(&verdict, rendered.as_ref(), weighed.patch, file, seconds)?;
@@ -133,15 +141,24 @@ impl Ending<'_> {
         };
         let reports = reports(settings, self.partial(checked).then_some(aside.as_path()));
         let request = request(self.project, self.prepared, data, reports);
-        render(&Request { lines_of: self.against.files(), ..request })
+        let xml_top = xml_top(self.invocation, self.project);
+        render(&Request { lines_of: self.against.files(), xml_top, ..request })
     }
 
     fn say_failures(&self) -> Result<()> {
         let command = rerun_command(self.invocation, self.project)?;
-        let text = failures::render(self.ran.ledger.failures(), &command, &Limits::default());
-        if !text.is_empty() {
-            self.invocation.screen.say(text.trim_end());
-            self.invocation.screen.say("");
+        let (failures, limits) = (self.ran.ledger.failures(), Limits::default());
+        let screen = self.invocation.screen;
+        for test in failures::shown(failures, &command, &limits) {
+            let fold = screen.fold(&test.title);
+            screen.say(test.text.trim_end());
+            drop(fold);
+            screen.say("");
+        }
+        let rest = failures::rest(failures, &command, &limits);
+        if !rest.is_empty() {
+            screen.say(rest.trim_end());
+            screen.say("");
         }
         Ok(())
     }
@@ -236,7 +253,9 @@ pub(super) fn say_reports(
         screen.say(&screen.paint().yellow("Partial: this is the coverage of a part of the tests"));
     }
     if let Some(table) = &rendered.term {
+        let fold = screen.fold("Coverage report");
         screen.say(table.trim_end());
+        drop(fold);
         screen.say("");
     }
     if let Some(totals) = &rendered.totals {
@@ -295,6 +314,7 @@ pub(super) fn request(
         options: [].into(),
         lines_of: Vec::new(),
         reports,
+        xml_top: None,
         fail_under: settings.fail_under.as_ref().map(|threshold| threshold.value),
         processes: processes(settings),
     }
@@ -458,7 +478,8 @@ fn verdict_line(paint: Paint, verdict: &Verdict, tally: &summary::Tally) -> Stri
     format!("Tests: {counts}\n{line}")
 }
 
-fn word(outcome: Outcome) -> &'static str {
+/// An ending in a word or two, with its mark.
+pub(super) fn word(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Passed => "✓ passed",
         Outcome::TestsFailed => "✗ tests failed",

@@ -10,6 +10,7 @@ mod outstanding;
 mod plan;
 mod prepare;
 mod report;
+mod service;
 mod suite;
 mod verify;
 

@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use super::ending::{reports, request, say_reports, say_weighed};
+use super::service::{annotate, xml_top};
 use super::{Invocation, goals, prepare};
 use crate::exit::{self, Exit};
 use crate::project::Project;
@@ -24,13 +25,17 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
     let request = request(project, &prepared, Data::Existing(data), reports(settings, None));
     let screen = invocation.screen;
     let doing = screen.doing("Reporting");
-    let rendered = render(&Request { source: None, lines_of: against.files(), ..request })?;
+    let (lines_of, xml_top) = (against.files(), xml_top(invocation, project));
+    let rendered = render(&Request { source: None, lines_of, xml_top, ..request })?;
     drop(doing);
     rendered.warnings.iter().for_each(|warning| screen.warn(warning));
     say_reports(screen, &rendered, false, None);
     let weighed = against.weigh(project, settings, &rendered);
     let missed: Vec<&Missed> = weighed.missed.iter().collect();
     say_weighed(screen, weighed.patch.as_ref(), &missed)?;
+    if let Some(patch) = &weighed.patch {
+        annotate(invocation, project, &prepared, patch);
+    }
     let problem = rendered.problems.first().map(ToString::to_string);
     if let Some(what) = problem.or_else(|| rendered.broken()) {
         anyhow::bail!(what);

@@ -169,7 +169,7 @@ impl Patch {
     }
 
     /// `Patch coverage: 87.5% (14 of 16 changed lines; BASE main)`.
-    fn total(&self) -> String {
+    pub fn total(&self) -> String {
         let Patch { base, lines, missing, .. } = self;
         let noun = if *lines == 1 { "line" } else { "lines" };
         match self.percent {

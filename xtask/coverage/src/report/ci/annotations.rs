@@ -1,0 +1,349 @@
+//! Marks at lines of the repository, as workflow commands of GitHub Actions.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
+
+use crate::report::failures::{Failure, Phase};
+use crate::report::patch::Patch;
+
+/// What GitHub shows of each level, for each step of a job.
+const MOST: usize = 10;
+/// Bytes of one text: the log has the rest.
+const MOST_TEXT: usize = 2000;
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// Something failed.
+    Error,
+    /// Something to look at.
+    Warning,
+}
+
+/// A mark at a place, or at none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Annotation {
+    /// How bad it is.
+    pub level: Level,
+    /// Relative to the top of the repository.
+    pub file: Option<Utf8PathBuf>,
+    /// The first line and the last.
+    pub lines: Option<(u32, u32)>,
+    /// A line.
+    pub title: String,
+    /// What there is to say.
+    pub text: String,
+}
+
+/// The command that makes it.
+impl fmt::Display for Annotation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let level = match self.level {
+            Level::Error => "error",
+            Level::Warning => "warning",
+        };
+        let mut properties = Vec::new();
+        properties.extend(self.file.as_ref().map(|file| ("file", file.to_string())));
+        if let Some((first, last)) = self.lines {
+            properties.push(("line", first.to_string()));
+            properties.extend((last > first).then(|| ("endLine", last.to_string())));
+        }
+        properties.push(("title", self.title.clone()));
+        let properties = properties.iter().map(|(name, value)| {
+            let value = escaped(value).replace(':', "%3A").replace(',', "%2C");
+            format!("{name}={value}")
+        });
+        let properties: Vec<String> = properties.collect();
+        write!(f, "::{level} {}::{}", properties.join(","), escaped(&self.text))
+    }
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+/// How many more annotations are shown.
+#[derive(Debug)]
+pub struct Room {
+    errors: usize,
+    warnings: usize,
+}
+
+impl Default for Room {
+    fn default() -> Room {
+        Room { errors: MOST, warnings: MOST }
+    }
+}
+
+impl Room {
+    /// The commands for the first of them, and one that counts the rest.
+    pub fn take(&mut self, annotations: &[Annotation]) -> Vec<String> {
+        let mut lines = Vec::new();
+        let (mut errors, mut warnings) = (0, 0);
+        for annotation in annotations {
+            let (room, left_out) = match annotation.level {
+                Level::Error => (&mut self.errors, &mut errors),
+                Level::Warning => (&mut self.warnings, &mut warnings),
+            };
+            match room.checked_sub(1) {
+                Some(less) => {
+                    *room = less;
+                    lines.push(annotation.to_string());
+                }
+                None => *left_out += 1,
+            }
+        }
+        if errors + warnings > 0 {
+            let (errors, warnings) = (counted(errors, "error"), counted(warnings, "warning"));
+            let counts: Vec<String> = errors.into_iter().chain(warnings).collect();
+            let counts = counts.join(" and ");
+            lines.push(format!("::notice title=Not annotated::{counts} more: see the log"));
+        }
+        lines
+    }
+}
+
+fn counted(n: usize, noun: &str) -> Option<String> {
+    let plural = if n == 1 { "" } else { "s" };
+    (n > 0).then(|| format!("{n} {noun}{plural}"))
+}
+
+/// Where the paths in reports begin. All absolute.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// The top of the repository.
+    pub top: Utf8PathBuf,
+    /// The project's folder: tracebacks are relative to it.
+    pub root: Utf8PathBuf,
+    /// pytest's: node ids are relative to it.
+    pub rootdir: Utf8PathBuf,
+}
+
+impl Places {
+    /// A path as the repository has it; none for what is not its own.
+    fn in_repository(&self, from: &Utf8Path, path: &str) -> Option<Utf8PathBuf> {
+        let mut whole = Utf8PathBuf::new();
+        for component in from.join(path).components() {
+            match component {
+                Utf8Component::ParentDir => drop(whole.pop()),
+                Utf8Component::CurDir => {}
+                other => whole.push(other),
+            }
+        }
+        let path = whole.strip_prefix(&self.top).ok()?;
+        let foreign = |part: Utf8Component<'_>| part.as_str().ends_with("-packages");
+        (!path.components().any(foreign)).then(|| path.to_path_buf())
+    }
+
+    /// The file, and the line where it is known: the last one in the test's own file, or in
+    /// another of the repository, where a fixture failed.
+    fn of(&self, failure: &Failure) -> (Option<Utf8PathBuf>, Option<u32>) {
+        let file = failure.id.split("::").next().unwrap_or_default();
+        let own = self.in_repository(&self.rootdir, file);
+        let places: Vec<(Utf8PathBuf, u32)> = failure
+            .text
+            .lines()
+            .filter_map(place)
+            .filter_map(|(path, line)| Some((self.in_repository(&self.root, path)?, line)))
+            .collect();
+        let in_own = places.iter().rfind(|(path, _)| Some(path) == own.as_ref());
+        match in_own.or(places.last()) {
+            Some((path, line)) => (Some(path.clone()), Some(*line)),
+            None => (own, None),
+        }
+    }
+}
+
+/// `tests/test_a.py:7: AssertionError` of pytest, `File "tests/test_a.py", line 7` of Python.
+fn place(line: &str) -> Option<(&str, u32)> {
+    let number = |text: &str| {
+        let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        Some((text[..end].parse().ok()?, end))
+    };
+    let python = line.trim_start_matches("E ").trim_start();
+    if let Some((path, rest)) = python.strip_prefix("File \"").and_then(|it| it.split_once('"')) {
+        let (line, _) = number(rest.strip_prefix(", line ")?)?;
+        return Some((path, line));
+    }
+    if line.starts_with([' ', '\t', '>']) || line.starts_with("E ") {
+        return None;
+    }
+    let at = line.find(".py:")?;
+    let rest = &line[at + 4..];
+    let (found, end) = number(rest)?;
+    let ends = rest[end..].is_empty() || rest[end..].starts_with(':');
+    ends.then(|| (&line[..at + 3], found))
+}
+
+/// One for each place where tests failed: first what kept a whole file from running, last those
+/// without a line.
+pub fn of_failures(failures: &[Failure], places: &Places) -> Vec<Annotation> {
+    let mut at = HashMap::new();
+    let mut found: Vec<(Annotation, Phase, u32)> = Vec::new();
+    for failure in failures {
+        let (file, line) = places.of(failure);
+        if let (Some(file), Some(line)) = (&file, line) {
+            let index = *at.entry((file.clone(), line)).or_insert(found.len());
+            if let Some((_, _, more)) = found.get_mut(index) {
+                *more += 1;
+                continue;
+            }
+        }
+        let annotation = Annotation {
+            level: Level::Error,
+            file,
+            lines: line.map(|line| (line, line)),
+            title: format!("{} {}", failure.id, failure.phase.words()),
+            text: text(failure),
+        };
+        found.push((annotation, failure.phase, 0));
+    }
+    found.sort_by_key(|(it, phase, _)| (*phase != Phase::Collect, it.lines.is_none()));
+    let with_more = |(mut annotation, _, more): (Annotation, Phase, u32)| {
+        if more > 0 {
+            let noun = if more == 1 { "failure" } else { "failures" };
+            annotation.text.push_str(&format!("\n({more} more {noun} at this line)"));
+        }
+        annotation
+    };
+    found.into_iter().map(with_more).collect()
+}
+
+/// The exception, or the last line of what is known.
+fn text(failure: &Failure) -> String {
+    let last = || failure.text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
+    let text = if failure.message.is_empty() { last() } else { failure.message.as_str() };
+    let end = (0..=text.len().min(MOST_TEXT)).rev().find(|&at| text.is_char_boundary(at));
+    match end {
+        Some(end) if end < text.len() => format!("{} …", &text[..end]),
+        _ => text.to_owned(),
+    }
+}
+
+/// One for each run of changed lines that no test ran, the longest first.
+pub fn of_patch(patch: &Patch, places: &Places) -> Vec<Annotation> {
+    let mut found: Vec<(Utf8PathBuf, &[u32])> = Vec::new();
+    for file in &patch.files {
+        if let Some(path) = places.in_repository(&places.root, file.file.as_str()) {
+            let runs = file.missing.chunk_by(|a, b| a + 1 == *b);
+            found.extend(runs.map(|run| (path.clone(), run)));
+        }
+    }
+    found.sort_by_key(|(_, run)| std::cmp::Reverse(run.len()));
+    let annotation = |(file, run): (Utf8PathBuf, &[u32])| {
+        let lines = (run[0], run[run.len() - 1]);
+        let text = match lines {
+            (first, last) if first == last => format!("Line {first} was changed and did not run"),
+            (first, last) => format!("Lines {first}-{last} were changed and did not run"),
+        };
+        let title = "Not covered".to_owned();
+        Annotation { level: Level::Warning, file: Some(file), lines: Some(lines), title, text }
+    };
+    found.into_iter().map(annotation).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::failures::Blow;
+    use crate::report::patch::PatchFile;
+
+    fn places() -> Places {
+        let (top, root) = ("/repo".into(), "/repo/api".into());
+        Places { top, root, rootdir: "/repo/api".into() }
+    }
+
+    fn failure(id: &str, phase: Phase, text: &str) -> Failure {
+        Failure::new(id.to_owned(), Some(1), Blow::new(phase, text.to_owned()), None)
+    }
+
+    fn place_of(id: &str, text: &str) -> (String, Option<u32>) {
+        let (file, line) = places().of(&failure(id, Phase::Call, text));
+        (file.map(Utf8PathBuf::into_string).unwrap_or_default(), line)
+    }
+
+    #[test]
+    fn a_failure_is_where_its_test_has_it_or_else_where_the_repository_has_it() {
+        let long = "tests/test_a.py:7: \n_ _ _\n>   x\nE   y.py:9: no\n\nsrc/shop.py:3: ValueError";
+        let table = [
+            (long, "api/tests/test_a.py", Some(7)),
+            ("src/shop.py:3: in f\n/v/lib/site-packages/x.py:1: E", "api/src/shop.py", Some(3)),
+            ("../conftest.py:5: RuntimeError", "conftest.py", Some(5)),
+            ("/repo/lib/site-packages/a.py:1: E", "api/tests/test_a.py", None),
+            (
+                "E     File \"/repo/api/tests/test_a.py\", line 4\nE  x",
+                "api/tests/test_a.py",
+                Some(4),
+            ),
+            ("the process died", "api/tests/test_a.py", None),
+            ("src/shop.py:3x: in f\nsrc/shop.py:\n", "api/tests/test_a.py", None),
+        ];
+        for (text, file, line) in table {
+            assert_eq!(
+                place_of("tests/test_a.py::test_x", text),
+                (file.to_owned(), line),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn commands_are_escaped() {
+        let text = "tests/é, b.py:2: E";
+        let mut failure = failure("tests/é, b.py::test[100%:a]", Phase::Call, text);
+        failure.message = "50% :: a\r\nb".to_owned();
+        let lines = Room::default().take(&of_failures(&[failure], &places()));
+        let wanted = "::error file=api/tests/é%2C b.py,line=2,title=tests/é%2C b.py%3A%3Atest[100%25%3Aa] \
+            failed::50%25 :: a%0D%0Ab";
+        assert_eq!(lines, [wanted]);
+    }
+
+    #[test]
+    fn failures_at_one_line_share_an_annotation_and_collection_comes_first() {
+        let failures = [
+            failure("tests/a.py::x", Phase::Crash, "the process died"),
+            failure("tests/a.py::y[1]", Phase::Call, "tests/a.py:3: E"),
+            failure("tests/a.py::y[2]", Phase::Call, "tests/a.py:3: E"),
+            failure("tests/b.py", Phase::Collect, "tests/b.py:1: in <module>"),
+        ];
+        let found = of_failures(&failures, &places());
+        let told: Vec<_> = found.iter().map(|it| (it.title.as_str(), it.text.as_str())).collect();
+        let wanted = [
+            ("tests/b.py could not be collected", "tests/b.py:1: in <module>"),
+            ("tests/a.py::y[1] failed", "tests/a.py:3: E\n(1 more failure at this line)"),
+            ("tests/a.py::x crashed", "the process died"),
+        ];
+        assert_eq!(told, wanted);
+    }
+
+    #[test]
+    fn the_longest_runs_of_changed_lines_come_first() {
+        let (path, file) = ("src/a.py".into(), "/repo/api/src/a.py".into());
+        let missing = vec![3, 7, 8, 9];
+        let files = vec![PatchFile { path, file, missing, lines: 9, ..PatchFile::default() }];
+        let patch = Patch { files, ..Patch::default() };
+        let wanted = [
+            "::warning file=api/src/a.py,line=7,endLine=9,title=Not covered::Lines 7-9 were changed and did not run",
+            "::warning file=api/src/a.py,line=3,title=Not covered::Line 3 was changed and did not run",
+        ];
+        assert_eq!(Room::default().take(&of_patch(&patch, &places())), wanted);
+    }
+
+    /// The limit is that of a step, whatever the number of projects that run in it.
+    #[test]
+    fn what_is_more_than_github_shows_is_counted_once() {
+        let failures: Vec<Failure> = (0..8)
+            .map(|n| {
+                failure(&format!("tests/{n}.py::x"), Phase::Call, &format!("tests/{n}.py:1: E"))
+            })
+            .collect();
+        let annotations = of_failures(&failures, &places());
+        let mut room = Room::default();
+        assert_eq!(room.take(&annotations).len(), 8);
+        let second = room.take(&annotations);
+        assert_eq!(second.len(), 3);
+        assert_eq!(second[2], "::notice title=Not annotated::6 errors more: see the log");
+    }
+}

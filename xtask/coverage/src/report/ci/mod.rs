@@ -1,0 +1,8 @@
+//! What a service that runs jobs gets besides the log: annotations of places in the repository,
+//! and a page for the job. Pure.
+
+mod annotations;
+mod page;
+
+pub use self::annotations::{Annotation, Level, Places, Room, of_failures, of_patch};
+pub use self::page::{Page, render};

@@ -1,0 +1,48 @@
+//! Parts of what is said that a service folds away.
+
+use std::io::Write;
+use std::sync::atomic::Ordering;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::service::Service;
+use super::{Progress, one_line};
+
+/// A part of a stream that a service folds away, while this lives. Nothing elsewhere.
+#[derive(Debug)]
+pub struct Fold<'a> {
+    progress: &'a Progress,
+    stream: Stream,
+    number: usize,
+}
+
+/// Where the part is said.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Stream {
+    Out,
+    Err,
+}
+impl<'a> Fold<'a> {
+    pub(super) fn begin(progress: &'a Progress, stream: Stream, title: &str) -> Fold<'a> {
+        let number = progress.folds.fetch_add(1, Ordering::Relaxed) + 1;
+        let fold = Fold { progress, stream, number };
+        let title = one_line(title);
+        fold.write(|service, now| service.begin(number, now, &service.defused(&title)));
+        fold
+    }
+
+    fn write(&self, line: impl FnOnce(Service, u64) -> String) {
+        let Some(service) = self.progress.service() else { return };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let line = line(service, now);
+        let _ = match self.stream {
+            Stream::Out => writeln!(std::io::stdout(), "{line}"),
+            Stream::Err => writeln!(std::io::stderr(), "{line}"),
+        };
+    }
+}
+
+impl Drop for Fold<'_> {
+    fn drop(&mut self) {
+        self.write(|service, now| service.end(self.number, now));
+    }
+}
