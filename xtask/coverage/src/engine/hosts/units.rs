@@ -14,6 +14,17 @@ use crate::engine::{Happening, Started, child};
 use crate::report::failures::{Blow, Phase};
 use crate::split::Unit;
 
+/// The stacks without the frames of pytest and of our own that lead to every test.
+fn of_the_test(stacks: &str) -> String {
+    let ours = |line: &&str| {
+        let file = line.trim_start().strip_prefix("File \"");
+        file.is_some_and(|file| {
+            file.starts_with("<xtask ") || file.contains("/_pytest/") || file.contains("/pluggy/")
+        })
+    };
+    stacks.lines().filter(|line| !ours(line)).collect::<Vec<_>>().join("\n")
+}
+
 impl Conductor<'_> {
     /// A unit has something to say.
     pub(super) fn unit_says(&mut self, host: usize, slot: usize, event: UnitEvent) {
@@ -228,6 +239,24 @@ impl Conductor<'_> {
 
     fn too_long(&self, stacks: &str) -> String {
         let limit = self.job.timeout.unwrap_or_default();
+        let stacks = of_the_test(stacks);
         format!("the test ran longer than {limit} s\n{stacks}").trim_end().to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::of_the_test;
+
+    #[test]
+    fn stacks_are_those_of_the_test() {
+        let stacks = "Current thread 0x1 (most recent call first):\n  \
+            File \"/p/tests/test_a.py\", line 3 in test_a\n  \
+            File \"/v/site-packages/_pytest/python.py\", line 187 in pytest_pyfunc_call\n  \
+            File \"/v/site-packages/pluggy/_callers.py\", line 1 in _multicall\n  \
+            File \"<xtask unit.py>\", line 37 in run_tests\n";
+        let wanted = "Current thread 0x1 (most recent call first):\n  \
+            File \"/p/tests/test_a.py\", line 3 in test_a";
+        assert_eq!(of_the_test(stacks), wanted);
     }
 }
