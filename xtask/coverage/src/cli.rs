@@ -470,6 +470,13 @@ pub struct General {
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub junit: Option<Utf8PathBuf>,
 
+    /// Open the HTML report, or else the page of the run
+    ///
+    /// With `$BROWSER`, or what the desktop has for it. The page of the run, `run.html`, shows
+    /// what ran when, the failures and the slowest tests; it is written without this too.
+    #[arg(long, help_heading = "Output")]
+    pub open: bool,
+
     /// Print the commands, run none of them
     #[arg(long, help_heading = "Output")]
     pub dry_run: bool,
@@ -661,6 +668,7 @@ impl General {
             },
             summary_json: self.summary_json.clone().or(other.summary_json.clone()),
             junit: self.junit.clone().or(other.junit.clone()),
+            open: self.open || other.open,
             dry_run: self.dry_run || other.dry_run,
             last_failed: self.last_failed || other.last_failed,
         }
