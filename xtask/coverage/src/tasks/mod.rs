@@ -39,7 +39,8 @@ pub fn run(typed: &Typed, env: &Env, screen: &Screen) -> Result<Exit> {
     let pages = RefCell::default();
     let mut ending = Exit::Passed;
     for project in &projects {
-        let invocation = Invocation { typed, env, screen, workspace: workspace.as_ref(), pages: &pages };
+        let invocation =
+            Invocation { typed, env, screen, workspace: workspace.as_ref(), pages: &pages };
         let ended = run_one(&invocation, project).unwrap_or_else(|error| {
             signals::settle();
             screen.error(&error);

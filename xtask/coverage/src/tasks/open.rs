@@ -59,7 +59,9 @@ fn run(command: &[String]) -> Result<(), String> {
         .start()
         .map_err(|error| format!("did not start: {error}"))?;
     match handle.wait_timeout(PATIENCE) {
-        Ok(Some(output)) if !output.status.success() => Err(format!("ended with {}", output.status)),
+        Ok(Some(output)) if !output.status.success() => {
+            Err(format!("ended with {}", output.status))
+        }
         _ => Ok(()),
     }
 }
@@ -75,11 +77,15 @@ mod tests {
             (&[("BROWSER", "")], false, &[]),
             (&[("DISPLAY", ":0")], false, &["xdg-open /r/run.html"]),
             (&[], true, &["open /r/run.html"]),
-            (&[("BROWSER", "fox:lynx -dump %s")], false, &["fox /r/run.html", "lynx -dump /r/run.html"]),
+            (
+                &[("BROWSER", "fox:lynx -dump %s")],
+                false,
+                &["fox /r/run.html", "lynx -dump /r/run.html"],
+            ),
             (
                 &[("BROWSER", "'my fox' --url=%s"), ("WAYLAND_DISPLAY", "w")],
                 false,
-                &["'my fox' --url=/r/run.html", "xdg-open /r/run.html"],
+                &["'my fox' '--url=/r/run.html'", "xdg-open /r/run.html"],
             ),
         ];
         for (env, is_mac, wanted) in table {

@@ -41,8 +41,10 @@ fn page<'a>(ending: &Ending<'a>, found: &Found<'a>, folder: Utf8PathBuf) -> Resu
     let Ending { project, job, ran, .. } = *ending;
     let problems = found.evidence.problems.iter().map(ToString::to_string);
     let slots = (job.concurrent * job.workers) as usize;
-    let unit = |run: &crate::engine::journal::UnitRun| {
-        Unit { slot: run.slot, started: run.started, ended: run.ended }
+    let unit = |run: &crate::engine::journal::UnitRun| Unit {
+        slot: run.slot,
+        started: run.started,
+        ended: run.ended,
     };
     let coverage = found.rendered.and_then(|rendered| {
         let Rendered { totals, files, fail_under, .. } = rendered;

@@ -16,7 +16,9 @@ pub(super) fn render(page: &Page<'_>) -> String {
     let mut files = Numbers::default();
     let mut outcomes = Numbers::default();
     let mut tests: Vec<_> = page.tests.iter().collect();
-    tests.sort_by(|a, b| (a.slot, a.started).partial_cmp(&(b.slot, b.started)).unwrap_or_else(|| a.slot.cmp(&b.slot)));
+    tests.sort_by(|a, b| {
+        (a.slot, a.started).partial_cmp(&(b.slot, b.started)).unwrap_or_else(|| a.slot.cmp(&b.slot))
+    });
     let tests: Vec<Value> = tests
         .into_iter()
         .map(|test| {
@@ -50,11 +52,12 @@ pub(super) fn render(page: &Page<'_>) -> String {
 /// What went on when, as far as that was told: names, beginnings and ends.
 fn phases(page: &Page<'_>) -> Vec<Value> {
     let seconds = &page.seconds;
-    let (collected, ended) = (page.began + seconds.collect, page.began + seconds.collect + seconds.run);
+    let (collected, ended) =
+        (page.began + seconds.collect, page.began + seconds.collect + seconds.run);
     let phases = [
         ("environment", 0.0, seconds.environment),
         ("collection", page.began, collected),
-        ("tests", collected, ended),
+        (super::parts::run_name(page), collected, ended),
         (if page.coverage.is_some() { "combine and reports" } else { "end" }, ended, seconds.total),
     ];
     let phases = phases.into_iter().filter(|(_, start, end)| end > start);

@@ -96,7 +96,9 @@ function drawAxis() {
   }
 }
 
-const PHASES = { environment: 'p-environment', collection: 'p-collection', tests: 'p-tests' };
+const PHASES = {
+  environment: 'p-environment', collection: 'p-collection', tests: 'p-tests', 'collection and tests': 'p-tests',
+};
 function drawPhases() {
   pen.textAlign = 'left';
   for (const [name, start, end] of data.phases) {

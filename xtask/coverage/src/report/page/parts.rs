@@ -58,7 +58,8 @@ pub(super) fn header(page: &Page<'_>) -> String {
         out.push_str("<p class=\"reports\">Reports:");
         for (name, file) in &page.reports {
             let link = link(&page.folder, file);
-            let _ = write!(out, " <a href=\"{link}\" title=\"{}\">{name}</a>", escape(file.as_str()));
+            let _ =
+                write!(out, " <a href=\"{link}\" title=\"{}\">{name}</a>", escape(file.as_str()));
         }
         out.push_str("</p>\n");
     }
@@ -87,7 +88,8 @@ pub(super) fn figures(page: &Page<'_>) -> String {
     let note = format!("{} of tests in {}", duration(sum), count(page.slots, "slot"));
     figure(&mut out, "Time", &duration(page.seconds.total), "", &note);
     if let Some(span) = Span::of(page) {
-        let note = format!("while tests ran, from the first to the last of {}", duration(span.length()));
+        let note =
+            format!("while tests ran, from the first to the last of {}", duration(span.length()));
         let busy = 100.0 * sum / (span.length() * page.slots as f64).max(f64::MIN_POSITIVE);
         figure(&mut out, "Slots busy", &format!("{:.0}%", busy.min(100.0)), "", &note);
     }
@@ -146,30 +148,35 @@ pub(super) fn tail(page: &Page<'_>) -> String {
 pub(super) fn time(page: &Page<'_>) -> String {
     let it = &page.seconds;
     let steps = [
-        ("environment", it.environment),
-        ("collection", it.collect),
-        ("tests", it.run),
-        ("combine", it.combine),
-        ("reports", it.report),
+        ("environment", "environment", it.environment),
+        ("collection", "collection", it.collect),
+        ("tests", run_name(page), it.run),
+        ("combine", "combine", it.combine),
+        ("reports", "reports", it.report),
     ];
-    let other = it.total - steps.iter().map(|(_, seconds)| seconds).sum::<f64>();
-    let steps = steps.into_iter().chain([("other", other.max(0.0))]);
-    let steps: Vec<_> = steps.filter(|(_, seconds)| *seconds >= 0.005).collect();
+    let other = it.total - steps.iter().map(|(_, _, seconds)| seconds).sum::<f64>();
+    let steps = steps.into_iter().chain([("other", "other", other.max(0.0))]);
+    let steps: Vec<_> = steps.filter(|(_, _, seconds)| *seconds >= 0.005).collect();
     let share = |seconds: f64| 100.0 * seconds / it.total.max(f64::MIN_POSITIVE);
     let mut out = String::from("<div class=\"phases\" aria-hidden=\"true\">");
-    for (name, seconds) in &steps {
-        let _ = write!(out, "<i class=\"p-{name}\" style=\"width:{:.3}%\"></i>", share(*seconds));
+    for (class, _, seconds) in &steps {
+        let _ = write!(out, "<i class=\"p-{class}\" style=\"width:{:.3}%\"></i>", share(*seconds));
     }
     out.push_str("</div>\n<ul class=\"legend\">");
-    for (name, seconds) in &steps {
+    for (class, name, seconds) in &steps {
         let (took, share) = (duration(*seconds), share(*seconds));
         let _ = write!(
             out,
-            "<li><i class=\"p-{name}\"></i>{name} <b>{took}</b> <small>{share:.0}%</small></li>"
+            "<li><i class=\"p-{class}\"></i>{name} <b>{took}</b> <small>{share:.0}%</small></li>"
         );
     }
     out.push_str("</ul>\n");
     out
+}
+
+/// With the stock engine every split collects on its own: no time is known for that alone.
+pub(super) fn run_name(page: &Page<'_>) -> &'static str {
+    if page.seconds.collect > 0.0 { "tests" } else { "collection and tests" }
 }
 
 /// Each failure, its text folded away; empty where nothing failed.
@@ -178,7 +185,11 @@ pub(super) fn failures(page: &Page<'_>) -> String {
         return String::new();
     }
     let mut ids: Vec<&str> = Vec::new();
-    page.failures.iter().for_each(|it| if !ids.contains(&it.id.as_str()) { ids.push(&it.id) });
+    page.failures.iter().for_each(|it| {
+        if !ids.contains(&it.id.as_str()) {
+            ids.push(&it.id)
+        }
+    });
     let mut out = String::from("<section id=\"failures\"><h2>Failures</h2>\n");
     let mut left = ALL_TEXTS;
     for failure in page.failures {
@@ -186,7 +197,11 @@ pub(super) fn failures(page: &Page<'_>) -> String {
     }
     if ids.len() > 1 {
         let command = failures::rerun_all(&ids, &page.command, &Limits::default());
-        let _ = writeln!(out, "<p class=\"again\">All of them again: <code>{}</code></p>", escape(&command));
+        let _ = writeln!(
+            out,
+            "<p class=\"rerun\">All of them again: <code>{}</code></p>",
+            escape(&command)
+        );
     }
     out.push_str("</section>\n");
     out
@@ -195,7 +210,10 @@ pub(super) fn failures(page: &Page<'_>) -> String {
 fn write_failure(out: &mut String, failure: &Failure, command: &[String], left: &mut usize) {
     let split = failure.split.map(|split| format!(" in split {split}")).unwrap_or_default();
     let why = match failure.message.lines().next() {
-        Some(line) => format!("<span class=\"why\">{}</span>", escape(&name(line))),
+        Some(line) => format!(
+            "<span class=\"why\">{}</span>",
+            escape(&cut(&name(line), 300).replace('\n', " "))
+        ),
         None => String::new(),
     };
     let shown = name(&failure.id);
@@ -209,11 +227,16 @@ fn write_failure(out: &mut String, failure: &Failure, command: &[String], left: 
     for (title, text) in &failure.sections {
         write_text(out, title, text, SECTION, left);
     }
-    let log = failure.log.as_ref().map(|log| format!("<p class=\"log\">All output of its split: <code>{}</code></p>", escape(log.as_str())));
+    let log = failure.log.as_ref().map(|log| {
+        format!(
+            "<p class=\"log\">All output of its split: <code>{}</code></p>",
+            escape(log.as_str())
+        )
+    });
     let again = escape(&cut(&failures::rerun(&[&failure.id], command), SECTION));
     let _ = writeln!(
         out,
-        "<p class=\"again\">Again: <code>{again}</code></p>{}</details>",
+        "<p class=\"rerun\">Again: <code>{again}</code></p>{}</details>",
         log.unwrap_or_default(),
     );
 }
@@ -257,7 +280,10 @@ pub(super) fn slowest(page: &Page<'_>) -> String {
     tests.sort_by(|a, b| b.seconds.total_cmp(&a.seconds).then(a.id.cmp(b.id)));
     let row = |test: &&Test<'_>| {
         let (id, outcome) = (escape(&name(test.id)), test.outcome);
-        format!("<tr><td>{:.2}</td><td class=\"id\">{id}</td><td>{outcome}</td></tr>\n", test.seconds)
+        format!(
+            "<tr><td>{:.2}</td><td class=\"id\">{id}</td><td>{outcome}</td></tr>\n",
+            test.seconds
+        )
     };
     tests.iter().take(ROWS).map(row).collect()
 }
@@ -275,7 +301,9 @@ pub(super) fn files(page: &Page<'_>) -> String {
     files.sort_by(|a, b| b.1.0.total_cmp(&a.1.0).then(a.0.cmp(b.0)));
     let row = |(file, (seconds, tests)): &(&str, (f64, usize))| {
         let (file, tests) = (escape(&name(file)), thousands(*tests as u64));
-        format!("<tr><td>{seconds:.2}</td><td class=\"id\">{file}</td><td class=\"number\">{tests}</td></tr>\n")
+        format!(
+            "<tr><td>{seconds:.2}</td><td class=\"id\">{file}</td><td class=\"number\">{tests}</td></tr>\n"
+        )
     };
     files.iter().take(ROWS).map(row).collect()
 }
