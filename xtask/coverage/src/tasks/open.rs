@@ -70,9 +70,11 @@ fn run(command: &[String]) -> Result<(), String> {
 mod tests {
     use super::*;
 
+    type Vars<'a> = &'a [(&'a str, &'a str)];
+
     #[test]
     fn the_browser_of_the_user_comes_first() {
-        let table: [(&[(&str, &str)], bool, &[&str]); 6] = [
+        let table: [(Vars<'_>, bool, &[&str]); 6] = [
             (&[], false, &[]),
             (&[("BROWSER", "")], false, &[]),
             (&[("DISPLAY", ":0")], false, &["xdg-open /r/run.html"]),

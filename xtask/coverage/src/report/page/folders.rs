@@ -24,7 +24,7 @@ pub(super) fn render(page: &Page<'_>) -> String {
         count(coverage.files.len(), "file")
     );
     out.push_str("<div class=\"tree\">\n<div class=\"row head\"><span>Folder, file</span><span></span><span>Covered</span><span>Missing</span><span>Statements</span></div>\n");
-    root.write(&mut out, coverage.files.len() <= SMALL);
+    root.write(&mut out, 0, coverage.files.len() <= SMALL);
     out.push_str("</div></section>\n");
     out
 }
@@ -76,21 +76,21 @@ impl<'a> Folder<'a> {
         }
     }
 
-    fn write(&self, out: &mut String, open: bool) {
+    fn write(&self, out: &mut String, depth: usize, open: bool) {
         let mut folders: Vec<_> = self.folders.iter().collect();
         folders.sort_by(|a, b| b.1.sum.missing.cmp(&a.1.sum.missing).then(a.0.cmp(b.0)));
         for (name, folder) in folders {
             let (name, folder) = folder.only_child((*name).to_owned());
             let open = if open { " open" } else { "" };
-            let row = row(&format!("{name}/"), folder.sum);
+            let row = row(&format!("{name}/"), folder.sum, depth);
             let _ = writeln!(out, "<details{open}><summary class=\"row\">{row}</summary>");
-            folder.write(out, !open.is_empty());
+            folder.write(out, depth + 1, !open.is_empty());
             out.push_str("</details>\n");
         }
         let mut files = self.files.clone();
         files.sort_by(|a, b| b.1.missing.cmp(&a.1.missing).then(a.0.cmp(b.0)));
         for (name, file) in files {
-            let _ = writeln!(out, "<div class=\"row\">{}</div>", row(name, Sum::of(file)));
+            let _ = writeln!(out, "<div class=\"row\">{}</div>", row(name, Sum::of(file), depth));
         }
     }
 
@@ -105,10 +105,10 @@ impl<'a> Folder<'a> {
     }
 }
 
-fn row(name: &str, sum: Sum) -> String {
+fn row(name: &str, sum: Sum, depth: usize) -> String {
     let percent_text = percent(sum.percent());
     format!(
-        "<span class=\"id\">{}</span><span class=\"meter\"><i style=\"width:{percent_text}%\"></i></span><span>{percent_text}%</span><span>{}</span><span>{}</span>",
+        "<span class=\"id\" style=\"--depth:{depth}\">{}</span><span class=\"meter\"><i style=\"width:{percent_text}%\"></i></span><span>{percent_text}%</span><span>{}</span><span>{}</span>",
         escape(name),
         thousands(sum.missing),
         thousands(sum.statements),

@@ -20,6 +20,7 @@ const lanes = Array.from({ length: data.slots }, () => []);
 tests.forEach((test) => (lanes[test.slot] ||= []).push(test));
 for (let slot = 0; slot < lanes.length; slot++) lanes[slot] ||= [];
 const seconds = (ticks) => (ticks * data.tick).toFixed(2);
+const took = (ticks) => ticks * data.tick < 0.1 ? (1000 * ticks * data.tick).toFixed(1) + ' ms' : seconds(ticks) + ' s';
 const why = new Map();
 document.querySelectorAll('details.failure').forEach((it) => why.has(it.dataset.id) || why.set(it.dataset.id, it));
 
@@ -207,7 +208,7 @@ function choose(test, px) {
   if (test) {
     const line = (className, text) => Object.assign(document.createElement('span'), { className, textContent: text });
     const hint = why.has(test.id) ? ' · Enter or click: why' : '';
-    tip.replaceChildren(line('id', test.id), line('', `${seconds(test.length)} s · ${test.outcome} · slot ${test.slot + 1}, split ${test.split} · at ${seconds(test.start)} s${hint}`));
+    tip.replaceChildren(line('id', test.id), line('', `${took(test.length)} · ${test.outcome} · slot ${test.slot + 1}, split ${test.split} · at ${seconds(test.start)} s${hint}`));
     const at = px ?? x(test.start + test.length / 2), top = LANES + (test.slot + 1) * ROW + 4;
     tip.style.top = top + 'px';
     tip.style.left = Math.max(0, Math.min(at - 40, width - tip.offsetWidth)) + 'px';

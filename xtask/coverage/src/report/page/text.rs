@@ -62,9 +62,10 @@ pub(super) fn count(n: usize, noun: &str) -> String {
     format!("{} {noun}{plural}", thousands(n as u64))
 }
 
-/// `0.04 s`, `12.3 s`, `3 min 05 s`.
+/// `4 ms`, `0.25 s`, `12.3 s`, `3 min 05 s`.
 pub(super) fn duration(seconds: f64) -> String {
     match seconds {
+        ..0.1 => format!("{:.0} ms", 1000.0 * seconds),
         ..1.0 => format!("{seconds:.2} s"),
         ..100.0 => format!("{seconds:.1} s"),
         _ => {
