@@ -314,6 +314,8 @@ def _numbers(cov: SharedCoverage) -> tuple[Numbers, list[Json]]:
                 "percent": numbers.pc_covered,
                 "statements": numbers.n_statements,
                 "missing": numbers.n_missing,
+                "branches": numbers.n_branches,
+                "missing_branches": numbers.n_missing_branches,
             }
         )
     return total, files

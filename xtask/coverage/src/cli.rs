@@ -470,6 +470,13 @@ pub struct General {
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub junit: Option<Utf8PathBuf>,
 
+    /// Open the HTML report, or the page of the run
+    ///
+    /// With `$BROWSER`, or what the desktop has for it. The page of the run, `run.html`, shows
+    /// what ran when, the failures and the slowest tests; it is written without this too.
+    #[arg(long, help_heading = "Output")]
+    pub open: bool,
+
     /// Print the commands, run none of them
     #[arg(long, help_heading = "Output")]
     pub dry_run: bool,
@@ -661,6 +668,7 @@ impl General {
             },
             summary_json: self.summary_json.clone().or(other.summary_json.clone()),
             junit: self.junit.clone().or(other.junit.clone()),
+            open: self.open || other.open,
             dry_run: self.dry_run || other.dry_run,
             last_failed: self.last_failed || other.last_failed,
         }
@@ -833,6 +841,7 @@ mod tests {
             ("XTASK_COLOR", "never"),
             ("XTASK_VERBOSE", "1"),
             ("XTASK_QUIET", "0"),
+            ("XTASK_OPEN", "1"),
             ("XTASK_DRY_RUN", "true"),
             ("XTASK_LAST_FAILED", "1"),
             ("XTASK_SUMMARY_JSON", "s.json"),
@@ -843,12 +852,13 @@ mod tests {
             output: Output { color: Some(Color::Never), quiet: false, verbose: true },
             summary_json: Some("s.json".into()),
             junit: Some("j.xml".into()),
+            open: true,
             dry_run: true,
             last_failed: true,
         };
         assert_eq!(read("coverage", &variables).expect("a task").general, general);
         let line = "coverage -p c --python x --color always -q --summary-json t.json --junit k.xml \
-                    --dry-run --last-failed";
+                    --open --dry-run --last-failed";
         assert_eq!(read(line, &variables).expect("a task").general, typed(line).general);
         let empty = variables.map(|(name, _)| (name, ""));
         assert_eq!(read("coverage", &empty).expect("a task").general, General::default());

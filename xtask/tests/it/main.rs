@@ -36,6 +36,7 @@ mod identity;
 mod junit;
 mod live;
 mod output;
+mod page;
 mod patch;
 mod progress;
 mod reference;

@@ -46,6 +46,7 @@ engines! {
         let wanted = format!("{TABLE}
 Coverage: 90%
 HTML report: [PROJECT]/htmlcov/index.html
+Run page: [PROJECT]/.xtask/run.html
 Time: [T] (environment [T], {collection}tests [T], combine [T], reports [T])
 Tests: 4 passed
 ✓ passed: 4 tests passed

@@ -572,6 +572,11 @@ class TestTotals:
         assert {file["path"]: file["percent"] for file in told["files"]} == {
             name: file["summary"]["percent_covered"] for name, file in own["files"].items()
         }
+        counts = ("num_statements", "missing_lines", "num_branches", "missing_branches")
+        assert {file["path"]: tuple(file.values())[2:] for file in told["files"]} == {
+            name: tuple(file["summary"][count] for count in counts)
+            for name, file in own["files"].items()
+        }
 
     @pytest.mark.parametrize(
         ("covered", "precision", "fail_under"),

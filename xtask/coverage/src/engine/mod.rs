@@ -227,7 +227,8 @@ pub struct Ran {
     pub interrupted: Option<i32>,
     /// pytest refused to run at all: its words, and whether that was the user's doing.
     pub refused: Option<Refusal>,
-    /// What ran where and when, in the order of its end; with the stock engine, nothing.
+    /// What ran where and when, in the order of its end; with the stock engine, for each split
+    /// what each of its workers ran.
     pub units: Vec<UnitRun>,
     /// What collecting each test file took, seconds; only where it was collected in parts.
     pub collected_files: BTreeMap<String, f64>,

@@ -16,6 +16,7 @@ use serde_json::json;
 
 use super::child::{self, Child, Command, FIRST_PIPE, Lines, Orphaned};
 use super::event::{Event, TestOutcome};
+use super::journal::{Journal, TestRun, UnitRun};
 use super::{
     Happening, Job, KNOWN_FAILURES, Measure, Ran, Refusal, SplitEnd, SplitState, Started, orphans,
     signals,
@@ -181,7 +182,8 @@ pub fn run(job: &Job, show: &mut dyn FnMut(Happening<'_>)) -> Result<Ran> {
         let _ = to_signals.send(Message::Signal(signal));
     });
     let _reaping = orphans::reap()?;
-    let mut supervisor = Supervisor::new(job, tell, show);
+    let journal = Journal::create(&job.folders.parts)?;
+    let mut supervisor = Supervisor::new(job, tell, journal, show);
     supervisor.run(&hear)?;
     child::end_descendants();
     Ok(supervisor.finish())
@@ -207,15 +209,43 @@ struct Running {
     tests: u64,
     failed: u64,
     /// Tests that began and did not end.
-    open: Vec<(String, Instant)>,
+    open: Vec<Open>,
+    /// Tests that ended, and the lane of each.
+    finished: Vec<(u32, TestRun)>,
     workers: Vec<Worker>,
     data: Vec<Utf8PathBuf>,
     bad_line: Option<String>,
 }
 
+/// A test that runs. Which worker of xdist has it is not told: it is given the first lane that
+/// is free, of as many as there are workers.
+struct Open {
+    id: String,
+    began: Instant,
+    lane: u32,
+}
+
 impl Running {
     fn began(&self, id: &str) -> Option<Instant> {
-        self.open.iter().find(|(open, _)| open == id).map(|(_, began)| *began)
+        self.open.iter().find(|open| open.id == id).map(|open| open.began)
+    }
+
+    /// A test begins. One that is repeated goes on.
+    fn begin(&mut self, id: String) {
+        if self.began(&id).is_none() {
+            let taken = |lane: &u32| self.open.iter().any(|open| open.lane == *lane);
+            let lane = (0..).find(|lane| !taken(lane)).unwrap_or_default();
+            self.open.push(Open { id, began: Instant::now(), lane });
+        }
+    }
+
+    /// What ran in each lane, in order.
+    fn lanes(&mut self) -> BTreeMap<u32, Vec<TestRun>> {
+        let mut lanes: BTreeMap<u32, Vec<TestRun>> = BTreeMap::new();
+        for (lane, test) in self.finished.drain(..) {
+            lanes.entry(lane).or_default().push(test);
+        }
+        lanes
     }
 }
 
@@ -235,6 +265,7 @@ enum Next {
 struct Supervisor<'a> {
     job: &'a Job,
     tell: Sender<Message>,
+    journal: Journal,
     show: &'a mut dyn FnMut(Happening<'_>),
     waiting: Vec<u32>,
     running: BTreeMap<u32, Running>,
@@ -244,11 +275,16 @@ struct Supervisor<'a> {
 }
 
 impl<'a> Supervisor<'a> {
-    fn new(job: &'a Job, tell: Sender<Message>, show: &'a mut dyn FnMut(Happening<'_>)) -> Self {
+    fn new(
+        job: &'a Job,
+        tell: Sender<Message>,
+        journal: Journal,
+        show: &'a mut dyn FnMut(Happening<'_>),
+    ) -> Self {
         let ran = Ran::new(job.budget);
         let waiting = order(job);
         let (running, cuts) = (BTreeMap::new(), BTreeMap::new());
-        Supervisor { job, tell, show, waiting, running, cuts, stopping: None, ran }
+        Supervisor { job, tell, journal, show, waiting, running, cuts, stopping: None, ran }
     }
 
     fn run(&mut self, hear: &Receiver<Message>) -> Result<()> {
@@ -312,6 +348,7 @@ impl<'a> Supervisor<'a> {
             tests: 0,
             failed: 0,
             open: Vec::new(),
+            finished: Vec::new(),
             workers: Vec::new(),
             data: Vec::new(),
             bad_line: None,
@@ -361,7 +398,7 @@ impl<'a> Supervisor<'a> {
             }
             Event::Start { id } => {
                 self.tell_start(split, &id);
-                self.of(split, |running| running.open.push((id, Instant::now())));
+                self.of(split, |running| running.begin(id));
             }
             Event::Failed { id, blow } if blow.phase == Phase::Crash => {
                 let began = self.running.get(&split).and_then(|running| running.began(&id));
@@ -375,23 +412,23 @@ impl<'a> Supervisor<'a> {
                 self.ran.ledger.rerun(attempt);
             }
             Event::Finish { id, outcome, details } => {
+                self.test_ended(split, &id, outcome, details.seconds.total());
                 self.ran.ledger.finished(&id, outcome, details);
                 (self.show)(Happening::TestEnded { id: &id, outcome });
-                self.test_ended(split, &id, outcome);
             }
             Event::Data { file } => self.of(split, |running| running.data.push(file)),
             Event::Bye { exit } => self.of(split, |running| running.bye = Some(exit)),
         }
     }
 
-    fn test_ended(&mut self, split: u32, id: &str, outcome: TestOutcome) {
-        use TestOutcome::{Crashed, Error, Failed, TimedOut};
-        let failed = matches!(outcome, Failed | Error | Crashed | TimedOut);
-        self.of(split, |running| {
-            running.open.retain(|(open, _)| open != id);
-            running.tests += 1;
-            running.failed += u64::from(failed);
-        });
+    fn test_ended(&mut self, split: u32, id: &str, outcome: TestOutcome, seconds: f64) {
+        let Some(running) = self.running.get_mut(&split) else { return };
+        running.tests += 1;
+        running.failed += u64::from(outcome.is_failure());
+        let Some(at) = running.open.iter().position(|open| open.id == id) else { return };
+        let Open { id, began, lane } = running.open.remove(at);
+        let run = TestRun { id, outcome, started: self.journal.at(began), seconds };
+        running.finished.push((lane, run));
     }
 
     fn failure(&self, split: u32, id: String, blow: Blow) -> Failure {
@@ -465,8 +502,12 @@ impl<'a> Supervisor<'a> {
     fn ended(&mut self, split: u32) {
         let both = |running: &Running| running.status.filter(|_| running.drained);
         let Some(status) = self.running.get(&split).and_then(both) else { return };
-        let Some(running) = self.running.remove(&split) else { return };
+        let Some(mut running) = self.running.remove(&split) else { return };
         let state = self.judge(split, &running, status);
+        if matches!(state, SplitState::Died(_)) {
+            self.bury(&mut running);
+        }
+        self.keep(split, &mut running, state == SplitState::Completed);
         if state == SplitState::Completed && self.job.measure.is_some() {
             self.expect_data(split, &running);
         }
@@ -481,6 +522,35 @@ impl<'a> Supervisor<'a> {
         };
         (self.show)(Happening::SplitEnded(&end));
         self.ran.splits.push(end);
+    }
+
+    /// The tests that a dead process was running have ended with it.
+    fn bury(&self, running: &mut Running) {
+        for Open { id, began, lane } in running.open.drain(..) {
+            let (started, seconds) = (self.journal.at(began), began.elapsed().as_secs_f64());
+            let outcome = TestOutcome::Crashed;
+            running.finished.push((lane, TestRun { id, outcome, started, seconds }));
+        }
+    }
+
+    /// Keeps what a split has run, a unit for each lane.
+    fn keep(&mut self, split: u32, running: &mut Running, whole: bool) {
+        let first = (running.slot - 1) * self.job.workers;
+        for (lane, tests) in running.lanes() {
+            let run = UnitRun {
+                unit: u32::try_from(self.ran.units.len()).unwrap_or(u32::MAX),
+                split,
+                slot: (first + lane) as usize,
+                started: self.journal.at(running.started),
+                ended: self.journal.at(Instant::now()),
+                whole,
+                tests,
+            };
+            if let Err(error) = self.journal.add(&run) {
+                (self.show)(Happening::Warning(format!("{error:#}")));
+            }
+            self.ran.units.push(run);
+        }
     }
 
     fn judge(&mut self, split: u32, running: &Running, status: ExitStatus) -> SplitState {
@@ -521,7 +591,7 @@ impl<'a> Supervisor<'a> {
             (None, None) => format!("ended early with {}", child::describe(status)),
         };
         // With workers the controller names the test of a dead worker itself.
-        for (id, began) in &running.open {
+        for Open { id, began, .. } in &running.open {
             let (phase, why) = self.reason_of_death(Some(*began));
             let text = format!("its process {how} while this test ran{why}");
             self.failed(split, id.clone(), Blow::new(phase, text));

@@ -215,6 +215,10 @@ pub struct FileTotals {
     pub statements: u64,
     /// Statements that did not run.
     pub missing: u64,
+    /// Branch destinations; 0 where only lines were measured.
+    pub branches: u64,
+    /// Of these, the ones that were never taken.
+    pub missing_branches: u64,
 }
 
 /// What became of one report.

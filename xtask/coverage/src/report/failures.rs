@@ -261,7 +261,8 @@ fn rerun_title(ids: &[&str], limits: &Limits) -> String {
     }
 }
 
-fn rerun_all(ids: &[&str], command: &[String], limits: &Limits) -> String {
+/// The line that runs all of them again: by their names, or of very many by `--last-failed`.
+pub(crate) fn rerun_all(ids: &[&str], command: &[String], limits: &Limits) -> String {
     if ids.len() <= limits.rerun_ids {
         return rerun(ids, command);
     }

@@ -7,6 +7,7 @@ pub mod failures;
 pub mod identity;
 pub mod junit;
 pub mod notable;
+pub mod page;
 pub mod patch;
 mod program;
 pub mod summary;

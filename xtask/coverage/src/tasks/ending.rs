@@ -9,6 +9,7 @@ use super::Invocation;
 use super::goals::{Against, Weighed, update_baseline};
 use super::history::History;
 use super::notable::percentages;
+use super::page::{self, Found};
 use super::prepare::Prepared;
 use super::service::{Told, xml_top};
 use crate::cli::Engine;
@@ -48,6 +49,7 @@ pub(super) struct Ending<'a> {
 impl Ending<'_> {
     /// Combines, reports and judges; writes and says all there is to say.
     pub(super) fn conclude(&self, started: Instant, run_seconds: f64) -> Result<Exit> {
+        let began = page::began(started, run_seconds);
         // First, so that nothing that breaks from here on can take it away.
         let junit = super::junit::write(self, started);
         let checked = check_parts(self.job, self.ran)?;
@@ -91,21 +93,19 @@ impl Ending<'_> {
         self.say_problems(&evidence);
         self.say_notable(rendered.as_ref().filter(|_| !verdict.partial))?;
         let seconds = self.seconds(rendered.as_ref(), started, run_seconds);
-        self.invocation.screen.say(&time_line(&seconds, rendered.is_some()));
-        self.tell_service(&Told {
-            verdict: &verdict,
-            rendered: rendered.as_ref(),
-            patch: weighed.patch.as_ref(),
-            missed: &missed,
-            took: seconds.total,
-        });
-        self.say_verdict(&verdict);
         let file = junit.as_ref().ok().and_then(Option::as_ref);
-        self.write_summary(&verdict, rendered.as_ref(), weighed.patch, file, seconds)?;
+        let (verdict, rendered) = (&verdict, rendered.as_ref());
+        let (evidence, seconds) = (&evidence, &seconds);
+        self.show_page(&Found { verdict, evidence, rendered, junit: file, seconds, began });
+        self.invocation.screen.say(&time_line(seconds, rendered.is_some()));
+        let (patch, took) = (weighed.patch.as_ref(), seconds.total);
+        self.tell_service(&Told { verdict, rendered, patch, missed: &missed, took });
+        self.say_verdict(verdict);
+        self.write_summary(verdict, rendered, weighed.patch, file, seconds.clone())?;
         let is_sound = !verdict.partial && self.ran.ledger.tally().failures() == 0;
         let settings = &self.prepared.settings;
-        update_baseline(self.invocation, self.project, settings, rendered.as_ref(), is_sound)?;
-        if let Err(error) = self.remember_percent(&verdict, rendered.as_ref()) {
+        update_baseline(self.invocation, self.project, settings, rendered, is_sound)?;
+        if let Err(error) = self.remember_percent(verdict, rendered) {
             self.invocation.screen.warn(&format!("{error:#}"));
         }
         junit?;
@@ -177,6 +177,22 @@ impl Ending<'_> {
         }
         if self.ran.interrupted.is_some() && self.job.measure.is_some() {
             screen.say(&format!("The data of finished splits is in `{}`", self.job.folders.parts));
+        }
+    }
+
+    /// Writes the page of the run, and says so. That it cannot be written is no reason to fail.
+    fn show_page(&self, found: &Found<'_>) {
+        let screen = self.invocation.screen;
+        let page = match page::write(self, found) {
+            Ok(page) => page,
+            Err(error) => return screen.warn(&format!("{error:#}")),
+        };
+        if !screen.is_quiet() {
+            screen.say(&format!("Run page: {page}"));
+        }
+        if self.invocation.typed.general.open && self.ran.interrupted.is_none() {
+            let html = found.rendered.and_then(|it| it.written().remove(Kind::Html.name()));
+            self.invocation.pages.borrow_mut().push(html.unwrap_or(page));
         }
     }
 
@@ -283,7 +299,8 @@ pub(super) fn say_weighed(
     Ok(())
 }
 
-fn title(kind: &str) -> String {
+/// The name of a report, as it is said.
+pub(super) fn title(kind: &str) -> String {
     match kind {
         "markdown" => "Markdown".to_owned(),
         other => other.to_uppercase(),

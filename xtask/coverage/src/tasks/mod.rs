@@ -6,13 +6,17 @@ mod goals;
 mod history;
 mod junit;
 mod notable;
+mod open;
 mod outstanding;
+mod page;
 mod plan;
 mod prepare;
 mod report;
 mod service;
 mod suite;
 mod verify;
+
+use std::cell::RefCell;
 
 use anyhow::{Context, Result};
 use camino::Utf8PathBuf;
@@ -32,9 +36,11 @@ pub fn run(typed: &Typed, env: &Env, screen: &Screen) -> Result<Exit> {
     let workspace = Workspace::find(&here)?;
     let projects = discover::find(&here, &typed.general.chosen.project, workspace.as_ref())?;
     refuse_one_file_for_several(typed, &projects)?;
+    let pages = RefCell::default();
     let mut ending = Exit::Passed;
     for project in &projects {
-        let invocation = Invocation { typed, env, screen, workspace: workspace.as_ref() };
+        let invocation =
+            Invocation { typed, env, screen, workspace: workspace.as_ref(), pages: &pages };
         let ended = run_one(&invocation, project).unwrap_or_else(|error| {
             signals::settle();
             screen.error(&error);
@@ -42,6 +48,8 @@ pub fn run(typed: &Typed, env: &Env, screen: &Screen) -> Result<Exit> {
         });
         ending = ending.worse(ended);
     }
+    // Last: the end of a run ends every process that descends from this one.
+    pages.take().iter().for_each(|page| open::open(screen, env, page));
     Ok(ending)
 }
 
@@ -52,6 +60,8 @@ struct Invocation<'a> {
     env: &'a Env,
     screen: &'a Screen,
     workspace: Option<&'a Workspace>,
+    /// What `--open` is to show.
+    pages: &'a RefCell<Vec<Utf8PathBuf>>,
 }
 
 fn run_one(invocation: &Invocation<'_>, project: &Project) -> Result<Exit> {

@@ -1,0 +1,133 @@
+//! The page of a run: what goes onto it, and where it lies.
+
+use std::collections::HashMap;
+use std::time::{Instant, SystemTime};
+
+use anyhow::{Context, Result};
+use camino::Utf8PathBuf;
+
+use super::ending::{Ending, counts, rerun_command, title, versions};
+use crate::report::coverage::Rendered;
+use crate::report::page::{Coverage, Page, Test, Unit, render};
+use crate::report::summary::{Seconds, replace};
+use crate::report::verdict::{Evidence, Verdict};
+
+/// What the end of a run has found out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found<'a> {
+    /// How it is judged.
+    pub(super) verdict: &'a Verdict,
+    /// Why.
+    pub(super) evidence: &'a Evidence<'a>,
+    /// What came of the reports.
+    pub(super) rendered: Option<&'a Rendered>,
+    /// The JUnit file.
+    pub(super) junit: Option<&'a Utf8PathBuf>,
+    /// Where the time went.
+    pub(super) seconds: &'a Seconds,
+    /// When the engine began, seconds since the start of the run.
+    pub(super) began: f64,
+}
+
+/// Writes `run.html` into the state folder, also of partial runs, and says where.
+pub(super) fn write(ending: &Ending<'_>, found: &Found<'_>) -> Result<Utf8PathBuf> {
+    let path = ending.prepared.state.dir().join("run.html");
+    let page = page(ending, found, path.parent().map(Into::into).unwrap_or_default())?;
+    replace(&path, &render(&page)).with_context(|| format!("failed to write `{path}`"))?;
+    Ok(path)
+}
+
+fn page<'a>(ending: &Ending<'a>, found: &Found<'a>, folder: Utf8PathBuf) -> Result<Page<'a>> {
+    let Ending { project, job, ran, .. } = *ending;
+    let problems = found.evidence.problems.iter().map(ToString::to_string);
+    let slots = (job.concurrent * job.workers) as usize;
+    let unit = |run: &crate::engine::journal::UnitRun| Unit {
+        slot: run.slot,
+        started: run.started,
+        ended: run.ended,
+    };
+    let coverage = found.rendered.and_then(|rendered| {
+        let Rendered { totals, files, fail_under, .. } = rendered;
+        let totals = totals.as_ref()?;
+        Some(Coverage { totals, fail_under: *fail_under, files })
+    });
+    let mut reports: Vec<(String, Utf8PathBuf)> = found
+        .rendered
+        .map(Rendered::written)
+        .unwrap_or_default()
+        .into_iter()
+        .map(|(kind, file)| (title(&kind), file))
+        .collect();
+    reports.extend(found.junit.map(|file| ("JUnit".to_owned(), file.clone())));
+    Ok(Page {
+        folder,
+        project: &project.name,
+        facts: facts(ending),
+        outcome: found.verdict.outcome,
+        sentence: &found.verdict.sentence,
+        partial: found.verdict.partial,
+        problems: problems.collect(),
+        tally: found.evidence.tally,
+        counts: counts(&found.evidence.tally),
+        seconds: found.seconds.clone(),
+        began: found.began,
+        slots,
+        units: ran.units.iter().map(unit).collect(),
+        tests: tests(ending),
+        failures: ran.ledger.failures(),
+        command: rerun_command(ending.invocation, project)?,
+        flaky: ran.ledger.flaky(),
+        coverage,
+        reports,
+    })
+}
+
+fn facts(ending: &Ending<'_>) -> Vec<(&'static str, String)> {
+    let Ending { prepared, job, .. } = ending;
+    let versions = versions(&prepared.facts);
+    let ended = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    let pool = format!("{} in {} × {}", job.splits, job.concurrent, job.workers);
+    let facts = [
+        ("Ended", Some(ended.replace('T', " ").replace('Z', " UTC"))),
+        ("Engine", Some(ending.engine.name().to_owned())),
+        ("Splits", Some(pool)),
+        ("Python", versions.python),
+        ("pytest", versions.pytest),
+        ("coverage", versions.coverage.filter(|_| prepared.measures)),
+    ];
+    facts.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+}
+
+/// Every attempt. The last one ended as the account says, which knows more than the process that
+/// ran it.
+fn tests<'a>(ending: &Ending<'a>) -> Vec<Test<'a>> {
+    let ran = ending.ran;
+    let outcomes = ran.ledger.outcomes();
+    let all = || ran.units.iter().flat_map(|unit| unit.tests.iter().map(move |test| (unit, test)));
+    let mut lasts: HashMap<&str, f64> = HashMap::new();
+    for (_, test) in all() {
+        let last = lasts.entry(&test.id).or_default();
+        *last = last.max(test.started);
+    }
+    let word = |test: &crate::engine::journal::TestRun| {
+        let is_last = lasts.get(test.id.as_str()).is_none_or(|last| test.started >= *last);
+        match is_last {
+            true => outcomes.get(&test.id).copied().unwrap_or(test.outcome).word(),
+            false => "retried",
+        }
+    };
+    let tests = all().map(|(unit, test)| Test {
+        id: &test.id,
+        outcome: word(test),
+        split: unit.split,
+        slot: unit.slot,
+        started: test.started,
+        seconds: test.seconds,
+    });
+    tests.collect()
+}
+
+/// When the engine began, given what it took, at the moment it has ended.
+pub(super) fn began(started: Instant, run_seconds: f64) -> f64 {
+    (started.elapsed().as_secs_f64() - run_seconds).max(0.0)
+}
