@@ -154,7 +154,7 @@ fn the_slowest_tests_are_listed() {
     let mut lines = slowest.lines();
     let first = lines.next().map(normal);
     assert_eq!(first.as_deref(), Some("      [T]  tests/test_waits.py::test_waits"), "{output}");
-    assert!(lines.next().is_some_and(|line| line.starts_with("Time: ")), "{output}");
+    assert!(lines.next().is_some_and(|line| line.starts_with("Run page: ")), "{output}");
     project.run(&["test", "-q"]).exits(0).never_says(list);
     let all = project.run(&["test", "-v"]).exits(0);
     let (_, slowest) = all.stdout.split_once(list).expect("a list");

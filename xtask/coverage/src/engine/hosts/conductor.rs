@@ -441,7 +441,7 @@ impl<'a> Conductor<'a> {
         let failed = self.ran.ledger.failed_ids().len();
         let told = json!({"cmd": "finish", "failed": failed});
         let mut orphans: Vec<u32> = self.unwritten.keys().copied().collect();
-        for (host, member) in self.fleet.living() {
+        for (host, member) in self.fleet.living().filter(|(_, member)| !member.retired) {
             orphans.retain(|unit| self.unwritten[unit].host != host);
             if member.mode != Mode::Shards {
                 member.host.send(&told);

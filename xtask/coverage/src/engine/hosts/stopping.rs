@@ -148,7 +148,10 @@ impl Conductor<'_> {
             match member.mode {
                 Mode::Fork => member.host.send(&json!({"cmd": "abort"})),
                 // It hears nothing while it runs a unit.
-                Mode::Spawn | Mode::Gather => member.host.child.kill_group(),
+                Mode::Spawn | Mode::Gather => {
+                    member.retired = true;
+                    member.host.child.kill_group();
+                }
                 Mode::Shards => {}
             }
         }
@@ -219,13 +222,12 @@ impl Conductor<'_> {
     /// to others.
     fn lost_while_running(&mut self, host: usize) {
         let member = self.fleet.member(host);
-        let (ready, status, bye) = (member.ready, member.status, member.bye);
-        if member.retired {
-            return;
-        }
+        let (ready, status, bye, retired) =
+            (member.ready, member.status, member.bye, member.retired);
         let slot = self.slots.iter().position(|it| it.as_ref().is_some_and(|it| it.host == host));
         match slot {
             Some(slot) => self.unit_exited(slot, &Exit::of(status, bye)),
+            None if retired => {}
             None if self.stage == Stage::Running && (ready || bye.is_none()) => {
                 let how = status.map_or_else(String::new, child::describe);
                 self.problem(None, format!("lost a process between tests: {how}"));
