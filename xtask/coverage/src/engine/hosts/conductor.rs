@@ -150,6 +150,10 @@ impl<'a> Conductor<'a> {
     }
 
     fn host_says(&mut self, host: usize, event: HostEvent) {
+        if self.stage == Stage::Collecting && self.fleet.peek(host).retired {
+            // Others collect in its place.
+            return;
+        }
         match event {
             HostEvent::Unknown => {}
             HostEvent::Hello { stacks_signal } => {
