@@ -93,7 +93,7 @@ class Reporter:
             self._send_failure("rerun", report)
             self._forget()
             return
-        if not hasattr(report, "context"):  # the report of a subtest has one
+        if not _of_subtest(report):
             self._seconds[report.when] += report.duration
         self._judge(report)
         if report.failed:
@@ -110,8 +110,8 @@ class Reporter:
             outcome = "failed" if report.when == "call" else "error"
             if self._outcome != "failed":
                 self._outcome = outcome
-        elif self._outcome in ("failed", "error"):
-            return
+        elif self._outcome in ("failed", "error") or _of_subtest(report):
+            return  # a subtest that is skipped leaves its test as it is
         elif report.skipped:
             self._outcome = "xfailed" if xfail else "skipped"
             self._reason = report.wasxfail if xfail else _skip_reason(report)
@@ -126,7 +126,7 @@ class Reporter:
                 "unit": self.unit,
                 "test": self.test,
                 "phase": report.when,
-                "text": cut(report.longreprtext, 4 * self.limit),
+                "text": cut(_text(report), 4 * self.limit),
                 "message": cut(_message(report), self.limit),
                 "sections": [[name, cut(text, self.limit)] for name, text in report.sections],
             }
@@ -159,6 +159,18 @@ class Reporter:
                     "where": f"{warning.filename}:{warning.lineno}",
                 }
             )
+
+
+def _of_subtest(report: Any) -> bool:
+    """Of a part of a test that pytest, or pytest-subtests, reports by itself."""
+    return hasattr(report, "context")
+
+
+def _text(report: Any) -> str:
+    """The traceback; that of a subtest with its name and values above it."""
+    return (
+        f"{report.head_line}\n{report.longreprtext}" if _of_subtest(report) else report.longreprtext
+    )
 
 
 def _message(report: Any) -> str:

@@ -64,6 +64,7 @@ class HostSession:
             if hasattr(config.option, name):
                 setattr(config.option, name, value)
         _without_rerun_server()
+        _without_benchmarks(config.option)
         return (yield)
 
     def pytest_deselected(self, items: list[Any]) -> None:
@@ -130,6 +131,15 @@ def _group(item: pytest.Item) -> str | None:
         for mark in item.iter_markers("xdist_group")
     }
     return "_".join(sorted(names)) or None
+
+
+def _without_benchmarks(option: Any) -> None:
+    """Have pytest-benchmark call what it would measure once, as under pytest-xdist.
+
+    Side by side nothing is measured well, and the table is printed where no test runs.
+    """
+    if hasattr(option, "benchmark_disable") and not option.benchmark_only:
+        option.benchmark_disable = True
 
 
 def _without_rerun_server() -> None:

@@ -106,7 +106,7 @@ engines! {
 }
 
 /// What the group of its lock file for tests has.
-fn inventory_env() -> Env {
+pub(crate) fn inventory_env() -> Env {
     env(&[STOCK, &["pytest-asyncio", "pytest-cov", "pytest-timeout"]].concat())
 }
 

@@ -38,6 +38,7 @@ mod live;
 mod output;
 mod page;
 mod patch;
+mod plugins;
 mod progress;
 mod reference;
 mod retries;

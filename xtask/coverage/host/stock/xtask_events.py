@@ -75,6 +75,16 @@ def _cut(text: str, limit: int) -> str:
     return f"{text[:half]}\n… {len(text) - limit} characters left out …\n{text[-half:]}"
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_load_initial_conftests(early_config: Any) -> Iterator[None]:
+    # `--no-cov` alone leaves half of pytest-cov at work, which fails the tests that use its
+    # `no_cover`.
+    known = early_config.known_args_namespace
+    if getattr(known, "cov_source", None):
+        known.cov_source = []
+    yield
+
+
 def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # A background job of a shell starts so, and could then not be interrupted.
@@ -160,6 +170,7 @@ class Reporter:
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         self.send("start", id=nodeid)
 
+    @pytest.hookimpl(tryfirst=True)  # the terminal's makes one more failure of failed subtests
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when not in ("setup", "call", "teardown"):  # xdist's report of a crash
             self._failed(report, "crash")
@@ -170,9 +181,9 @@ class Reporter:
             self.send("rerun", id=report.nodeid, **_blow(report, report.when))
             return
         test = self._tests.setdefault(report.nodeid, {"outcome": "passed"})
-        if not hasattr(report, "context"):  # one subtest of several
+        if not _of_subtest(report):
             test[report.when] = report.duration
-        if report.failed:
+        if report.failed and not _sums_up_subtests(report, test):
             timed_out = getattr(report, "xtask_timed_out", False)
             self._failed(report, "timeout" if timed_out else report.when)
         _judge(test, report)
@@ -205,10 +216,28 @@ def _blow(report: pytest.TestReport, phase: str) -> Event:
     crash = getattr(report.longrepr, "reprcrash", None)
     return {
         "phase": phase,
-        "text": _cut(report.longreprtext, TEXT_LIMIT),
+        "text": _cut(_text(report), TEXT_LIMIT),
         "message": _cut(str(getattr(crash, "message", "")), SECTION_LIMIT),
         "sections": [(name, _cut(text, SECTION_LIMIT)) for name, text in report.sections],
     }
+
+
+def _of_subtest(report: pytest.TestReport) -> bool:
+    """Of a part of a test that pytest, or pytest-subtests, reports by itself."""
+    return hasattr(report, "context")
+
+
+def _sums_up_subtests(report: pytest.TestReport, test: Event) -> bool:
+    """Of a test whose failures are told already: in xdist's workers, pytest 9 gives it a line of
+    text, how many there were."""
+    text = report.longrepr if isinstance(report.longrepr, str) else ""
+    return test["outcome"] == "failed" and text.startswith("contains ") and "failed subtest" in text
+
+
+def _text(report: pytest.TestReport) -> str:
+    """The traceback; that of a subtest with its name and values above it."""
+    text = report.longreprtext
+    return f"{report.head_line}\n{text}" if _of_subtest(report) else text
 
 
 def _judge(test: Event, report: pytest.TestReport) -> None:
@@ -216,7 +245,7 @@ def _judge(test: Event, report: pytest.TestReport) -> None:
     if report.failed:
         if test["outcome"] != "failed":
             test["outcome"] = "failed" if report.when == "call" else "error"
-    elif report.skipped and not hasattr(report, "context"):
+    elif report.skipped and not _of_subtest(report):
         test["outcome"] = "xfailed" if hasattr(report, "wasxfail") else "skipped"
         xfail = getattr(report, "wasxfail", None)
         test["reason"] = _reason(report) if xfail is None else xfail

@@ -1,0 +1,5 @@
+from django.urls import path
+
+from library.views import titles
+
+urlpatterns = [path("titles/", titles)]
