@@ -9,7 +9,7 @@ import os
 import select
 import signal
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Callable
 
 from xtask_host.outlet import move_high
 
@@ -58,6 +58,16 @@ class Commands:
         fcntl.fcntl(self.fd, fcntl.F_SETFL, flags | os.O_ASYNC)
         try:
             yield
+        finally:
+            fcntl.fcntl(self.fd, fcntl.F_SETFL, flags)
+
+    def ask(self, question: Callable[[], None]) -> dict[str, Any] | None:
+        """Put a question and wait for the answer, while a unit runs here; None if Rust is gone."""
+        flags = fcntl.fcntl(self.fd, fcntl.F_GETFL)
+        fcntl.fcntl(self.fd, fcntl.F_SETFL, flags & ~os.O_ASYNC)
+        try:
+            question()
+            return self.first()
         finally:
             fcntl.fcntl(self.fd, fcntl.F_SETFL, flags)
 

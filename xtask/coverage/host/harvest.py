@@ -175,13 +175,16 @@ class Recorder:
     and tracer plugins remain coverage's business, in every version of it.
     """
 
-    def __init__(self, collector: Any, harvest: Harvest) -> None:
+    def __init__(self, collector: Any) -> None:
         self._collector = collector
-        self._harvest = harvest
         self._shadow = copy.copy(collector)
         self._shadow.tracers = [_Active()]
         self._sizes: list[int] = []
         self._seen: dict[str, set[Any]] = {}
+
+    def into(self, harvest: Harvest) -> None:
+        """From here on the news go into this harvest."""
+        self._harvest = harvest
 
     def note(self) -> None:
         """Append the news to the log."""

@@ -223,14 +223,22 @@ class Measurement:
 
 
 class UnitRecorder:
-    """Measures one unit into its own folder."""
+    """Measures one unit after the other, each into its own folder.
+
+    What an earlier unit of this process has executed is in that one's log, and not again in
+    those of the following: together they hold all.
+    """
 
     def __init__(self, measurement: Measurement, folder: str) -> None:
         self._measurement = measurement
-        cov = measurement.cov
-        self._harvest = new_harvest(cov, folder)
-        measurement.use_data(self._harvest, folder)
-        self._recorder = Recorder(measurement.collector, self._harvest)
+        self._recorder = Recorder(measurement.collector)
+        self.begin(folder)
+
+    def begin(self, folder: str) -> None:
+        """From here on what is executed goes into this folder."""
+        self._harvest = new_harvest(self._measurement.cov, folder)
+        self._measurement.use_data(self._harvest, folder)
+        self._recorder.into(self._harvest)
 
     def note(self) -> None:
         """Put what was executed since the last call out of reach of a crash."""

@@ -46,7 +46,7 @@ class Reporter:
         event = {"event": "unit-started", "unit": unit, "pid": outlet.owner}
         outlet.write(b"\n" + encode(event))
 
-    def end_unit(self, left: list[int]) -> None:
+    def end_unit(self, left: list[int], goes_on: bool) -> None:
         seconds = {scope: round(spent, 6) for scope, spent in self.fixtures.items()}
         self.send(
             {
@@ -54,6 +54,7 @@ class Reporter:
                 "unit": self.unit,
                 "left": left,
                 "fixtures": seconds,
+                "goes_on": goes_on,
             }
         )
         self.outlet = None

@@ -55,7 +55,8 @@ def run(argv: list[str], loader: Any) -> None:
         events.send({"event": "bye", "exit": _USAGE_ERROR})
         return
     loader.load(
-        "reports", "unit", "session", "stacks", "writers", "collectors", "serve", "whole", "shards"
+        *("reports", "unit", "rows", "session", "stacks", "writers", "collectors", "serve"),
+        *("whole", "shards"),
     )
     events.send(_hello(pytest, measurement))
     server = sys.modules["xtask_host.serve"].Server(settings, commands, events, slots, measurement)

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import traceback
-from typing import Any
+from typing import Any, Callable
 
 import pytest
 
@@ -19,6 +19,7 @@ from xtask_host.collectors import Collectors, how_it_ended
 from xtask_host.commands import Commands
 from xtask_host.outlet import Outlet, encode, exit_now, getpid
 from xtask_host.reports import Reporter
+from xtask_host.rows import Following, Row, Unit
 from xtask_host.writers import Writers
 
 # Seconds
@@ -27,21 +28,8 @@ _COLLECTORS_GRACE = 10.0
 _COLLECTORS_GRACE_WITHOUT_RUST = 2.0
 
 
-class Unit:
-    """A unit that the host was told to run."""
-
-    def __init__(self, command: dict[str, Any], folder: str) -> None:
-        self.id: int = command["unit"]
-        self.slot: int = command["slot"]
-        self.split: int | None = command.get("split")
-        self.tests: list[int] = command["tests"]
-        self.folder = folder
-        self.pid = 0
-        self.dump: stacks.Dump | None = None
-
-    @property
-    def stacks_file(self) -> str:
-        return os.path.join(self.folder, "stacks")
+# Puts a question to Rust, and waits for the answer: the unit that follows.
+_Ask = Callable[[Callable[[], None]], "Unit | None"]
 
 
 class Server:
@@ -61,8 +49,8 @@ class Server:
         self._slots = slots
         self._measurement = measurement
         self._units = os.path.join(settings["work_dir"], "units")
-        self._running: dict[int, Unit] = {}  # by pid
-        self._leftovers: dict[int, int | None] = {}  # groups that outlived their unit: split
+        self._running: dict[int, Row] = {}  # by pid
+        self._leftovers: dict[int, list[Unit]] = {}  # groups that outlived their units
         self._folders: dict[int | None, list[tuple[int, str]]] = {}  # by split
         self._writers = Writers(measurement, settings["slots"])
         self._finished = False
@@ -155,14 +143,17 @@ class Server:
         name = command.get("cmd")
         if name == "run":
             self._run(command)
+        elif name == "leave":
+            for row in self._rows_of(command["after"]):
+                row.tell(command)
         elif name == "kill":
-            self._kill(self._by_id(command["unit"]))
+            self._kill(self._rows_of(command["unit"]))
         elif name == "stacks":
             self._ask_stacks(command["unit"])
         elif name == "adopt":
             self._adopt(command)
         elif name == "close":
-            if command["split"] not in self._leftovers.values():
+            if command["split"] not in self._open_splits():
                 self._close(command["split"])  # else `finish` does: files may still come
         elif name == "abort":
             self._kill(list(self._running.values()))
@@ -176,20 +167,37 @@ class Server:
             text = f"unknown command `{name}`"
             self._events.send({"event": "error", "text": text})
 
-    def _by_id(self, wanted: int) -> list[Unit]:
-        return [one for one in self._running.values() if one.id == wanted]
+    def _rows_of(self, wanted: int) -> list[Row]:
+        return [row for row in self._running.values() if row.unit(wanted)]
+
+    def _open_splits(self) -> set[int | None]:
+        """Those of which processes live that may still save what they have measured."""
+        rows = [row.units for row in self._running.values()]
+        return {one.split for units in (*rows, *self._leftovers.values()) for one in units}
 
     # Running
 
     def _run(self, command: dict[str, Any]) -> None:
-        folder = os.path.join(self._units, str(command["unit"]))
-        os.makedirs(folder, exist_ok=True)
-        one = Unit(command, folder)
-        self._folders.setdefault(one.split, []).append((one.id, folder))
-        if self._can_fork:
-            self._fork(one)
-        else:
-            self._run_here(one)
+        after = command.get("after")
+        if after is None:
+            one = self._take(command)
+            if self._can_fork:
+                self._fork(one)
+            else:
+                self._run_here(one)
+            return
+        # If the process has gone meanwhile, Rust learns it, and gives the unit to another one.
+        for row in self._rows_of(after):
+            row.add(self._take(command), command)
+
+    def _take(self, command: dict[str, Any]) -> Unit:
+        one = self._unit(command)
+        os.makedirs(one.folder, exist_ok=True)
+        self._folders.setdefault(one.split, []).append((one.id, one.folder))
+        return one
+
+    def _unit(self, command: dict[str, Any]) -> Unit:
+        return Unit(command, os.path.join(self._units, str(command["unit"])))
 
     def _pipe(self, one: Unit) -> Outlet:
         """The pipe of its slot. A host of the spawn engine has but one, of any number."""
@@ -199,15 +207,19 @@ class Server:
         # What is buffered here would be printed again by whatever a test forks.
         sys.stdout.flush()
         sys.stderr.flush()
+        row = Row(one)
         try:
             pid = self._fork_unnoticed()
         except OSError as error:
+            row.began()
+            row.close()
             self._tell_exit(one, error=str(error))
             return
         if pid == 0:
-            self._be(one)
-        one.pid = pid
-        self._running[pid] = one
+            self._be(row)
+        row.pid = pid
+        row.began()
+        self._running[pid] = row
         _own_group(pid)
 
     def _fork_unnoticed(self) -> int:
@@ -217,14 +229,22 @@ class Server:
         with self._measurement.unnoticed_fork():
             return os.fork()
 
-    def _be(self, one: Unit) -> None:
-        """The unit's process, from the fork to its last instruction."""
+    def _be(self, row: Row) -> None:
+        """The process of a row, from the fork to its last instruction."""
         me = getpid()
         code = unit.BROKEN
+        one = row.last
         outlet = self._pipe(one)
         try:
             self._settle(one, outlet)
-            self._run_tests(one, outlet)
+            orders = row.become()
+
+            def ask(question: Callable[[], None]) -> Unit | None:
+                question()
+                command = orders.next()
+                return command and self._unit(command)
+
+            self._run_row(one, outlet, ask)
             code = 0
         except BaseException:
             unit.leave_if_a_copy(me)
@@ -239,29 +259,55 @@ class Server:
         self._commands.deafen()
         os.close(self._commands.fd)
         self._events.close()
+        for other in self._running.values():
+            other.close()
         outlet.hand_over()
-        stacks.register(one.stacks_file)
         self._surroundings.arrange(one.id, one.slot)
 
-    def _run_tests(self, one: Unit, outlet: Outlet) -> None:
+    def _run_row(self, one: Unit, outlet: Outlet, ask: _Ask) -> None:
+        """Run a unit, and whatever follows it in this process."""
         recorder: Any = unit.NoRecorder()
         if self._measurement is not None:
             recorder = self._measurement.record_unit(one.folder)
-        self._reporter.begin_unit(outlet, one.id)
-        left = unit.run_tests(self._session, one.tests, self._reporter, recorder)
-        unit.finish(recorder)
-        self._reporter.end_unit(left)
+        following = self._run_unit(one, outlet, recorder, ask)
+        while following is not None:
+            if self._settings.get("freeze", True):
+                gc.freeze()  # what has survived is not looked at again by later tests
+            recorder.begin(following.folder)
+            following = self._run_unit(following, outlet, recorder, ask)
         if not self._can_fork:
             recorder.release()
 
+    def _run_unit(self, one: Unit, outlet: Outlet, recorder: Any, ask: _Ask) -> Unit | None:
+        """Run a unit; returns the one to go on with."""
+        stacks.register(one.stacks_file)
+        reporter = self._reporter
+        reporter.begin_unit(outlet, one.id)
+
+        def what_follows() -> Unit | None:
+            return ask(lambda: reporter.send({"event": "next", "unit": one.id}))
+
+        following = Following(what_follows if one.asks else None)
+        left, may_go_on = unit.run_tests(
+            self._session, one.tests, reporter, recorder, following.test
+        )
+        unit.finish(recorder)
+        upcoming = following.unit if may_go_on else None
+        reporter.end_unit(left, upcoming is not None)
+        return upcoming
+
     def _run_here(self, one: Unit) -> None:
         """Without forks: in this process, which is the one to be killed if it hangs."""
+
+        def ask(question: Callable[[], None]) -> Unit | None:
+            command = self._commands.ask(question)
+            return self._take(command) if command and command["cmd"] == "run" else None
+
         # Event loops of tests want the wake-up descriptor for themselves.
         self._commands.deafen()
         try:
-            stacks.register(one.stacks_file)
             with self._commands.end_with_rust():
-                self._run_tests(one, self._pipe(one))
+                self._run_row(one, self._pipe(one), ask)
         finally:
             self._commands.listen()
         self._tell_exit(one, code=0)
@@ -308,11 +354,12 @@ class Server:
             done, status = os.waitpid(pid, os.WNOHANG)
             if done == 0:
                 continue
-            one = self._running.pop(pid)
-            self._tell_stacks_of(one)
+            row = self._running.pop(pid)
+            row.close()
+            self._tell_stacks_of(row)
             if _group_alive(pid):
-                self._leftovers[pid] = one.split
-            self._tell_exit(one, **how_it_ended(status))
+                self._leftovers[pid] = row.units
+            self._tell_exit(row.last, leftovers=pid in self._leftovers, **how_it_ended(status))
         self._collectors.reap()
 
     def _tell_exit(self, one: Unit, **how: Any) -> None:
@@ -322,17 +369,17 @@ class Server:
             event["data"] = self._measurement.state_of_unit(one.folder)
         if "error" in how:
             event["error"] = how["error"]
-        if one.pid in self._leftovers:
+        if how.get("leftovers"):
             event["leftovers"] = True
         # On the pipe of the slot, after everything that the unit has said; the
         # unit may have been killed in mid-line.
         self._pipe(one).write(b"\n" + encode(event))
 
-    def _kill(self, units: list[Unit]) -> None:
-        for one in units:
+    def _kill(self, rows: list[Row]) -> None:
+        for row in rows:
             # Not only the group: a test may have moved its process out of it.
-            _signal_group(one.pid, signal.SIGKILL)
-            os.kill(one.pid, signal.SIGKILL)
+            _signal_group(row.pid, signal.SIGKILL)
+            os.kill(row.pid, signal.SIGKILL)
 
     def _die_with_rust(self) -> None:
         self._kill(list(self._running.values()))
@@ -360,25 +407,26 @@ class Server:
     # Stacks
 
     def _ask_stacks(self, wanted: int) -> None:
-        for one in self._by_id(wanted):
-            one.dump = stacks.Dump(one.pid, one.stacks_file)
+        for row in self._rows_of(wanted):
+            one = row.unit(wanted)
+            row.dump = stacks.Dump(wanted, row.pid, one.stacks_file)
 
     def _patience(self) -> float | None:
         """A clock only while stacks are being written."""
-        dumping = any(one.dump for one in self._running.values())
+        dumping = any(row.dump for row in self._running.values())
         return stacks.STEP if dumping else None
 
     def _tell_stacks(self) -> None:
-        for one in self._running.values():
-            if one.dump is not None and one.dump.settled():
-                self._tell_stacks_of(one)
+        for row in self._running.values():
+            if row.dump is not None and row.dump.settled():
+                self._tell_stacks_of(row)
 
-    def _tell_stacks_of(self, one: Unit) -> None:
-        if one.dump is not None:
-            text = one.dump.text(self._settings["output_limit"])
-            event = {"event": "stacks", "unit": one.id, "file": one.dump.path}
+    def _tell_stacks_of(self, row: Row) -> None:
+        if row.dump is not None:
+            text = row.dump.text(self._settings["output_limit"])
+            event = {"event": "stacks", "unit": row.dump.unit, "file": row.dump.path}
             self._events.send({**event, "text": text})
-            one.dump = None
+            row.dump = None
 
 
 def threads_alive() -> int:

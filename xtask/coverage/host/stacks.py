@@ -34,7 +34,8 @@ def register(path: str) -> None:
 class Dump:
     """In the host: a dump that was asked for. Nothing tells when it is complete but its size."""
 
-    def __init__(self, pid: int, path: str) -> None:
+    def __init__(self, unit: int, pid: int, path: str) -> None:
+        self.unit = unit
         self.path = path
         self._size = -1
         self._left = _STEPS

@@ -1,4 +1,4 @@
-"""A unit: a forked process that runs the tests it was given, and leaves."""
+"""A unit as the process that runs it sees it: its tests, its surroundings, its end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 import traceback
-from typing import Any
+from typing import Any, Callable
 
 import pytest
 
@@ -25,14 +25,24 @@ RUST = os.getppid()
 
 
 def run_tests(
-    session: pytest.Session, tests: list[int], reporter: Reporter, recorder: Any
-) -> list[int]:
-    """Run the tests as pytest's own loop does; returns those that it did not come to."""
+    session: pytest.Session,
+    tests: list[int],
+    reporter: Reporter,
+    recorder: Any,
+    following: Callable[[], int | None],
+) -> tuple[list[int], bool]:
+    """Run the tests as pytest's own loop does.
+
+    `following` names the test that comes after these in this process; it is asked before the
+    last one, whose teardown depends on it. Returns the tests that it did not come to, and
+    whether the session may go on in this process.
+    """
     me = getpid()
     last = len(tests) - 1
     for at, test in enumerate(tests):
         item = session.items[test]
-        nextitem = session.items[tests[at + 1]] if at < last else None
+        after = tests[at + 1] if at < last else following()
+        nextitem = session.items[after] if after is not None else None
         reporter.begin(test)
         try:
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=nextitem)
@@ -41,7 +51,7 @@ def run_tests(
             _say_why(error, reporter)
             _tear_down(session, reporter)
             recorder.note()
-            return tests[at:]
+            return tests[at:], False
         leave_if_a_copy(me)
         # In this order: a test is not called finished before its coverage is safe.
         recorder.note()
@@ -50,8 +60,8 @@ def run_tests(
         if stop:
             reporter.send({"event": "stop", "why": "session", "text": str(stop)})
             _tear_down(session, reporter)
-            return tests[at + 1 :]
-    return []
+            return tests[at + 1 :], False
+    return [], True
 
 
 def leave_if_a_copy(original: int) -> None:
@@ -154,7 +164,7 @@ def look_like_a_worker(config: Any, settings: dict[str, Any], slot: int) -> None
 
 
 def finish(recorder: Any) -> None:
-    """The unit's last measured moments: what only garbage held is finalised while we look."""
+    """A unit's last measured moments: what only garbage held is finalised while we look."""
     gc.collect()
     recorder.end()
 
@@ -202,6 +212,9 @@ class NoRecorder:
     """Without coverage there is nothing to record."""
 
     def note(self) -> None:
+        pass
+
+    def begin(self, folder: str) -> None:
         pass
 
     def end(self) -> None:

@@ -315,6 +315,15 @@ pub struct Pool {
     /// where collecting takes some seconds and nothing orders or counts tests across files.
     #[arg(long, value_name = "HOW", value_enum, hide_short_help = true)]
     pub collect: Option<Collect>,
+
+    /// Choose which tests share a process
+    ///
+    /// `file`: a process runs the tests of one file. `worker`: each worker is one process, so
+    /// session fixtures are set up once in each. `auto` is between: a process goes on with
+    /// further files until starting it, session fixtures and cold caches included, was a
+    /// twentieth of its work, as measured in earlier runs. With the spawn engine it is `worker`.
+    #[arg(long, value_name = "HOW", value_enum, hide_short_help = true)]
+    pub isolate: Option<Isolate>,
 }
 
 /// When to stop.
@@ -597,6 +606,29 @@ impl Collect {
             Collect::Auto => "auto",
             Collect::Full => "full",
             Collect::Sharded => "sharded",
+        }
+    }
+}
+
+/// Which tests share a process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Isolate {
+    /// As many as starting a process is worth
+    #[default]
+    Auto,
+    /// Those of a file
+    File,
+    /// All that a worker runs
+    Worker,
+}
+
+impl Isolate {
+    /// The name that is typed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Isolate::Auto => "auto",
+            Isolate::File => "file",
+            Isolate::Worker => "worker",
         }
     }
 }

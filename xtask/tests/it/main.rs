@@ -33,6 +33,7 @@ mod collection;
 mod faults;
 mod finding;
 mod identity;
+mod isolation;
 mod junit;
 mod live;
 mod output;

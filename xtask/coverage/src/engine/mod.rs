@@ -21,7 +21,7 @@ use self::journal::UnitRun;
 use self::ledger::Ledger;
 use crate::report::failures::Failure;
 use crate::shard::combine::{Expected, Problem};
-use crate::split::Durations;
+use crate::split::{Durations, Isolation};
 
 /// What to run, and with which means.
 #[derive(Clone, Debug)]
@@ -69,6 +69,8 @@ pub struct Job {
     pub collectors: u32,
     /// What collecting each test file took in earlier runs, seconds by node id of the file.
     pub collection: BTreeMap<String, f64>,
+    /// Which tests share a process, with the fork engine.
+    pub isolation: Isolation,
     /// Go on when a file cannot be collected.
     pub continue_on_collection_errors: bool,
     /// Folders of this run.
@@ -230,6 +232,8 @@ pub struct Ran {
     /// What ran where and when, in the order of its end; with the stock engine, for each split
     /// what each of its workers ran.
     pub units: Vec<UnitRun>,
+    /// The processes that ran tests, where each was forked for that.
+    pub processes: Vec<Process>,
     /// What collecting each test file took, seconds; only where it was collected in parts.
     pub collected_files: BTreeMap<String, f64>,
     /// Why the suite cannot be collected in parts, where that was found out.
@@ -254,12 +258,24 @@ impl Ran {
             interrupted: None,
             refused: None,
             units: Vec::new(),
+            processes: Vec::new(),
             collected_files: BTreeMap::new(),
             unshardable: None,
             collect_seconds: 0.0,
             peak_memory: 0,
         }
     }
+}
+
+/// A process that ran tests and came to its end.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Process {
+    /// Seconds that it took of its slot.
+    pub seconds: f64,
+    /// Seconds of these that it took to start, to end, and to set up fixtures of the session.
+    pub starting: f64,
+    /// Seconds of these for the fixtures.
+    pub fixtures: f64,
 }
 
 /// pytest did not get as far as running tests.

@@ -16,7 +16,7 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use toml::Table;
 
-use crate::cli::{Collect, Engine, Env, Options, Wanted};
+use crate::cli::{Collect, Engine, Env, Isolate, Options, Wanted};
 use crate::exit;
 use crate::machine::Machine;
 use crate::project::{CoverageConfig, Facts, Pyproject, Workspace};
@@ -92,6 +92,8 @@ pub struct Settings {
     pub engine: Setting<Engine>,
     /// Whether the suite is collected in parts.
     pub collect: Setting<Collect>,
+    /// Which tests share a process.
+    pub isolate: Setting<Isolate>,
     /// What is measured; empty where coverage's own configuration decides.
     pub sources: Setting<Vec<String>>,
     /// Whether branches are measured; none where coverage's own configuration decides.
@@ -158,6 +160,7 @@ impl Settings {
             slow: first(&layers, |it| it.limits.slow).or_default(10.0),
             engine: first(&layers, |it| it.pool.engine).or_default(Engine::Auto),
             collect: first(&layers, |it| it.pool.collect).or_default(Collect::Auto),
+            isolate: first(&layers, |it| it.pool.isolate).or_default(Isolate::Auto),
             sources: sources(&layers, inputs.facts),
             branch: branch(&layers),
             fail_under_on_command_line: fail_under
@@ -195,6 +198,7 @@ impl Settings {
             row("workers-per-split", &self.workers_per_split),
             row("engine", &self.engine.clone().map(Engine::name)),
             row("collect", &self.collect.clone().map(Collect::name)),
+            row("isolate", &self.isolate.clone().map(Isolate::name)),
             row("max-failures", &self.max_failures),
             row("retries", &self.retries),
             optional("timeout", self.timeout.as_ref(), "none"),

@@ -3,11 +3,13 @@
 
 mod chunks;
 mod durations;
+mod rows;
 mod union;
 mod units;
 
 pub use chunks::{Sum, chunks};
 pub use durations::Durations;
+pub use rows::{Isolation, Observation, cost, observe, row, worth};
 pub use union::{Cut, check_union, places};
 pub use units::{Grain, Unit, units};
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::Ran;
 use crate::project::State;
 use crate::report::summary;
-use crate::split::Durations;
+use crate::split::{Durations, Observation};
 
 /// `run.json` in the state folder.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -24,6 +24,8 @@ pub(super) struct History {
     pub(super) split_seconds: BTreeMap<u32, f64>,
     /// How the whole suite is collected.
     pub(super) collection: Collection,
+    /// What processes cost in runs of the whole suite, the last one at the end.
+    pub(super) processes: Vec<Observation>,
     /// Coverage of the last complete run, percent.
     pub(super) percent: Option<f64>,
     /// The same for each file.

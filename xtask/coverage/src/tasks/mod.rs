@@ -4,6 +4,7 @@ mod choose;
 mod ending;
 mod goals;
 mod history;
+mod isolation;
 mod junit;
 mod notable;
 mod open;

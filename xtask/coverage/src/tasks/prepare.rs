@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::history::{self, History};
-use super::{Invocation, choose};
+use super::{Invocation, choose, isolation};
 use crate::cli::{Collect, Engine};
 use crate::engine::{Folders, Job, Measure};
 use crate::exit;
@@ -171,6 +171,7 @@ pub(super) fn job_in(room: &State, project: &Project, prepared: &Prepared) -> Re
         last_failed: false,
         collectors: choose::collectors(prepared),
         collection: history.collection.files.clone(),
+        isolation: isolation::choose(prepared),
         continue_on_collection_errors: everything(prepared)
             .any(|word| word == "--continue-on-collection-errors"),
         folders: folders(room, project)?,
@@ -322,7 +323,8 @@ pub(super) fn banner(screen: &Screen, project: &Project, prepared: &Prepared, en
     };
     screen.note(&format!("  • Failures before abort: {failures}"));
     screen.note(&format!("  • Python: {} ({})", versions(facts), prepared.interpreter.origin));
-    screen.note(&format!("  • Engine: {}{}", engine.name(), in_parts(prepared, engine)));
+    let how = [in_parts(prepared, engine), isolation::words(prepared, engine)].concat();
+    screen.note(&format!("  • Engine: {}{how}", engine.name()));
     for row in if screen.is_verbose() { settings.rows() } else { Vec::new() } {
         screen.detail(&format!("    {} = {} ({})", row.name, row.value, row.origin));
     }

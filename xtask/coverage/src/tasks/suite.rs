@@ -9,7 +9,7 @@ use super::ending::Ending;
 use super::history::{self, History};
 use super::outstanding::{self, Outstanding};
 use super::prepare::{self, Prepared};
-use super::{Invocation, choose, goals};
+use super::{Invocation, choose, goals, isolation};
 use crate::cli::Engine;
 use crate::engine::{Happening, Job, Ran, hosts, stock};
 use crate::exit::{self, Exit};
@@ -121,8 +121,17 @@ fn keep(project: &Project, prepared: &Prepared, ran: &Ran) -> Result<()> {
     let narrowed = prepared.settings.narrowed || ran.collect_seconds == 0.0;
     let before = &prepared.history.collection;
     let collection = if narrowed { before.clone() } else { before.after(ran) };
-    History { memory_per_worker, splits, split_seconds, collection, ..prepared.history.clone() }
-        .write(&prepared.state)
+    let before = &prepared.history.processes;
+    let processes = if narrowed { before.clone() } else { isolation::after(prepared, ran) };
+    History {
+        memory_per_worker,
+        splits,
+        split_seconds,
+        collection,
+        processes,
+        ..prepared.history.clone()
+    }
+    .write(&prepared.state)
 }
 
 /// pytest did not run at all: what it said is the error.

@@ -19,6 +19,11 @@ impl Attempts {
         self.used.get(&test).copied().unwrap_or(0) < self.retries
     }
 
+    /// True where it has been tried before, and is to be tried in a process of its own.
+    pub(super) fn has_begun(&self, test: usize) -> bool {
+        self.used.contains_key(&test)
+    }
+
     /// Begins the next attempt: which retry it is, from 1, and of how many.
     pub(super) fn again(&mut self, test: usize) -> (u32, u32) {
         let used = self.used.entry(test).or_default();

@@ -58,8 +58,10 @@ pub(super) struct Conductor<'a> {
     pub(super) shards: Shards,
     /// Splits whose tests have left processes that may still write coverage.
     pub(super) lingering: BTreeSet<u32>,
+    /// Splits that have ended and whose data was not yet asked for.
+    pub(super) complete: BTreeSet<u32>,
     pub(super) attempts: Attempts,
-    next_unit: u32,
+    pub(super) next_unit: u32,
     /// Units that have left coverage which no host has yet written into a data file.
     pub(super) unwritten: BTreeMap<u32, Unwritten>,
     warned: BTreeSet<String>,
@@ -100,6 +102,7 @@ impl<'a> Conductor<'a> {
             groups: BTreeMap::new(),
             shards: Shards::default(),
             lingering: BTreeSet::new(),
+            complete: BTreeSet::new(),
             attempts: Attempts::new(job.retries),
             next_unit: 0,
             unwritten: BTreeMap::new(),
@@ -288,7 +291,10 @@ impl<'a> Conductor<'a> {
     /// Without any duration a file is a unit: there is nothing to weigh files by.
     fn grain(&self) -> Grain {
         match self.durations_are_known() {
-            true => Grain::for_slots(self.plan.total(), self.slots.len()),
+            true => {
+                let grain = Grain::for_slots(self.plan.total(), self.slots.len());
+                if self.has_rows() { grain } else { Grain { target: 0.0, ..grain } }
+            }
             false => Grain { target: 0.0, tail: f64::INFINITY },
         }
     }
@@ -349,9 +355,7 @@ impl<'a> Conductor<'a> {
     pub(super) fn split_ended(&mut self, split: u32) {
         let forking = matches!(self.fleet.mode(), Mode::Fork | Mode::Shards);
         if forking && !self.splits.empty().contains(&split) {
-            if !self.lingering.contains(&split) {
-                self.fleet.send(self.fleet.head(), &json!({"cmd": "close", "split": split}));
-            }
+            self.complete.insert(split);
             if self.job.measure.is_some() {
                 self.ran.expected.splits.insert(split);
             }
@@ -388,11 +392,16 @@ impl<'a> Conductor<'a> {
         }
     }
 
+    /// All units that run now or will next, but for those in one slot.
+    pub(super) fn running(&self, but: Option<usize>) -> impl Iterator<Item = &Unit> {
+        let others = self.slots.iter().enumerate().filter(move |(slot, _)| Some(*slot) != but);
+        others.filter_map(|(_, busy)| busy.as_ref()).flat_map(Busy::units)
+    }
+
     /// A free slot whose host obeys, and the first unit in the queue that may run beside the
     /// others.
     fn next_start(&self) -> Option<(usize, usize, usize)> {
-        let running = || self.slots.iter().flatten().map(|busy| &busy.unit);
-        let may_run = |unit: &Unit| !running().any(|other| unit.clashes(other));
+        let may_run = |unit: &Unit| !self.running(None).any(|other| unit.clashes(other));
         let mut idle = (0..self.slots.len()).filter(|&slot| self.slots[slot].is_none());
         idle.find_map(|slot| {
             let mut queued = self.queue.iter().enumerate();
@@ -404,7 +413,7 @@ impl<'a> Conductor<'a> {
     }
 
     /// The host that runs a unit in a slot: the one that has collected it, else that of the slot.
-    fn host_for(&self, slot: usize, unit: &Unit) -> Option<usize> {
+    pub(super) fn host_for(&self, slot: usize, unit: &Unit) -> Option<usize> {
         match unit.tests.first().and_then(|&test| self.shards.holder(test)) {
             Some(host) => Some(host).filter(|&host| !self.fleet.peek(host).gone),
             None => self.fleet.serving(slot),
@@ -414,12 +423,27 @@ impl<'a> Conductor<'a> {
     fn start_unit(&mut self, slot: usize, host: usize, at: usize) {
         let Some(unit) = self.queue.remove(at) else { return };
         self.next_unit += 1;
-        let (number, split) = (self.next_unit, unit.split);
-        if self.splits.unit_started(split) {
-            (self.show)(Happening::SplitStarted { split, of: self.job.splits });
-        }
-        self.fleet.run(host, slot, number, split, &unit.tests);
+        let number = self.next_unit;
+        self.begin_split(unit.split);
+        self.run_unit(host, slot, number, &unit, None);
         self.slots[slot] = Some(Busy::new(number, unit, host));
+    }
+
+    /// Has a host run a unit, in a new process or in the one that runs another before it.
+    pub(super) fn run_unit(
+        &mut self,
+        host: usize,
+        slot: usize,
+        number: u32,
+        unit: &Unit,
+        after: Option<u32>,
+    ) {
+        let asks = self.has_rows();
+        let mut command = json!({"cmd": "run", "unit": number, "slot": slot, "asks": asks});
+        if let Some(after) = after {
+            command["after"] = after.into();
+        }
+        self.fleet.run(host, unit, command);
     }
 
     /// Starts hosts for slots that have lost theirs, where that is worth another collection.

@@ -7,11 +7,12 @@ use std::sync::mpsc::Sender;
 
 use anyhow::Result;
 use nix::sys::signal::Signal;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Message;
 use super::host::{Host, Mode, Setup};
 use crate::engine::Job;
+use crate::split::Unit;
 
 /// All hosts of a run, by number, and those that serve slots.
 pub(super) struct Fleet<'a> {
@@ -192,15 +193,14 @@ impl<'a> Fleet<'a> {
         self.homes.iter().flatten().count()
     }
 
-    /// Has a host run a unit.
-    pub(super) fn run(&mut self, host: usize, slot: usize, unit: u32, split: u32, tests: &[usize]) {
+    /// Has a host run a unit, by this command.
+    pub(super) fn run(&mut self, host: usize, unit: &Unit, mut command: Value) {
         let member = &mut self.members[host];
         // One that does not fork writes a single file for all its units.
-        let split = (member.mode == Mode::Fork).then_some(split);
-        let tests: Vec<usize> = tests.iter().map(|&test| member.its_number(test)).collect();
-        member.host.send(
-            &json!({"cmd": "run", "unit": unit, "slot": slot, "split": split, "tests": tests}),
-        );
+        command["split"] = (member.mode == Mode::Fork).then_some(unit.split).into();
+        let tests = unit.tests.iter().map(|&test| member.its_number(test));
+        command["tests"] = tests.collect::<Vec<usize>>().into();
+        member.host.send(&command);
     }
 
     /// Sends a command to a host.

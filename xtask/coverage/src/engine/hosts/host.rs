@@ -21,7 +21,7 @@ use crate::report::failures::Blow;
 const PROTOCOL: u32 = 1;
 
 /// The host's files, by the names under which it looks for them.
-const FILES: [(&str, &str); 18] = [
+const FILES: [(&str, &str); 19] = [
     ("host.py", include_str!("../../../host/host.py")),
     ("loader.py", include_str!("../../../host/loader.py")),
     ("run.py", include_str!("../../../host/run.py")),
@@ -33,6 +33,7 @@ const FILES: [(&str, &str); 18] = [
     ("collectors.py", include_str!("../../../host/collectors.py")),
     ("commands.py", include_str!("../../../host/commands.py")),
     ("reports.py", include_str!("../../../host/reports.py")),
+    ("rows.py", include_str!("../../../host/rows.py")),
     ("session.py", include_str!("../../../host/session.py")),
     ("stacks.py", include_str!("../../../host/stacks.py")),
     ("unit.py", include_str!("../../../host/unit.py")),
@@ -121,6 +122,13 @@ pub(super) enum HostEvent {
     Unknown,
 }
 
+/// Seconds that a unit took to set up fixtures of wide scope.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Fixtures {
+    pub(super) session: f64,
+}
+
 /// What a unit tells on the pipe of its slot. Tests are numbers.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
@@ -151,7 +159,15 @@ pub(super) enum UnitEvent {
         why: String,
         text: String,
     },
-    UnitEnded {},
+    /// What follows in its process, if anything?
+    Next {},
+    UnitEnded {
+        /// The process begins the unit that it was given to follow.
+        #[serde(default)]
+        goes_on: bool,
+        #[serde(default)]
+        fixtures: Fixtures,
+    },
     UnitBroken {
         text: String,
     },

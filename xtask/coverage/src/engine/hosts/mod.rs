@@ -10,6 +10,7 @@ mod attempts;
 mod conductor;
 mod fleet;
 mod host;
+mod rows;
 mod shards;
 mod slot;
 mod splits;

@@ -5,6 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
+use super::rows::Row;
 use crate::engine::child;
 use crate::engine::journal::TestRun;
 use crate::report::failures::Blow;
@@ -27,6 +28,10 @@ pub(super) struct Busy {
     pub(super) process: i32,
     /// The same, where it is its own.
     pub(super) pid: Option<i32>,
+    /// What its process has run so far.
+    pub(super) row: Row,
+    /// The unit that its process goes on with, and its number.
+    pub(super) next: Option<(u32, Unit)>,
     /// The test that has begun and not ended, and when it began.
     pub(super) test: Option<(usize, Instant)>,
     /// When it was given away.
@@ -73,6 +78,8 @@ impl Busy {
             host,
             process: 0,
             pid: None,
+            row: Row::new(),
+            next: None,
             test: None,
             since: Instant::now(),
             finished: Vec::new(),
@@ -106,6 +113,17 @@ impl Busy {
         };
         self.limit = limit;
         press
+    }
+
+    /// It, and what its process goes on with.
+    pub(super) fn units(&self) -> impl Iterator<Item = &Unit> {
+        let next = self.next.iter().map(|(_, unit)| unit);
+        std::iter::once(&self.unit).chain(next)
+    }
+
+    /// All that it covered is safe.
+    pub(super) fn is_whole(&self) -> bool {
+        self.ended.is_some() && self.broken.is_none()
     }
 
     /// The test that was running when the unit ended, if it ended with that.

@@ -35,7 +35,10 @@ impl Conductor<'_> {
         match event {
             UnitEvent::UnitStarted { pid } => self.unit_started(slot, pid),
             UnitEvent::Start { test } => {
-                self.busy(slot, |busy| busy.test = Some((test, Instant::now())));
+                self.busy(slot, |busy| {
+                    busy.test = Some((test, Instant::now()));
+                    busy.row.test_started();
+                });
                 self.tell_start(slot, test);
             }
             UnitEvent::Failed { test, blow } => self.test_failed(slot, test, blow),
@@ -48,14 +51,24 @@ impl Conductor<'_> {
                 self.test_ended(slot, test, outcome, details);
             }
             UnitEvent::Stop { why, text } => self.stopped_itself(slot, &why, text),
-            UnitEvent::UnitEnded {} => {
-                self.busy(slot, |busy| busy.ended = Some(Instant::now()));
+            UnitEvent::Next {} => self.asked(slot),
+            UnitEvent::UnitEnded { goes_on, fixtures } => {
+                self.busy(slot, |busy| {
+                    busy.ended = Some(Instant::now());
+                    busy.row.set_up(fixtures.session);
+                });
+                if goes_on {
+                    self.went_on(slot);
+                }
             }
             UnitEvent::UnitBroken { text } => {
                 self.problem(self.split_in(slot), format!("met a fault of ours:\n{text}"));
             }
             UnitEvent::UnitExited { code, signal, error, leftovers } => {
-                self.lingering.extend(self.split_in(slot).filter(|_| leftovers));
+                if leftovers && let Some(Some(busy)) = self.slots.get(slot) {
+                    let splits = busy.row.splits.iter().copied();
+                    self.lingering.extend(splits.chain([busy.unit.split]));
+                }
                 self.unit_exited(slot, &Exit { code, signal, error });
             }
             UnitEvent::Unknown => {}
@@ -137,23 +150,29 @@ impl Conductor<'_> {
         if busy.broken.is_some() && self.fleet.member(busy.host).mode == Mode::Spawn {
             self.fleet.retire(busy.host);
         }
+        self.row_ended(&mut busy);
+        if !busy.is_whole() && self.stage == Stage::Running {
+            self.bury(&mut busy, exit);
+        }
+        self.unit_ended(slot, &busy);
+    }
+
+    /// Nothing more comes of a unit: what it has left is noted.
+    pub(super) fn unit_ended(&mut self, slot: usize, busy: &Busy) {
         let split = busy.unit.split;
-        let whole = busy.ended.is_some() && busy.broken.is_none();
-        if self.job.measure.is_some() && (whole || !busy.finished.is_empty()) {
-            let host = self.hand_over(&busy);
+        if self.job.measure.is_some() && (busy.is_whole() || !busy.finished.is_empty()) {
+            let host = self.hand_over(busy);
             let unwritten = Unwritten { split, host, whole: busy.ended.is_some() };
             self.unwritten.insert(busy.number, unwritten);
         }
-        if !whole && self.stage == Stage::Running {
-            self.bury(&mut busy, exit);
-        }
-        self.keep(slot, &busy);
+        self.keep(slot, busy);
         if busy.garbled && busy.ended.is_some() {
             self.problem(Some(split), "said what cannot be read".to_owned());
         }
         if self.splits.unit_ended(split) && self.stage == Stage::Running {
             self.split_ended(split);
         }
+        self.close_splits();
     }
 
     /// Which host writes what a unit has covered: for a collector the one that it belongs to.

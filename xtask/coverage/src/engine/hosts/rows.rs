@@ -1,0 +1,154 @@
+//! Rows: the units that follow each other in one process. A process asks for the next unit
+//! before the last test of the one it runs, for what the next test shares is not torn down.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use serde_json::json;
+
+use super::conductor::{Conductor, Stage};
+use super::host::Mode;
+use super::slot::Busy;
+use crate::engine::{Happening, Process};
+use crate::split::{Isolation, Unit};
+
+/// What one process has run so far.
+pub(super) struct Row {
+    began: Instant,
+    /// From the order to start it to its first test, seconds.
+    start: Option<f64>,
+    /// Seconds that it took to set up fixtures of the session.
+    fixtures: f64,
+    /// The splits of the units that have ended in it.
+    pub(super) splits: BTreeSet<u32>,
+}
+
+impl Row {
+    /// It has just been asked for.
+    pub(super) fn new() -> Row {
+        Row { began: Instant::now(), start: None, fixtures: 0.0, splits: BTreeSet::new() }
+    }
+
+    /// A test begins.
+    pub(super) fn test_started(&mut self) {
+        self.start.get_or_insert(self.began.elapsed().as_secs_f64());
+    }
+
+    /// A unit has set up fixtures of the session.
+    pub(super) fn set_up(&mut self, seconds: f64) {
+        self.fixtures += seconds;
+    }
+
+    /// It has gone; the last test ended at this moment.
+    fn over(&self, ended: Instant) -> Process {
+        let starting = self.start.unwrap_or_default() + ended.elapsed().as_secs_f64();
+        Process {
+            seconds: self.began.elapsed().as_secs_f64(),
+            starting: starting + self.fixtures,
+            fixtures: self.fixtures,
+        }
+    }
+}
+
+impl Conductor<'_> {
+    /// Whether processes are to ask for more at all.
+    pub(super) fn has_rows(&self) -> bool {
+        self.job.isolation != Isolation::File
+    }
+
+    /// The process in a slot is about to end its unit: what comes after it there?
+    pub(super) fn asked(&mut self, slot: usize) {
+        let Some(Some(busy)) = self.slots.get(slot) else { return };
+        let (host, after) = (busy.host, busy.number);
+        let Some(unit) = self.following(slot, busy).and_then(|at| self.queue.remove(at)) else {
+            self.fleet.send(host, &json!({"cmd": "leave", "after": after}));
+            return;
+        };
+        self.next_unit += 1;
+        let number = self.next_unit;
+        self.run_unit(host, slot, number, &unit, Some(after));
+        self.busy(slot, |busy| busy.next = Some((number, unit)));
+    }
+
+    /// Where in the queue the unit is that follows in the process of a slot, if one may.
+    ///
+    /// Units that would be the tail of the run go first, as everywhere. Otherwise it is the one
+    /// that comes next in the order of collection, which is the order that tests are used to.
+    fn following(&self, slot: usize, busy: &Busy) -> Option<usize> {
+        let goes_on = match self.job.isolation {
+            _ if self.fleet.peek(busy.host).mode == Mode::Spawn => true,
+            Isolation::File => false,
+            Isolation::Row(seconds) => busy.row.began.elapsed().as_secs_f64() < seconds,
+            Isolation::Worker => true,
+        };
+        if self.stage != Stage::Running || !goes_on {
+            return None;
+        }
+        let others: Vec<&Unit> = self.running(Some(slot)).collect();
+        let may_follow = |unit: &Unit| {
+            self.host_for(slot, unit) == Some(busy.host)
+                && !unit.tests.iter().any(|&test| self.attempts.has_begun(test))
+                && !others.iter().any(|other| unit.clashes(other))
+        };
+        let candidates = || self.queue.iter().enumerate().filter(|(_, unit)| may_follow(unit));
+        let (longest, unit) = candidates().max_by(|a, b| a.1.seconds.total_cmp(&b.1.seconds))?;
+        let waiting: f64 = self.queue.iter().map(|unit| unit.seconds).sum();
+        if unit.seconds > waiting / (2 * self.slots.len()) as f64 {
+            return Some(longest);
+        }
+        let last = busy.unit.tests.last();
+        let order = |unit: &Unit| (unit.tests.first() < last, unit.tests.first().copied());
+        candidates().min_by_key(|(_, unit)| order(unit)).map(|(at, _)| at)
+    }
+
+    /// The process in a slot has ended one unit and begins the next.
+    pub(super) fn went_on(&mut self, slot: usize) {
+        let Some(mut ended) = self.slots.get_mut(slot).and_then(Option::take) else { return };
+        ended.ended = Some(Instant::now());
+        let Some((number, unit)) = ended.next.take() else {
+            self.broken(ended.host, "went on with a unit that nobody gave it");
+            self.slots[slot] = Some(ended);
+            return;
+        };
+        let split = unit.split;
+        let row = std::mem::replace(&mut ended.row, Row::new());
+        let mut busy = Busy::new(number, unit, ended.host);
+        (busy.process, busy.pid, busy.row) = (ended.process, ended.pid, row);
+        busy.row.splits.insert(ended.unit.split);
+        self.slots[slot] = Some(busy);
+        self.begin_split(split);
+        self.unit_ended(slot, &ended);
+    }
+
+    /// The process in a slot has gone: what it was to run next goes to another one.
+    pub(super) fn row_ended(&mut self, busy: &mut Busy) {
+        if let Some((_, unit)) = busy.next.take()
+            && self.stage == Stage::Running
+        {
+            self.queue.push_front(unit);
+        }
+        if let (Some(ended), Mode::Fork) = (busy.ended, self.fleet.peek(busy.host).mode) {
+            self.ran.processes.push(busy.row.over(ended));
+        }
+    }
+
+    /// A unit of this split begins.
+    pub(super) fn begin_split(&mut self, split: u32) {
+        if self.splits.unit_started(split) {
+            (self.show)(Happening::SplitStarted { split, of: self.job.splits });
+        }
+    }
+
+    /// Has the data of complete splits written, now that no process can add to it.
+    pub(super) fn close_splits(&mut self) {
+        let open = |split: &u32| {
+            let mut rows = self.slots.iter().flatten().map(|busy| &busy.row.splits);
+            self.lingering.contains(split) || rows.any(|splits| splits.contains(split))
+        };
+        let closable: Vec<u32> = self.complete.iter().copied().filter(|it| !open(it)).collect();
+        for split in closable {
+            self.complete.remove(&split);
+            self.fleet.send(self.fleet.head(), &json!({"cmd": "close", "split": split}));
+        }
+    }
+}
