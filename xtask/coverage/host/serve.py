@@ -28,8 +28,8 @@ _COLLECTORS_GRACE = 10.0
 _COLLECTORS_GRACE_WITHOUT_RUST = 2.0
 
 
-# Puts a question to Rust, and waits for the answer: the unit that follows.
-_Ask = Callable[[Callable[[], None]], "Unit | None"]
+# Puts a question to Rust, and waits for the answer: the unit that follows, or a yes or no.
+_Ask = Callable[[Callable[[], None]], Any]
 
 
 class Server:
@@ -143,7 +143,7 @@ class Server:
         name = command.get("cmd")
         if name == "run":
             self._run(command)
-        elif name == "leave":
+        elif name in ("go", "leave"):
             for row in self._rows_of(command["after"]):
                 row.tell(command)
         elif name == "kill":
@@ -241,8 +241,7 @@ class Server:
 
             def ask(question: Callable[[], None]) -> Unit | None:
                 question()
-                command = orders.next()
-                return command and self._unit(command)
+                return self._answer(orders.next())
 
             self._run_row(one, outlet, ask)
             code = 0
@@ -291,8 +290,14 @@ class Server:
         left, may_go_on = unit.run_tests(
             self._session, one.tests, reporter, recorder, following.test
         )
-        unit.finish(recorder)
         upcoming = following.unit if may_go_on else None
+        if upcoming is not None and not ask(
+            lambda: reporter.send({"event": "through", "unit": one.id})
+        ):
+            # Another process has it by now. What it would have shared is not needed any more.
+            unit.tear_down(self._session, reporter)
+            upcoming = None
+        unit.finish(recorder)
         reporter.end_unit(left, upcoming is not None)
         return upcoming
 
@@ -300,8 +305,7 @@ class Server:
         """Without forks: in this process, which is the one to be killed if it hangs."""
 
         def ask(question: Callable[[], None]) -> Unit | None:
-            command = self._commands.ask(question)
-            return self._take(command) if command and command["cmd"] == "run" else None
+            return self._answer(self._commands.ask(question))
 
         # Event loops of tests want the wake-up descriptor for themselves.
         self._commands.deafen()
@@ -311,6 +315,14 @@ class Server:
         finally:
             self._commands.listen()
         self._tell_exit(one, code=0)
+
+    def _answer(self, command: dict[str, Any] | None) -> Any:
+        """The unit to follow, or whether to go on with it."""
+        if command is None or command["cmd"] == "leave":
+            return None
+        if command["cmd"] == "go":
+            return True
+        return self._unit(command) if self._can_fork else self._take(command)
 
     def _adopt(self, command: dict[str, Any]) -> None:
         """Take over what a unit of another host has left: its log and its saved files."""

@@ -49,7 +49,7 @@ def run_tests(
         except BaseException as error:
             leave_if_a_copy(me)
             _say_why(error, reporter)
-            _tear_down(session, reporter)
+            tear_down(session, reporter)
             recorder.note()
             return tests[at:], False
         leave_if_a_copy(me)
@@ -59,7 +59,7 @@ def run_tests(
         stop = session.shouldfail or session.shouldstop
         if stop:
             reporter.send({"event": "stop", "why": "session", "text": str(stop)})
-            _tear_down(session, reporter)
+            tear_down(session, reporter)
             return tests[at + 1 :], False
     return [], True
 
@@ -81,7 +81,8 @@ def _say_why(error: BaseException, reporter: Reporter) -> None:
     reporter.send({"event": "stop", **event})
 
 
-def _tear_down(session: pytest.Session, reporter: Reporter) -> None:
+def tear_down(session: pytest.Session, reporter: Reporter) -> None:
+    """Tear down all that is still set up."""
     try:
         session._setupstate.teardown_exact(None)
     except BaseException:

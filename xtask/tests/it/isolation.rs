@@ -85,15 +85,21 @@ fn with_file_no_two_files_share_a_process() {
 fn expensive_session_fixtures_keep_a_process_going() {
     let project = noted();
     run(&project, "fork", &[]);
-    let output = run(&project, "fork", &[]);
-    output.tells("Engine: fork, a process for each worker (a new one costs ");
-    output.tells("most of it session fixtures)\n");
+    run(&project, "fork", &[])
+        .tells("Engine: fork, a process for each worker (a new one costs ")
+        .tells("most of it session fixtures)\n");
     assert!(processes(&project, "set-up").len() <= 2);
 }
 
 engines! {
     fn coverage_is_the_same_whoever_shares_a_process(engine) {
         for how in ["auto", "file", "worker"] {
+            if how == "file" && engine != "fork" {
+                let args = crate::shop::coverage(engine, &["--isolate", how]);
+                let told = format!("`--isolate file` needs forks, which the {engine} engine");
+                shop("", "").run(&args).exits(4).tells(&told);
+                continue;
+            }
             let project = shop("", "");
             let (expected, _) = sequential(&project, &["--source=src/shop"], &[]);
             let args = crate::shop::coverage(engine, &["--isolate", how]);

@@ -95,7 +95,6 @@ def test_waits_for_the_third_split():
         let project = shop("", "");
         let parts = match engine {
             "stock" => "split-01/data.*",
-            "fork" => "data/split-001.coverage",
             _ => "host/units/1/log",
         };
         // It may be written beside the tests of the next split.

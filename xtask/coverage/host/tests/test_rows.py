@@ -61,6 +61,11 @@ def go_on(driver: Driver, unit: int, tests: list[int], after: int, **more: objec
     driver.send("run", unit=unit, slot=0, split=1, tests=tests, after=after, asks=True, **more)
 
 
+def go(driver: Driver, after: int) -> None:
+    driver.until("through", unit=after)
+    driver.send("go", after=after)
+
+
 def leave(driver: Driver, after: int) -> None:
     driver.until("next", unit=after)
     driver.send("leave", after=after)
@@ -83,7 +88,9 @@ def asking(project, start):
 def test_units_of_a_row_share_a_process_and_its_fixtures(asking, engine, tmp_path):
     driver = asking(engine=engine)
     go_on(driver, 2, [2], after=1)
+    go(driver, 1)
     go_on(driver, 3, [3], after=2)
+    go(driver, 2)
     leave(driver, 3)
     driver.until("unit-exited")
     driver.finish()
@@ -104,9 +111,31 @@ def test_units_of_a_row_share_a_process_and_its_fixtures(asking, engine, tmp_pat
     assert sorted(units) == [[1, "whole"], [2, "whole"], [3, "whole"]]
 
 
+@pytest.mark.parametrize("engine", ["fork", "spawn"])
+def test_a_unit_that_another_process_has_taken_does_not_follow(asking, engine, tmp_path):
+    driver = asking(engine=engine)
+    go_on(driver, 2, [2], after=1)
+    driver.until("through", unit=1)
+    root = tmp_path / "project"
+    assert not (root / "torn-down").exists()
+    driver.send("leave", after=1)
+    driver.until("unit-exited")
+    assert (root / "torn-down").read_text() == "-"
+    driver.run(3, [2, 3])
+    driver.until("unit-exited")
+    driver.finish()
+    assert [one["unit"] for one in driver.all("unit-started")] == [1, 3]
+    assert (root / "set-up").read_text() == "++"
+    for name in ("set-up", "torn-down"):
+        (root / name).unlink()
+    expected = sequential(root, tmp_path / "sequential", "--branch")
+    assert contents(driver.data_files()) == expected
+
+
 def test_contexts_are_those_of_each_test(asking):
     driver = asking(coverage={"context": "test"})
     go_on(driver, 2, [2], after=1)
+    go(driver, 1)
     leave(driver, 2)
     driver.until("unit-exited")
     driver.finish()
@@ -175,6 +204,7 @@ def test_stacks_are_those_of_the_unit_that_runs(asking, tmp_path):
     os.mkfifo(tmp_path / "project" / "here")
     driver.until("next", unit=1)
     driver.send("run", unit=2, slot=0, split=1, tests=[2], after=1)
+    go(driver, 1)
     open(tmp_path / "project" / "here").close()  # waits for the test to open it
     driver.send("stacks", unit=2)
     told = driver.until("stacks")
@@ -188,6 +218,7 @@ def test_data_of_a_split_waits_for_the_row(asking):
     driver = asking()
     driver.until("next", unit=1)
     driver.send("run", unit=2, slot=0, split=2, tests=[2], after=1, asks=True)
+    go(driver, 1)
     driver.until("next", unit=2)
     driver.send("close", split=1)
     driver.send("leave", after=2)

@@ -1,6 +1,7 @@
 //! The only place that starts long-lived processes: each in a process group of its own, with
 //! its output in a file and pipes of its own for events.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader, PipeReader, PipeWriter, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -221,16 +222,27 @@ pub fn adopt_orphans() {
     let _ = nix::sys::prctl::set_child_subreaper(true);
 }
 
-/// Kills every process that descends from this one: for the end of a run, when all children
-/// that we know of have been waited for.
+/// Kills every process that descends from this one: for the end of a run, when all its children
+/// have been waited for, but for those that what comes after it needs.
 pub fn end_descendants() {
+    end_all_but(&orphans::for_later());
+}
+
+/// Kills every process that descends from this one.
+pub fn end_all() {
+    end_all_but(&BTreeSet::new());
+}
+
+fn end_all_but(spared: &BTreeSet<i32>) {
     let mut others = processes();
     let mut family = vec![std::process::id().cast_signed()];
     // Children have no smaller depth than their parents, not no smaller pid: look until
     // nothing new is found.
     loop {
-        let (found, rest): (Vec<_>, Vec<_>) =
-            others.into_iter().partition(|process| family.contains(&process.parent));
+        let (found, rest): (Vec<_>, Vec<_>) = others
+            .into_iter()
+            .filter(|process| !spared.contains(&process.pid))
+            .partition(|process| family.contains(&process.parent));
         if found.is_empty() {
             break;
         }

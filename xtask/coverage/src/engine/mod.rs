@@ -11,6 +11,7 @@ mod orphans;
 pub mod signals;
 pub mod stock;
 
+pub use self::orphans::keep_for_later;
 use std::collections::BTreeMap;
 use std::time::Duration;
 

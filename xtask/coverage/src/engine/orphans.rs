@@ -25,6 +25,19 @@ pub(super) fn keep_from_reaping<T>(start: impl FnOnce() -> Result<(T, i32)>) -> 
     Ok(child)
 }
 
+/// Children that belong to no engine and outlive its run.
+static FOR_LATER: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+
+/// Has no engine end or reap a child of ours that is needed after its run.
+pub fn keep_for_later(pid: u32) {
+    let mut kept = FOR_LATER.lock().unwrap_or_else(PoisonError::into_inner);
+    kept.extend(i32::try_from(pid));
+}
+
+pub(super) fn for_later() -> BTreeSet<i32> {
+    FOR_LATER.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
 fn ours() -> MutexGuard<'static, BTreeSet<i32>> {
     OURS.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -51,11 +64,11 @@ impl Drop for Reaping {
 }
 
 fn reap_ended() {
-    let ours = ours();
+    let (ours, later) = (ours(), for_later());
     let me = std::process::id().cast_signed();
     let ended = |process: &super::child::Process| process.parent == me && process.ended;
     for process in processes().into_iter().filter(ended) {
-        if !ours.contains(&process.pid) {
+        if !ours.contains(&process.pid) && !later.contains(&process.pid) {
             let _ = waitpid(Pid::from_raw(process.pid), Some(WaitPidFlag::WNOHANG));
         }
     }

@@ -11,7 +11,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
-use super::child::end_descendants;
+use super::child::end_all;
 use crate::exit::Exit;
 
 type Listener = Box<dyn Fn(i32) + Send>;
@@ -43,7 +43,7 @@ fn received(signal: i32, leave: &dyn Fn()) {
             tell(signal);
         }
         None => {
-            end_descendants();
+            end_all();
             leave();
             std::process::exit(Exit::Interrupted(signal).code().into());
         }

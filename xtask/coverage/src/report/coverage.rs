@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::patch::FileLines;
-use super::program::ask;
+pub use super::program::Program;
+use super::program::{Code, ask};
 use crate::exit;
 use crate::shard::combine::{Part, Problem};
 
@@ -234,7 +235,18 @@ pub struct Made {
 /// configuration is wrong (exit code 4) or the interpreter broke down (3). Everything else,
 /// damaged parts and failed reports included, is in the answer.
 pub fn render(request: &Request) -> Result<Rendered> {
-    let answer: Answer = ask(&request.python, &request.root, PROGRAM, message(request))?;
+    render_with(request, None)
+}
+
+/// Starts what [`render_with`] can use later: the start of an interpreter, with coverage, is
+/// most of what small reports take.
+pub fn ready(python: &Utf8Path, root: &Utf8Path) -> std::io::Result<Program> {
+    Program::start(python, root, &CODE)
+}
+
+/// As [`render`]; what is ready need not be started.
+pub fn render_with(request: &Request, ready: Option<Program>) -> Result<Rendered> {
+    let answer: Answer = ask(&request.python, &request.root, &CODE, &message(request), ready)?;
     let mut rendered = match answer.fatal {
         None => answer.rendered,
         Some(Fatal::Config(message)) => return Err(exit::usage(message).into()),
@@ -246,13 +258,14 @@ pub fn render(request: &Request) -> Result<Rendered> {
     Ok(rendered)
 }
 
-const PROGRAM: &str = include_str!("../../host/report.py");
-/// What it imports, by name.
-const MODULES: [(&str, &str); 3] = [
-    ("xtask_cobertura", include_str!("../../host/xtask_cobertura.py")),
-    ("xtask_forks", include_str!("../../host/xtask_forks.py")),
-    ("xtask_shared", include_str!("../../host/xtask_shared.py")),
-];
+const CODE: Code = Code {
+    program: include_str!("../../host/report.py"),
+    modules: &[
+        ("xtask_cobertura", include_str!("../../host/xtask_cobertura.py")),
+        ("xtask_forks", include_str!("../../host/xtask_forks.py")),
+        ("xtask_shared", include_str!("../../host/xtask_shared.py")),
+    ],
+};
 
 fn message(request: &Request) -> Value {
     let (parts, into, incomplete_into) = match &request.data {
@@ -280,7 +293,6 @@ fn message(request: &Request) -> Value {
         "xml_top": request.xml_top,
         "fail_under": request.fail_under,
         "processes": request.processes,
-        "modules": BTreeMap::from(MODULES),
     })
 }
 

@@ -8,9 +8,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::program::ask;
+use super::program::{Code, ask};
 
-const PROGRAM: &str = include_str!("../../host/compare.py");
+const CODE: Code = Code { program: include_str!("../../host/compare.py"), modules: &[] };
 
 /// What was measured, compared.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -49,7 +49,8 @@ pub fn compare(
     sequential: &[&Utf8Path],
     parallel: &Utf8Path,
 ) -> Result<Compared> {
-    ask(python, root, PROGRAM, json!({ "sequential": sequential, "parallel": parallel }))
+    let request = json!({ "sequential": sequential, "parallel": parallel });
+    ask(python, root, &CODE, &request, None)
 }
 
 impl Place {

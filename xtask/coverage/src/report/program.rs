@@ -1,13 +1,16 @@
 //! Programs of ours that the project's interpreter runs: a request on stdin, the answer on a
 //! marked line of stdout.
 
+use std::io::{PipeWriter, Write};
+use std::process::Output;
+
 use anyhow::{Context, Result, anyhow};
 use camino::Utf8Path;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-/// Runs the program that comes on stdin, and before it the modules that it imports, under names
-/// that coverage never measures.
+/// Runs the program that comes on the first line, and before it the modules that it imports,
+/// under names that coverage never measures; then gives it the request, all that follows.
 /// The current folder leaves `sys.path` before anything is imported: a project may well have
 /// a `json.py`.
 const START: &str = "\
@@ -15,14 +18,23 @@ import sys
 if sys.path[:1] == ['']: del sys.path[0]
 import json
 import types
-request = json.loads(sys.stdin.buffer.read())
-for name, text in request.pop('modules', {}).items():
+code = json.loads(sys.stdin.buffer.readline())
+for name, text in code['modules'].items():
     module = sys.modules[name] = types.ModuleType(name)
     exec(compile(text, f'<xtask {name}>', 'exec'), vars(module))
 space = {'__name__': '<xtask report>'}
-exec(compile(request.pop('program'), '<xtask report>', 'exec'), space)
-space['main'](request)
+exec(compile(code['program'], '<xtask report>', 'exec'), space)
+request = sys.stdin.buffer.read()
+if request: space['main'](json.loads(request))
 ";
+
+/// What runs there.
+pub(super) struct Code {
+    /// Defines `main(request)`.
+    pub(super) program: &'static str,
+    /// What it imports, by name, in the order in which these need each other.
+    pub(super) modules: &'static [(&'static str, &'static str)],
+}
 
 /// Opens the line of stdout that holds the answer.
 const MARK: &str = "\nxtask-report:";
@@ -30,15 +42,75 @@ const MARK: &str = "\nxtask-report:";
 /// Coverage starts by itself in a process that has one of these: ours must not be measured.
 const NOT_FOR_US: [&str; 2] = ["COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG"];
 
-/// What a program answers to a request, in the project's folder.
+/// An interpreter in the project's folder that has coverage ready and waits for its request.
+/// Started early, it has its start behind it when the tests are through. Ended with this value.
+#[derive(Debug)]
+pub struct Program {
+    handle: duct::Handle,
+    request: Option<PipeWriter>,
+}
+
+impl Program {
+    /// Starts it.
+    pub(super) fn start(
+        python: &Utf8Path,
+        root: &Utf8Path,
+        code: &Code,
+    ) -> std::io::Result<Program> {
+        let (reader, mut writer) = std::io::pipe()?;
+        let mut command = duct::cmd(python.as_str(), ["-c", START])
+            .dir(root)
+            .stdin_file(reader)
+            .stdout_capture()
+            .stderr_capture()
+            .unchecked();
+        for name in NOT_FOR_US {
+            command = command.env_remove(name);
+        }
+        let handle = command.start()?;
+        let modules: serde_json::Map<_, _> =
+            code.modules.iter().map(|(name, text)| ((*name).to_owned(), (*text).into())).collect();
+        let line = json!({ "program": code.program, "modules": modules });
+        // That it has ended before it was told all is seen by its output.
+        let _ = writer.write_all(format!("{line}\n").as_bytes());
+        Ok(Program { handle, request: Some(writer) })
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.handle.pids().first().copied().unwrap_or_default()
+    }
+
+    /// Whether it still waits: a test may kill what it finds.
+    fn waits(&self) -> bool {
+        matches!(self.handle.try_wait(), Ok(None))
+    }
+
+    fn answer(mut self, request: &Value) -> std::io::Result<Output> {
+        if let Some(mut writer) = self.request.take() {
+            let _ = writer.write_all(request.to_string().as_bytes());
+        }
+        self.handle.wait().cloned()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.handle.kill();
+    }
+}
+
+/// What a program answers to a request, in the project's folder; `ready` is used if it is there.
 pub(super) fn ask<T: DeserializeOwned>(
     python: &Utf8Path,
     root: &Utf8Path,
-    program: &str,
-    mut request: Value,
+    code: &Code,
+    request: &Value,
+    ready: Option<Program>,
 ) -> Result<T> {
-    request["program"] = program.into();
-    let output = run(python, root, &request)
+    let ready = ready.filter(Program::waits).map_or_else(|| Program::start(python, root, code), Ok);
+    let output = ready
+        .and_then(|ready| ready.answer(request))
         .with_context(|| format!("failed to start `{python}` for the reports"))?;
     let stdout = String::from_utf8_lossy(&output.stdout);
     let (_, answer) = stdout.rsplit_once(MARK).ok_or_else(|| no_answer(&output))?;
@@ -46,24 +118,7 @@ pub(super) fn ask<T: DeserializeOwned>(
     serde_json::from_str(line).context("failed to read the answer of the report program")
 }
 
-fn run(
-    python: &Utf8Path,
-    root: &Utf8Path,
-    request: &Value,
-) -> std::io::Result<std::process::Output> {
-    let mut command = duct::cmd(python.as_str(), ["-c", START])
-        .dir(root)
-        .stdin_bytes(request.to_string())
-        .stdout_capture()
-        .stderr_capture()
-        .unchecked();
-    for name in NOT_FOR_US {
-        command = command.env_remove(name);
-    }
-    command.run()
-}
-
-fn no_answer(output: &std::process::Output) -> anyhow::Error {
+fn no_answer(output: &Output) -> anyhow::Error {
     let stderr = String::from_utf8_lossy(&output.stderr);
     let lines: Vec<&str> = stderr.trim_end().lines().collect();
     let tail = lines[lines.len().saturating_sub(20)..].join("\n");

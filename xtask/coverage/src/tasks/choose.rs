@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::prepare::Prepared;
-use crate::cli::{Collect, Engine};
+use crate::cli::{Collect, Engine, Isolate};
 use crate::exit;
 use crate::project::Facts;
 use crate::screen::Screen;
@@ -18,6 +18,12 @@ pub(super) fn engine(screen: &Screen, prepared: &Prepared) -> Result<Engine> {
     if parts && matches!(asked, Engine::Stock | Engine::Spawn) {
         let name = asked.name();
         let why = format!("`--collect sharded` needs forks, which the {name} engine does without");
+        return Err(exit::usage(why).into());
+    }
+    let apart = prepared.settings.isolate.value == Isolate::File;
+    if apart && matches!(asked, Engine::Stock | Engine::Spawn) {
+        let name = asked.name();
+        let why = format!("`--isolate file` needs forks, which the {name} engine does without");
         return Err(exit::usage(why).into());
     }
     match (asked, against_hosts, against_forks) {

@@ -17,7 +17,9 @@ use crate::engine::{Job, Ran, SplitState};
 use crate::exit::Exit;
 use crate::machine::Machine;
 use crate::project::{Facts, Project, State, discover};
-use crate::report::coverage::{Config, Data, Kind, Rendered, Report, Request, render};
+use crate::report::coverage::{
+    Config, Data, Kind, Program, Rendered, Report, Request, render_with,
+};
 use crate::report::patch::Patch;
 use crate::report::summary::{self, Outcome, SCHEMA, Seconds, Splits, Summary, Versions};
 use crate::report::thresholds::Missed;
@@ -48,13 +50,19 @@ pub(super) struct Ending<'a> {
 
 impl Ending<'_> {
     /// Combines, reports and judges; writes and says all there is to say.
-    pub(super) fn conclude(&self, started: Instant, run_seconds: f64) -> Result<Exit> {
+    /// The reports are made by `ready`, where that is there.
+    pub(super) fn conclude(
+        &self,
+        started: Instant,
+        run_seconds: f64,
+        ready: Option<Program>,
+    ) -> Result<Exit> {
         let began = page::began(started, run_seconds);
         // First, so that nothing that breaks from here on can take it away.
         let junit = super::junit::write(self, started);
         let checked = check_parts(self.job, self.ran)?;
         let rendered = match self.has_something_to_combine() {
-            true => Some(self.render(&checked)?),
+            true => Some(self.render(&checked, ready)?),
             false => None,
         };
         let problems = match &rendered {
@@ -125,7 +133,7 @@ impl Ending<'_> {
         narrowed || aborted || uncollectable || !checked.problems.is_empty()
     }
 
-    fn render(&self, checked: &Checked) -> Result<Rendered> {
+    fn render(&self, checked: &Checked, ready: Option<Program>) -> Result<Rendered> {
         self.invocation.screen.detail("Combining and reporting");
         let _doing = self.invocation.screen.doing("Combining and reporting");
         let Prepared { settings, facts, state, .. } = self.prepared;
@@ -142,7 +150,7 @@ impl Ending<'_> {
         let reports = reports(settings, self.partial(checked).then_some(aside.as_path()));
         let request = request(self.project, self.prepared, data, reports);
         let xml_top = xml_top(self.invocation, self.project);
-        render(&Request { lines_of: self.against.files(), xml_top, ..request })
+        render_with(&Request { lines_of: self.against.files(), xml_top, ..request }, ready)
     }
 
     fn say_failures(&self) -> Result<()> {

@@ -11,9 +11,10 @@ use super::outstanding::{self, Outstanding};
 use super::prepare::{self, Prepared};
 use super::{Invocation, choose, goals, isolation};
 use crate::cli::Engine;
-use crate::engine::{Happening, Job, Ran, hosts, stock};
+use crate::engine::{Happening, Job, Ran, hosts, keep_for_later, stock};
 use crate::exit::{self, Exit};
 use crate::project::Project;
+use crate::report::coverage::{self, Program};
 
 /// Runs one project's suite.
 pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit> {
@@ -39,6 +40,7 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
         invocation.screen.note(&format!("  • Again: {}", again.words()));
     }
 
+    let ready = prepared.measures.then(|| ready_for_reports(project, &prepared)).flatten();
     let running = Instant::now();
     invocation.screen.call_out_after(prepared.settings.slow.value);
     let mut show = |happening: Happening<'_>| invocation.screen.show(&happening);
@@ -55,12 +57,20 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
     let prepared = &prepared;
     let (job, ran, against) = (&job, &ran, &against);
     let ending = Ending { invocation, project, prepared, engine, against, job, ran };
-    let exit = ending.conclude(started, run_seconds)?;
+    let exit = ending.conclude(started, run_seconds, ready)?;
     if exit == Exit::Passed {
         // Of failing tests the files are worth a look.
         let _ = std::fs::remove_dir_all(&job.folders.temporary);
     }
     Ok(exit)
+}
+
+/// What makes the reports, started while the tests are collected: that is one process's work
+/// at first, so this costs nothing. Where it cannot be started, the end of the run says why.
+fn ready_for_reports(project: &Project, prepared: &Prepared) -> Option<Program> {
+    let program = coverage::ready(&prepared.interpreter.executable, &project.root).ok()?;
+    keep_for_later(program.pid());
+    Some(program)
 }
 
 /// The engine, with the plugins that it needs.

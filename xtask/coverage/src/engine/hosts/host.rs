@@ -161,6 +161,8 @@ pub(super) enum UnitEvent {
     },
     /// What follows in its process, if anything?
     Next {},
+    /// All tests of the unit are over: may the process begin what it was given to follow?
+    Through {},
     UnitEnded {
         /// The process begins the unit that it was given to follow.
         #[serde(default)]

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::conductor::{Conductor, Stage};
 use super::host::Mode;
-use super::slot::Busy;
+use super::slot::{Busy, Next};
 use crate::engine::{Happening, Process};
 use crate::split::{Isolation, Unit};
 
@@ -67,7 +67,40 @@ impl Conductor<'_> {
         self.next_unit += 1;
         let number = self.next_unit;
         self.run_unit(host, slot, number, &unit, Some(after));
-        self.busy(slot, |busy| busy.next = Some((number, unit)));
+        let next = Next { number, unit, open_to_others: false };
+        self.busy(slot, |busy| busy.next = Some(next));
+    }
+
+    /// Puts back what waits behind a test that takes long: a slot that is free, or will be
+    /// earlier, takes it.
+    pub(super) fn open_to_others(&mut self, now: Instant) {
+        let waited = |busy: &&mut Busy| busy.next_waits_until().is_some_and(|due| due <= now);
+        for busy in self.slots.iter_mut().flatten().filter(waited) {
+            if let Some(next) = &mut busy.next {
+                next.open_to_others = true;
+                self.queue.push_front(next.unit.clone());
+            }
+        }
+    }
+
+    /// The process in a slot is through with a unit: it begins the next, if no other has.
+    pub(super) fn through(&mut self, slot: usize) {
+        let Some(Some(busy)) = self.slots.get_mut(slot) else { return };
+        let (host, after) = (busy.host, busy.number);
+        let is_it = |unit: &Unit, next: &Next| unit.tests == next.unit.tests;
+        let kept = match &mut busy.next {
+            Some(next) if next.open_to_others => {
+                let found = self.queue.iter().position(|unit| is_it(unit, next));
+                next.open_to_others = false;
+                found.and_then(|at| self.queue.remove(at)).is_some()
+            }
+            next => next.is_some(),
+        };
+        if !kept {
+            busy.next = None;
+        }
+        let cmd = if kept && self.stage == Stage::Running { "go" } else { "leave" };
+        self.fleet.send(host, &json!({"cmd": cmd, "after": after}));
     }
 
     /// Where in the queue the unit is that follows in the process of a slot, if one may.
@@ -105,7 +138,7 @@ impl Conductor<'_> {
     pub(super) fn went_on(&mut self, slot: usize) {
         let Some(mut ended) = self.slots.get_mut(slot).and_then(Option::take) else { return };
         ended.ended = Some(Instant::now());
-        let Some((number, unit)) = ended.next.take() else {
+        let Some(Next { number, unit, .. }) = ended.next.take() else {
             self.broken(ended.host, "went on with a unit that nobody gave it");
             self.slots[slot] = Some(ended);
             return;
@@ -122,10 +155,9 @@ impl Conductor<'_> {
 
     /// The process in a slot has gone: what it was to run next goes to another one.
     pub(super) fn row_ended(&mut self, busy: &mut Busy) {
-        if let Some((_, unit)) = busy.next.take()
-            && self.stage == Stage::Running
-        {
-            self.queue.push_front(unit);
+        let next = busy.next.take().filter(|next| !next.open_to_others);
+        if self.stage == Stage::Running {
+            next.into_iter().for_each(|next| self.queue.push_front(next.unit));
         }
         if let (Some(ended), Mode::Fork) = (busy.ended, self.fleet.peek(busy.host).mode) {
             self.ran.processes.push(busy.row.over(ended));

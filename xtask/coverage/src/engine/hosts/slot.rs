@@ -16,6 +16,9 @@ const STACKS: Duration = Duration::from_secs(3);
 /// How long a unit may wait, after its last test, for what its tests have left running.
 const LEAVING: Duration = Duration::from_secs(10);
 
+/// How long a unit waits for the last test of the one before it, while others may be idle.
+const NEXT_WAITS: Duration = Duration::from_secs(1);
+
 /// The unit in a slot.
 pub(super) struct Busy {
     /// Its number, unique in the run.
@@ -30,8 +33,8 @@ pub(super) struct Busy {
     pub(super) pid: Option<i32>,
     /// What its process has run so far.
     pub(super) row: Row,
-    /// The unit that its process goes on with, and its number.
-    pub(super) next: Option<(u32, Unit)>,
+    /// The unit that its process goes on with.
+    pub(super) next: Option<Next>,
     /// The test that has begun and not ended, and when it began.
     pub(super) test: Option<(usize, Instant)>,
     /// When it was given away.
@@ -48,6 +51,16 @@ pub(super) struct Busy {
     pub(super) limit: Limit,
     /// A line of it could not be read: right before its death that is one it did not live to end.
     pub(super) garbled: bool,
+}
+
+/// The unit that a process goes on with.
+pub(super) struct Next {
+    /// Its number.
+    pub(super) number: u32,
+    /// What it runs.
+    pub(super) unit: Unit,
+    /// It waited so long that it went back to the queue, where another process may take it.
+    pub(super) open_to_others: bool,
 }
 
 /// How far the end of a test that runs too long has come.
@@ -104,6 +117,12 @@ impl Busy {
         }
     }
 
+    /// When the unit that follows has waited for the running test long enough.
+    pub(super) fn next_waits_until(&self) -> Option<Instant> {
+        self.next.as_ref().filter(|next| !next.open_to_others)?;
+        self.test.map(|(_, since)| since + NEXT_WAITS)
+    }
+
     /// The next step towards its end.
     pub(super) fn press(&mut self) -> Press {
         let stacks = matches!(self.limit, Limit::Within) && self.ended.is_none();
@@ -117,8 +136,8 @@ impl Busy {
 
     /// It, and what its process goes on with.
     pub(super) fn units(&self) -> impl Iterator<Item = &Unit> {
-        let next = self.next.iter().map(|(_, unit)| unit);
-        std::iter::once(&self.unit).chain(next)
+        let next = self.next.iter().filter(|next| !next.open_to_others);
+        std::iter::once(&self.unit).chain(next.map(|next| &next.unit))
     }
 
     /// All that it covered is safe.

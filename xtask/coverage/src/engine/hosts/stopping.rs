@@ -29,7 +29,8 @@ impl Conductor<'_> {
     pub(super) fn due(&self) -> Option<Instant> {
         let units = self.slots.iter().flatten().filter_map(|busy| busy.due(self.job.timeout));
         let dumps = self.dumps.iter().map(|dump| dump.due);
-        units.chain(dumps).chain(self.deadline()).min()
+        let waiting = self.slots.iter().flatten().filter_map(Busy::next_waits_until);
+        units.chain(dumps).chain(waiting).chain(self.deadline()).min()
     }
 
     /// When the hosts are killed, unless they have done what they were told.
@@ -49,6 +50,7 @@ impl Conductor<'_> {
             self.stage = Stage::Finishing(None);
             return;
         }
+        self.open_to_others(now);
         for slot in 0..self.slots.len() {
             let timeout = self.job.timeout;
             let Some(busy) = &mut self.slots[slot] else { continue };

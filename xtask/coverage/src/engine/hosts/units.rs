@@ -52,6 +52,7 @@ impl Conductor<'_> {
             }
             UnitEvent::Stop { why, text } => self.stopped_itself(slot, &why, text),
             UnitEvent::Next {} => self.asked(slot),
+            UnitEvent::Through {} => self.through(slot),
             UnitEvent::UnitEnded { goes_on, fixtures } => {
                 self.busy(slot, |busy| {
                     busy.ended = Some(Instant::now());
