@@ -117,6 +117,7 @@ SUITES = {
         ),
     ),
     "tomlkit": Suite("0.15.2", ("pyyaml==6.0.3",), source="tomlkit"),
+    "wtforms": Suite("3.3.2", ("babel==2.18.0", "email-validator==2.4.0")),
 }
 
 
