@@ -263,8 +263,8 @@ class Server:
         outlet.hand_over()
         self._surroundings.arrange(one.id, one.slot)
 
-    def _run_row(self, one: Unit, outlet: Outlet, ask: _Ask) -> None:
-        """Run a unit, and whatever follows it in this process."""
+    def _run_row(self, one: Unit, outlet: Outlet, ask: _Ask) -> Unit:
+        """Run a unit, and whatever follows it in this process; returns the last one."""
         recorder: Any = unit.NoRecorder()
         if self._measurement is not None:
             recorder = self._measurement.record_unit(one.folder)
@@ -272,10 +272,12 @@ class Server:
         while following is not None:
             if self._settings.get("freeze", True):
                 gc.freeze()  # what has survived is not looked at again by later tests
-            recorder.begin(following.folder)
-            following = self._run_unit(following, outlet, recorder, ask)
+            one = following
+            recorder.begin(one.folder)
+            following = self._run_unit(one, outlet, recorder, ask)
         if not self._can_fork:
             recorder.release()
+        return one
 
     def _run_unit(self, one: Unit, outlet: Outlet, recorder: Any, ask: _Ask) -> Unit | None:
         """Run a unit; returns the one to go on with."""
@@ -311,7 +313,7 @@ class Server:
         self._commands.deafen()
         try:
             with self._commands.end_with_rust():
-                self._run_row(one, self._pipe(one), ask)
+                one = self._run_row(one, self._pipe(one), ask)
         finally:
             self._commands.listen()
         self._tell_exit(one, code=0)
