@@ -37,6 +37,15 @@ fn parts_are_the_whole() {
 }
 
 #[test]
+fn there_are_no_more_parts_than_files() {
+    let project = shop("", "");
+    run(&project, &["--max-concurrent-splits", "2"]).exits(0).says("Tests: 4 passed\n");
+    project.write("tests/test_label.py", "");
+    project.write("tests/test_price.py", "");
+    run(&project, &[]).exits(5).says("no tests");
+}
+
+#[test]
 fn a_hook_that_moves_tests_across_files_sees_them_all() {
     let project = shop("", "");
     project.write(

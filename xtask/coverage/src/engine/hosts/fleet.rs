@@ -33,6 +33,8 @@ pub(super) struct Member {
     pub(super) mode: Mode,
     /// It is a collector of the host before it.
     pub(super) collector: bool,
+    /// It was never started, for want of files.
+    pub(super) spare: bool,
     /// What it has collected, until that was looked at.
     pub(super) ids: Vec<String>,
     /// The `xdist_group` of its tests, by its own numbers.
@@ -141,6 +143,14 @@ impl<'a> Fleet<'a> {
         self.members[host].mode = Mode::Fork;
     }
 
+    /// There are no more collectors than files: the last ones were never started.
+    pub(super) fn without_spare_collectors(&mut self, host: usize, files: usize) {
+        for spare in self.collectors_of(host).skip(files) {
+            self.members[spare].spare = true;
+            self.members[spare].gone = true;
+        }
+    }
+
     /// Starts a host that puts together what units of lost hosts have left.
     pub(super) fn gather(&mut self) -> Result<usize> {
         self.add(Mode::Gather, 0)
@@ -160,7 +170,8 @@ impl<'a> Fleet<'a> {
     /// The collectors of a host.
     pub(super) fn collectors_of(&self, host: usize) -> Range<usize> {
         let after = self.members.iter().skip(host + 1);
-        host + 1..host + 1 + after.take_while(|member| member.collector).count()
+        let is_one = |member: &&Member| member.collector && !member.spare;
+        host + 1..host + 1 + after.take_while(is_one).count()
     }
 
     /// What is known of the host of this number.
@@ -242,6 +253,7 @@ impl Member {
             host,
             mode,
             collector: false,
+            spare: false,
             ids: Vec::new(),
             groups: BTreeMap::new(),
             files: Vec::new(),

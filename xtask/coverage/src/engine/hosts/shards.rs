@@ -36,6 +36,7 @@ impl Shards {
 impl Conductor<'_> {
     /// The test files are known: each collector is told its share.
     pub(super) fn share_files(&mut self, host: usize, files: Vec<(String, u64)>) {
+        self.fleet.without_spare_collectors(host, files.len());
         let collectors = self.fleet.collectors_of(host);
         let weights = weights(&files, &self.job.collection);
         for (collector, share) in collectors.clone().zip(cut(&weights, collectors.len())) {
