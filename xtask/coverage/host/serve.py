@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import os
 import signal
@@ -58,6 +59,8 @@ class Server:
         self._surroundings: unit.Surroundings | None = None
         self._collectors = Collectors(events)
         self._is_collector = False
+        # Run from the outermost loop: tests that recurse as deep as they may want a flat stack.
+        self._to_run: Callable[[], object] | None = None
 
     def surround(self, session: pytest.Session) -> unit.Surroundings:
         """What forks share, made once: the folder for temporary files, the name of the run."""
@@ -109,6 +112,9 @@ class Server:
     def _turn(self) -> None:
         for command in self._commands.wait(self._patience()):
             self._obey(command)
+            if self._to_run is not None:
+                run, self._to_run = self._to_run, None
+                run()
         if self._commands.closed:
             self._die_with_rust()
         self._reap()
@@ -184,7 +190,7 @@ class Server:
             if self._can_fork:
                 self._fork(one)
             else:
-                self._run_here(one)
+                self._to_run = functools.partial(self._run_here, one)
             return
         # If the process has gone meanwhile, Rust learns it, and gives the unit to another one.
         for row in self._rows_of(after):
@@ -216,7 +222,8 @@ class Server:
             self._tell_exit(one, error=str(error))
             return
         if pid == 0:
-            self._be(row)
+            self._to_run = functools.partial(self._be, row)
+            return
         row.pid = pid
         row.began()
         self._running[pid] = row

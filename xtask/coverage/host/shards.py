@@ -11,8 +11,10 @@ does; the host itself leaves the collection and merges what they have measured.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
+import sys
 import time
 import traceback
 from collections.abc import Generator, Iterable
@@ -84,6 +86,7 @@ class Shards:
         self._collector: int | None = None
         self._roots: list[Any] = []
         self._file_of: dict[Any, int] = {}
+        self._test_files: set[str] = set()
         self._why: str | None = None
 
     # Wrappers run before the `tryfirst` implementations of other plugins.
@@ -197,7 +200,9 @@ class Shards:
         command = channel.commands.first()
         if command is None or command.get("cmd") != "collect":
             self._leave(0)
+        before = set(sys.modules)
         self._generate(session, set(command["files"]), ids)
+        self._import_as_others(channel, before)
         self._watch = whole.Watch(session)
         if not self._file_of:
             # Hooks would see a session without tests, which there is none of.
@@ -209,6 +214,7 @@ class Shards:
 
         def generate(node: Any, index: int) -> Iterable[pytest.Item]:
             if index in share:
+                self._test_files.add(os.path.realpath(node.path))
                 began = time.perf_counter()
                 for item in session.genitems(node):
                     self._file_of[item] = index
@@ -220,6 +226,30 @@ class Shards:
             _walk(session, self._roots, files, generate)
             if files.ids != ids:
                 self._why = "test files come and go while they are collected"
+
+    def _import_as_others(self, channel: Channel, before: set[str]) -> None:
+        """Import what test files of other collectors have: tests may count on it unawares."""
+        own = [
+            name
+            for name, module in list(sys.modules.items())
+            if name not in before and self._is_for_all(module)
+        ]
+        channel.events.send({"event": "imported", "modules": own})
+        command = channel.commands.first()
+        if command is None or command.get("cmd") != "import":
+            self._leave(0)
+        for name in command["modules"]:
+            if name not in sys.modules:
+                # What cannot be imported alone, tests of this share do not ask for by name.
+                with contextlib.suppress(Exception, SystemExit):
+                    importlib.import_module(name)
+
+    def _is_for_all(self, module: Any) -> bool:
+        """Not a test file, nor what comes with it, nor what only looks like a module."""
+        file = getattr(module, "__file__", None) or ""
+        is_test = os.path.realpath(file) in self._test_files
+        known = getattr(module, "__spec__", None) is not None
+        return known and not is_test and os.path.basename(file) != "conftest.py"
 
     def _serve(self, session: pytest.Session) -> None:
         """In place of the loop: as a host does it, but for the session's end."""

@@ -45,6 +45,26 @@ fn there_are_no_more_parts_than_files() {
     run(&project, &[]).exits(5).says("no tests");
 }
 
+/// Some tests count on what other files have imported, without a word of it.
+#[test]
+fn a_part_has_imported_what_the_others_have() {
+    let project = shop("", "");
+    project.write("src/shop/extra.py", "LIMIT = 20\n");
+    project.write("src/shop/more.py", "LEAST = 1\n");
+    project.write(
+        "tests/test_label.py",
+        "import shop\nimport shop.extra\n\n\ndef test_it():\n    assert shop.more.LEAST == 1\n",
+    );
+    project.write(
+        "tests/test_price.py",
+        "import shop\nimport shop.more\n\n\ndef test_it():\n    assert shop.extra.LIMIT == 20\n",
+    );
+    let (sequential, _) = sequential(&project, &["--source=src/shop"], &[]);
+    let output = run(&project, &[]).exits(0);
+    assert_eq!(facts(&project, ".coverage"), sequential, "{output}");
+    output.says("Tests: 2 passed\n");
+}
+
 #[test]
 fn a_hook_that_moves_tests_across_files_sees_them_all() {
     let project = shop("", "");

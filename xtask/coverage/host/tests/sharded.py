@@ -18,6 +18,8 @@ class Sharded(Driver):
         self.tests: list[tuple[int, int]] = []  # the collector, and the number there
         self._ids: list[str] = []
         self._units: dict[int, tuple[int, int | None]] = {}  # collector and split
+        self._imports_shared = False
+        self.started = 0
         super().__init__(project, work, collectors=collectors, **settings)
 
     def _make_pipes(self, slots: int) -> list[int]:
@@ -33,7 +35,23 @@ class Sharded(Driver):
         event = super().next()
         if event is not None and event.get("unit") in self._units:
             self._number(event)
+        if event is not None and event["event"] in ("imported", "bye", "collector-ended"):
+            self._share_imports()
         return event
+
+    def _share_imports(self) -> None:
+        """When all collectors have told, tell each what the others have imported."""
+        told = {event["of"]: event["modules"] for event in self.all("imported")}
+        ended = {
+            event.get("of") for event in self.events if event["event"] in ("bye", "collector-ended")
+        }
+        if self._imports_shared or not told or not set(range(self.started)) <= {*told, *ended}:
+            return
+        self._imports_shared = True
+        every = {module: None for modules in told.values() for module in modules}
+        for number, own in told.items():
+            if number not in ended:
+                self.order(number, "import", modules=[one for one in every if one not in own])
 
     def _number(self, event: dict[str, Any]) -> None:
         """From a collector's own numbers of tests to those over all."""
@@ -50,10 +68,10 @@ class Sharded(Driver):
         """Hand the files out, one after the other if nothing else is asked for."""
         known = self.until("files")["files"]
         shares = files or [list(range(at, len(known), self.count)) for at in range(self.count)]
+        self.started = min(self.count, len(known))
         for number, share in enumerate(shares):
             if number < len(known):
                 self.order(number, "collect", files=share)
-        self.started = min(self.count, len(known))
 
     def collect(self, files: list[list[int]] | None = None) -> None:
         """Collect all, and join it as Rust does."""

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from data import contents
-from driver import until_dead
+from driver import run_all, until_dead
 
 DIES = {
     "os._exit(0)": {"code": 0, "signal": None},
@@ -315,3 +315,18 @@ def test_streams_that_tests_have_held_since_collection_are_captured(run, capture
     heard = [dict(map(tuple, one["sections"])) for one in driver.all("failed")]
     said = "said by the test\n"
     assert heard == [{"Captured stdout call": said}, {"Captured stderr call": said}]
+
+
+@pytest.mark.parametrize("engine", ["fork", "spawn"])
+@pytest.mark.parametrize("collectors", [0, 1])
+def test_the_stack_below_a_test_is_flat(project, start, engine, collectors):
+    """A sequential run has 38 frames there, and suites count on fewer than 50."""
+    if engine == "spawn" and collectors:
+        pytest.skip("needs forks")
+    root = project(
+        {"test_it.py": "import inspect\ndef test_it(): assert len(inspect.stack()) < 50"}
+    )
+    driver = start(root, engine=engine, collectors=collectors)
+    run_all(driver, slots=1)
+    driver.finish()
+    assert driver.outcomes() == {"test_it.py::test_it": "passed"}, driver.all("failed")

@@ -168,6 +168,7 @@ impl<'a> Conductor<'a> {
             HostEvent::CollectSkip { id, reason } => self.ran.ledger.skipped_file(&id, reason),
             HostEvent::Files { files } => self.share_files(host, files),
             HostEvent::CannotShard { why } => self.cannot_shard(host, &why),
+            HostEvent::Imported { modules } => self.imported(host, modules),
             HostEvent::Reordered { why } => self.reordered(&why),
             HostEvent::CollectorExited { collector, code, signal, error } => {
                 self.collector_exited(host, collector, &Exit { code, signal, error });
@@ -544,6 +545,7 @@ impl<'a> Conductor<'a> {
     fn bye(&mut self, host: usize, exit: i32) {
         self.fleet.member(host).bye = Some(exit);
         if self.fleet.peek(host).collector {
+            self.share_imports();
             self.join_parts();
             self.finish_head();
         }

@@ -39,6 +39,8 @@ pub(super) struct Member {
     pub(super) ids: Vec<String>,
     /// The `xdist_group` of its tests, by its own numbers.
     pub(super) groups: BTreeMap<usize, String>,
+    /// What a collector's test files have imported, until all have told it.
+    pub(super) imported: Option<Vec<String>>,
     /// A collector's files, by number, and how many of its tests are in each.
     pub(super) files: Vec<(usize, usize)>,
     /// The plan's number of each of its tests, and the other way round; none where they are equal.
@@ -256,6 +258,7 @@ impl Member {
             spare: false,
             ids: Vec::new(),
             groups: BTreeMap::new(),
+            imported: None,
             files: Vec::new(),
             numbers: None,
             told: false,

@@ -56,6 +56,10 @@ pub(super) enum HostEvent {
     CannotShard {
         why: String,
     },
+    /// The modules that the test files of a collector have imported.
+    Imported {
+        modules: Vec<String>,
+    },
     /// The parts of the collection are not the whole.
     Reordered {
         why: String,

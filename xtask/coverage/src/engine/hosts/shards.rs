@@ -1,7 +1,7 @@
 //! Sharded collection: collectors of one host collect a part of the test files each, side by
 //! side, and fork the units of these. Here their shares are cut and what they found is joined.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::json;
 
@@ -43,6 +43,34 @@ impl Conductor<'_> {
             self.fleet.send(collector, &json!({"cmd": "collect", "files": share}));
         }
         self.shards.files = files.into_iter().map(|(file, _)| file).collect();
+    }
+
+    /// A collector has imported its test files, and waits to hear what others have.
+    pub(super) fn imported(&mut self, collector: usize, modules: Vec<String>) {
+        self.fleet.member(collector).imported = Some(modules);
+        self.share_imports();
+    }
+
+    /// Once all have told: each collector imports what the others have, so that tests find the
+    /// modules that they would find if one process had collected all.
+    pub(super) fn share_imports(&mut self) {
+        let collectors = self.fleet.collectors_of(self.fleet.head());
+        let has_told = |collector: usize| {
+            let member = self.fleet.peek(collector);
+            member.imported.is_some() || member.bye.is_some() || member.gone
+        };
+        if self.stage != Stage::Collecting || !collectors.clone().all(has_told) {
+            return;
+        }
+        let told: Vec<(usize, Vec<String>)> = collectors
+            .filter_map(|it| Some((it, self.fleet.member(it).imported.take()?)))
+            .collect();
+        for (collector, own) in &told {
+            let mut known: HashSet<&String> = own.iter().collect();
+            let mut others: Vec<&String> = told.iter().flat_map(|(_, modules)| modules).collect();
+            others.retain(|module| known.insert(module));
+            self.fleet.send(*collector, &json!({"cmd": "import", "modules": others}));
+        }
     }
 
     /// One host collects all, as without collectors.
@@ -157,6 +185,7 @@ impl Conductor<'_> {
             }
             self.abort("a part of the collection is lost");
         }
+        self.share_imports();
         self.join_parts();
         self.finish_head();
     }
