@@ -12,7 +12,9 @@ mod units;
 pub use chunks::{Sum, chunks};
 pub use deal::deal;
 pub use durations::Durations;
-pub use rows::{Isolation, Observation, cost, observe, pick_first, pick_next, row, worth};
+pub use rows::{
+    Isolation, NEXT_WAITS, Observation, cost, observe, pick_first, pick_next, row, worth,
+};
 pub use simulate::{Costs, Pool, Schedule, simulate};
 pub use union::{Cut, check_union, places};
 pub use units::{Grain, Unit, units};

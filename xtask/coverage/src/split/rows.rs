@@ -2,6 +2,7 @@
 //! which. Pure.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,9 @@ const LEAST: f64 = 1.0;
 /// Observations whose numbers of processes differ by less than this factor say nothing about
 /// what one of them costs: the times of any two runs differ.
 const SPREAD: f64 = 1.5;
+
+/// How long a unit waits for the last test of the one before it, while others may be idle.
+pub const NEXT_WAITS: Duration = Duration::from_secs(1);
 
 /// Which tests share a process.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::{Isolation, Plan, Unit, pick_first, pick_next, units};
+use super::{Isolation, NEXT_WAITS, Plan, Unit, pick_first, pick_next, units};
 
 /// How much runs at once.
 #[derive(Clone, Copy, Debug)]
@@ -114,12 +114,23 @@ struct Busy {
     unit: Unit,
     /// When the process began.
     began: f64,
-    /// What the unit still takes until it asks for the next one, or after that until its end.
+    stage: Stage,
+    /// What the unit still takes until the next stage, seconds of its work.
     left: f64,
-    /// Before its last test it asks.
-    asked: bool,
     /// What it goes on with.
     next: Option<Unit>,
+    /// That waited so long that it went back to the queue.
+    open_to_others: bool,
+}
+
+/// How far a unit has come.
+enum Stage {
+    /// Before its last test it asks what comes next.
+    Asking,
+    /// What comes next waits for this test, which takes so much longer than it will wait.
+    Waiting(f64),
+    /// Nothing happens until it ends.
+    Ending,
 }
 
 impl Run<'_> {
@@ -143,14 +154,16 @@ impl Run<'_> {
         let mut others = self.slots.iter().enumerate().filter(|(other, _)| *other != slot);
         !others.any(|(_, busy)| {
             let busy = busy.as_ref();
-            busy.is_some_and(|it| it.next.iter().chain([&it.unit]).any(|it| unit.clashes(it)))
+            let next = busy.and_then(|it| it.next.as_ref().filter(|_| !it.open_to_others));
+            next.into_iter().chain(busy.map(|it| &it.unit)).any(|it| unit.clashes(it))
         })
     }
 
     fn begin(&mut self, slot: usize, unit: Unit, began: f64, starting: f64) {
         let (_, before) = unit.tests.split_last().unwrap_or((&0, &[]));
-        let left = starting + self.sum(before);
-        self.slots[slot] = Some(Busy { unit, began, left, asked: false, next: None });
+        let (stage, left) = (Stage::Asking, starting + self.sum(before));
+        let busy = Busy { unit, began, stage, left, next: None, open_to_others: false };
+        self.slots[slot] = Some(busy);
     }
 
     /// Lets time pass until something happens in a slot.
@@ -164,18 +177,38 @@ impl Run<'_> {
         self.happen(slot);
     }
 
-    /// The unit in a slot is before its last test, or at its end.
+    /// The unit in a slot has come to the end of a stage.
     fn happen(&mut self, slot: usize) {
         let Some(mut busy) = self.slots[slot].take() else { return };
-        if !busy.asked {
-            busy.next = self.following(slot, &busy).and_then(|at| self.queue.remove(at));
-            busy.left = busy.unit.tests.last().map_or(0.0, |test| self.seconds[*test]);
-            busy.asked = true;
-            self.slots[slot] = Some(busy);
-        } else if let Some(next) = busy.next {
-            self.begin(slot, next, busy.began, 0.0);
-        } else {
-            self.idle[slot] = self.now;
+        match busy.stage {
+            Stage::Asking => {
+                busy.next = self.following(slot, &busy).and_then(|at| self.queue.remove(at));
+                let last = busy.unit.tests.last().map_or(0.0, |test| self.seconds[*test]);
+                let waits = NEXT_WAITS.as_secs_f64();
+                (busy.stage, busy.left) = match busy.next.is_some() && last > waits {
+                    true => (Stage::Waiting(last - waits), waits),
+                    false => (Stage::Ending, last),
+                };
+            }
+            Stage::Waiting(left) => {
+                busy.next.iter().for_each(|next| self.queue.push_front(next.clone()));
+                busy.open_to_others = true;
+                (busy.stage, busy.left) = (Stage::Ending, left);
+            }
+            Stage::Ending => return self.end(slot, busy),
+        }
+        self.slots[slot] = Some(busy);
+    }
+
+    /// A process has run a unit: it goes on with the next, if no other has.
+    fn end(&mut self, slot: usize, busy: Busy) {
+        let next = busy.next.filter(|next| {
+            let found = self.queue.iter().position(|unit| unit.tests == next.tests);
+            !busy.open_to_others || found.and_then(|at| self.queue.remove(at)).is_some()
+        });
+        match next {
+            Some(next) => self.begin(slot, next, busy.began, 0.0),
+            None => self.idle[slot] = self.now,
         }
     }
 
@@ -241,8 +274,15 @@ mod tests {
     #[test]
     fn a_worker_starts_once() {
         check(Isolation::Worker, 1, 4, &[10.5], 1);
-        // Each asks before its only test: the first takes the two seconds, the other what is left.
-        check(Isolation::Worker, 2, 4, &[6.5, 4.5], 2);
+        // The first asks before its only test, and is given the two seconds. They do not wait for
+        // it: the other takes them, having asked before its second unit, which is a single test.
+        check(Isolation::Worker, 2, 4, &[4.5, 6.5], 2);
+    }
+
+    #[test]
+    fn nothing_waits_long_behind_a_long_test() {
+        let schedule = played(&[&[10.0], &[3.0], &[2.0], &[1.0]], Isolation::Worker, 2, 2);
+        assert_eq!((schedule.idle.as_slice(), schedule.processes), (&[10.5, 6.5][..], 2));
     }
 
     #[test]
