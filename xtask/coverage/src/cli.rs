@@ -41,6 +41,8 @@ pub enum Task {
     Coverage,
     /// `cargo xtask coverage plan`: show the splits.
     Plan,
+    /// `cargo xtask coverage plan --simulate`: show what a run would take.
+    Simulate,
     /// `cargo xtask coverage report`: report again on the data that is there.
     Report,
     /// `cargo xtask coverage verify`: compare with sequential runs.
@@ -65,6 +67,9 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, env: &Env) -> Result<Type
         Command::Test(test) => test.typed(),
     };
     typed.general = typed.general.or(layer::from_env(env)?);
+    if typed.task == Task::Plan && layer::from_env::<Foresight>(env)?.simulate {
+        typed.task = Task::Simulate;
+    }
     Ok(typed)
 }
 
@@ -152,6 +157,8 @@ struct Test {
 #[command(args_override_self = true)]
 struct Plan {
     #[command(flatten)]
+    foresight: Foresight,
+    #[command(flatten)]
     pool: Pool,
     #[command(flatten)]
     chosen: Chosen,
@@ -214,7 +221,7 @@ impl Coverage {
 impl Plan {
     fn typed(self) -> Typed {
         Typed {
-            task: Task::Plan,
+            task: if self.foresight.simulate { Task::Simulate } else { Task::Plan },
             options: Options { pool: self.pool, ..Options::default() },
             general: General { chosen: self.chosen, output: self.output, ..General::default() },
             pytest_args: self.pytest.args,
@@ -489,6 +496,18 @@ pub struct General {
     /// Print the commands, run none of them
     #[arg(long, help_heading = "Output")]
     pub dry_run: bool,
+}
+
+/// What else a plan shows.
+#[derive(Args, Clone, Debug, Default, PartialEq)]
+struct Foresight {
+    /// Show what a run would take, by number of workers
+    ///
+    /// Plays the schedule of the fork engine with the durations and costs that the last run of
+    /// the whole suite has measured. Tests are taken to compute all the time: more workers than
+    /// cores gain nothing.
+    #[arg(long)]
+    simulate: bool,
 }
 
 /// Which project.
@@ -784,6 +803,10 @@ mod tests {
         assert_eq!(typed("coverage").task, Task::Coverage);
         assert_eq!(typed("coverage plan --splits 3 -- -q").task, Task::Plan);
         assert_eq!(typed("coverage plan --splits 3 -- -q").options.pool.splits, Some(3));
+        assert_eq!(typed("coverage plan --simulate").task, Task::Simulate);
+        let variable = [("XTASK_SIMULATE", "1")];
+        assert_eq!(read("coverage plan", &variable).expect("a task").task, Task::Simulate);
+        assert_eq!(read("coverage", &variable).expect("a task").task, Task::Coverage);
         assert_eq!(typed("coverage report -p a --fail-under 80").task, Task::Report);
         assert_eq!(typed("coverage -- plan -x").pytest_args, ["plan", "-x"]);
         assert_eq!(typed("coverage verify --branch -- -k x").task, Task::Verify);

@@ -48,6 +48,7 @@ mod script;
 mod settings;
 mod shop;
 mod signals;
+mod simulate;
 mod support;
 mod test;
 mod thresholds;

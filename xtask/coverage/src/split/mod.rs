@@ -2,14 +2,20 @@
 //! process runs. Pure: node ids and durations in, plans out; no disk, no clock, no process.
 
 mod chunks;
+mod deal;
 mod durations;
 mod rows;
+mod simulate;
 mod union;
 mod units;
 
 pub use chunks::{Sum, chunks};
+pub use deal::deal;
 pub use durations::Durations;
-pub use rows::{Isolation, Observation, cost, observe, row, worth};
+pub use rows::{
+    Isolation, NEXT_WAITS, Observation, cost, observe, pick_first, pick_next, row, worth,
+};
+pub use simulate::{Costs, Pool, Schedule, simulate};
 pub use union::{Cut, check_union, places};
 pub use units::{Grain, Unit, units};
 

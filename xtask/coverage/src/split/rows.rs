@@ -1,6 +1,12 @@
-//! Rows: how long a process goes on with further units, so that starting it stays cheap. Pure.
+//! Rows: how long a process goes on with further units, so that starting it stays cheap, and with
+//! which. Pure.
+
+use std::collections::VecDeque;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+use super::{Grain, Unit};
 
 /// How much of a process's work its start may be.
 const SHARE: f64 = 0.05;
@@ -11,6 +17,9 @@ const LEAST: f64 = 1.0;
 /// what one of them costs: the times of any two runs differ.
 const SPREAD: f64 = 1.5;
 
+/// How long a unit waits for the last test of the one before it, while others may be idle.
+pub const NEXT_WAITS: Duration = Duration::from_secs(1);
+
 /// Which tests share a process.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Isolation {
@@ -20,6 +29,49 @@ pub enum Isolation {
     Row(f64),
     /// All that a worker runs.
     Worker,
+}
+
+impl Isolation {
+    /// Whether a process that began so many seconds ago may go on with further units.
+    pub fn goes_on(self, seconds: f64) -> bool {
+        match self {
+            Isolation::File => false,
+            Isolation::Row(least) => seconds < least,
+            Isolation::Worker => true,
+        }
+    }
+
+    /// How large units are where durations are known: `total` seconds of tests for some slots.
+    pub fn grain(self, total: f64, slots: usize) -> Grain {
+        let grain = Grain::for_slots(total, slots);
+        if self == Isolation::File { Grain { target: 0.0, ..grain } } else { grain }
+    }
+}
+
+/// Where in the queue the unit is that a new process begins with: the first that may run.
+pub fn pick_first(queue: &VecDeque<Unit>, may_run: impl Fn(&Unit) -> bool) -> Option<usize> {
+    queue.iter().position(may_run)
+}
+
+/// Where in the queue the unit is that follows another one in its process, if one may.
+///
+/// Units that would be the tail of the run go first, as everywhere. Otherwise it is the one
+/// that comes next in the order of collection, which is the order that tests are used to.
+pub fn pick_next(
+    queue: &VecDeque<Unit>,
+    slots: usize,
+    after: &Unit,
+    may_follow: impl Fn(&Unit) -> bool,
+) -> Option<usize> {
+    let candidates = || queue.iter().enumerate().filter(|(_, unit)| may_follow(unit));
+    let (longest, unit) = candidates().max_by(|a, b| a.1.seconds.total_cmp(&b.1.seconds))?;
+    let waiting: f64 = queue.iter().map(|unit| unit.seconds).sum();
+    if unit.seconds > waiting / (2 * slots) as f64 {
+        return Some(longest);
+    }
+    let last = after.tests.last();
+    let order = |unit: &Unit| (unit.tests.first() < last, unit.tests.first().copied());
+    candidates().min_by_key(|(_, unit)| order(unit)).map(|(at, _)| at)
 }
 
 /// What a run of the whole suite tells about the cost of processes.
@@ -113,6 +165,39 @@ mod tests {
 
     fn seen(processes: u64, seconds: f64, row: f64) -> Observation {
         Observation { tests: 100, slots: 2, processes, seconds, starting: 0.01, fixtures: 0.0, row }
+    }
+
+    /// Where in a queue of units, each of one test, lies what follows the unit of test 2.
+    #[track_caller]
+    fn check_next(queue: &[(usize, f64)], slots: usize, expected: Option<usize>) {
+        let unit = |&(test, seconds): &(usize, f64)| Unit {
+            split: 1,
+            tests: vec![test],
+            seconds,
+            groups: [].into(),
+        };
+        let queue: VecDeque<Unit> = queue.iter().map(unit).collect();
+        let may_follow = |unit: &Unit| unit.tests != [9];
+        assert_eq!(pick_next(&queue, slots, &unit(&(2, 1.0)), may_follow), expected);
+    }
+
+    #[test]
+    fn what_follows_is_next_in_collection_unless_it_would_be_the_tail() {
+        let small = [(4, 1.0), (0, 1.0), (3, 1.0), (1, 1.0), (5, 1.0)];
+        check_next(&small, 1, Some(2));
+        check_next(&[(4, 1.0), (3, 1.0), (0, 3.0)], 1, Some(2));
+        check_next(&[(0, 1.0), (1, 1.0), (0, 1.0)], 1, Some(0));
+        check_next(&[(9, 8.0), (1, 1.0)], 2, Some(1));
+        check_next(&[(9, 8.0)], 2, None);
+        check_next(&[], 2, None);
+    }
+
+    #[test]
+    fn a_new_process_begins_with_the_first_that_may_run() {
+        let unit = |test| Unit { split: 1, tests: vec![test], seconds: 1.0, groups: [].into() };
+        let queue = VecDeque::from([unit(0), unit(1), unit(2)]);
+        assert_eq!(pick_first(&queue, |unit| unit.tests != [0]), Some(1));
+        assert_eq!(pick_first(&queue, |_| false), None);
     }
 
     #[test]

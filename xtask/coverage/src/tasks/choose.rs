@@ -45,14 +45,14 @@ pub(super) fn engine(screen: &Screen, prepared: &Prepared) -> Result<Engine> {
     }
 }
 
-/// How many processes collect the suite, with the fork engine; 0 where one does it all.
+/// How many processes collect the suite, with the fork engine and so many workers; 0 where one
+/// does it all.
 ///
 /// Parts import what test files share once each, and pytest has to look for the files before it
 /// can deal them out: under some seconds that costs more than it saves.
-pub(super) fn collectors(prepared: &Prepared) -> u32 {
+pub(super) fn collectors(prepared: &Prepared, slots: usize) -> u32 {
     const WORTH_IT: f64 = 3.0;
     let Prepared { settings, history, .. } = prepared;
-    let slots = settings.max_concurrent_splits.value * settings.workers_per_split.value;
     let parts = u32::try_from(slots.clamp(2, 8)).unwrap_or(8);
     let collection = &history.collection;
     let slow = collection.seconds.is_some_and(|seconds| seconds >= WORTH_IT);

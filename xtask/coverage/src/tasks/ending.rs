@@ -113,7 +113,7 @@ impl Ending<'_> {
         let is_sound = !verdict.partial && self.ran.ledger.tally().failures() == 0;
         let settings = &self.prepared.settings;
         update_baseline(self.invocation, self.project, settings, rendered, is_sound)?;
-        if let Err(error) = self.remember_percent(verdict, rendered) {
+        if let Err(error) = self.remember(verdict, rendered, seconds) {
             self.invocation.screen.warn(&format!("{error:#}"));
         }
         junit?;
@@ -254,14 +254,23 @@ impl Ending<'_> {
         summary::write(&path, &summary)
     }
 
-    fn remember_percent(&self, verdict: &Verdict, rendered: Option<&Rendered>) -> Result<()> {
+    /// Keeps what a complete run tells the next one.
+    fn remember(
+        &self,
+        verdict: &Verdict,
+        rendered: Option<&Rendered>,
+        seconds: &Seconds,
+    ) -> Result<()> {
         let percent = rendered.and_then(|it| it.totals.as_ref()).map(|totals| totals.percent);
         if verdict.partial || percent.is_none() {
             return Ok(());
         }
         let files = rendered.map(percentages).unwrap_or_default();
-        History { percent, files, ..History::read(&self.prepared.state) }
-            .write(&self.prepared.state)
+        let history = History::read(&self.prepared.state);
+        let tests_end = self.ran.units.iter().map(|unit| unit.ended).fold(0.0, f64::max);
+        let rest = (seconds.total - seconds.environment - tests_end).max(0.0);
+        let rest = if self.engine == Engine::Fork { Some(rest) } else { history.rest };
+        History { percent, files, rest, ..history }.write(&self.prepared.state)
     }
 }
 

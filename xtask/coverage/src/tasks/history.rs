@@ -26,6 +26,9 @@ pub(super) struct History {
     pub(super) collection: Collection,
     /// What processes cost in runs of the whole suite, the last one at the end.
     pub(super) processes: Vec<Observation>,
+    /// Seconds of the last complete run with the fork engine besides preparing, collecting and
+    /// tests: nearly all of them after the tests, for writing data, combining and reports.
+    pub(super) rest: Option<f64>,
     /// Coverage of the last complete run, percent.
     pub(super) percent: Option<f64>,
     /// The same for each file.
@@ -58,7 +61,7 @@ impl Collection {
 }
 
 /// Seconds that pytest takes to start, about.
-const STARTING: f64 = 0.7;
+pub(super) const STARTING: f64 = 0.7;
 
 impl History {
     /// What the last run left; nothing where there was none, or where it cannot be read.

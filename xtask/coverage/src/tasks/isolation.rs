@@ -57,10 +57,9 @@ pub(super) fn after(prepared: &Prepared, ran: &Ran) -> Vec<Observation> {
     let count = ran.processes.len() as f64;
     let mean =
         |of: fn(&crate::engine::Process) -> f64| ran.processes.iter().map(of).sum::<f64>() / count;
-    let settings = &prepared.settings;
     let new = Observation {
         tests,
-        slots: settings.max_concurrent_splits.value * settings.workers_per_split.value,
+        slots: prepared.slots(),
         processes: ran.processes.len() as u64,
         seconds: ran.processes.iter().map(|it| it.seconds).sum(),
         starting: mean(|it| it.starting),

@@ -14,6 +14,7 @@ mod plan;
 mod prepare;
 mod report;
 mod service;
+mod simulate;
 mod suite;
 mod verify;
 
@@ -69,6 +70,7 @@ fn run_one(invocation: &Invocation<'_>, project: &Project) -> Result<Exit> {
     match invocation.typed.task {
         Task::Coverage | Task::Test => suite::run(invocation, project),
         Task::Plan => plan::run(invocation, project),
+        Task::Simulate => simulate::run(invocation, project),
         Task::Report => report::run(invocation, project),
         Task::Verify => verify::run(invocation, project),
     }

@@ -16,22 +16,23 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
     let job = prepare::job(project, &prepared)?;
     let engine = choose::engine(invocation.screen, &prepared)?;
     prepare::banner(invocation.screen, project, &prepared, engine);
-    let doing = invocation.screen.doing("Collecting the tests");
-    let ids = collect::ids(&job)?;
-    drop(doing);
-    if ids.is_empty() {
-        return Err(exit::no_tests("no tests were found").into());
-    }
-    let plan = plan(ids, &prepared, &job);
+    let plan = collect(invocation, &prepared, &job)?;
     show(invocation.screen, &plan, &job);
     Ok(Exit::Passed)
 }
 
-fn plan(ids: Vec<String>, prepared: &Prepared, job: &Job) -> Plan {
+/// Collects the suite and cuts it.
+pub(super) fn collect(invocation: &Invocation<'_>, prepared: &Prepared, job: &Job) -> Result<Plan> {
+    let doing = invocation.screen.doing("Collecting the tests");
+    let ids = collect::ids(job)?;
+    drop(doing);
+    if ids.is_empty() {
+        return Err(exit::no_tests("no tests were found").into());
+    }
     let sum = Sum::of_python(&prepared.facts.python);
     let mut plan = Plan::new(ids, &job.committed, job.splits, sum);
     plan.predict(&job.recorded);
-    plan
+    Ok(plan)
 }
 
 fn show(screen: &Screen, plan: &Plan, job: &Job) {

@@ -43,6 +43,13 @@ pub(super) struct Prepared {
     _lock: Lock,
 }
 
+impl Prepared {
+    /// How many processes run tests at once.
+    pub(super) fn slots(&self) -> usize {
+        self.settings.max_concurrent_splits.value * self.settings.workers_per_split.value
+    }
+}
+
 /// Finds out all there is to know before tests run.
 pub(super) fn prepare(invocation: &Invocation<'_>, project: &Project) -> Result<Prepared> {
     let started = Instant::now();
@@ -169,7 +176,7 @@ pub(super) fn job_in(room: &State, project: &Project, prepared: &Prepared) -> Re
         xdist: facts.packages.contains_key("pytest-xdist") && !refuse,
         reordering: reordering(facts, settings),
         last_failed: false,
-        collectors: choose::collectors(prepared),
+        collectors: choose::collectors(prepared, prepared.slots()),
         collection: history.collection.files.clone(),
         isolation: isolation::choose(prepared),
         continue_on_collection_errors: everything(prepared)
@@ -337,7 +344,7 @@ pub(super) fn banner(screen: &Screen, project: &Project, prepared: &Prepared, en
 
 /// Where the suite is collected in parts: how many, and why.
 fn in_parts(prepared: &Prepared, engine: Engine) -> String {
-    let parts = choose::collectors(prepared);
+    let parts = choose::collectors(prepared, prepared.slots());
     if engine != Engine::Fork || parts < 2 {
         return String::new();
     }

@@ -19,7 +19,7 @@ use crate::engine::journal::Journal;
 use crate::engine::{Happening, Job, Ran, Refusal, SplitState, tail};
 use crate::report::failures::{Blow, Failure, Phase};
 use crate::shard::combine::{Origin, Part, Problem};
-use crate::split::{Grain, Plan, Sum, Unit, places, units};
+use crate::split::{Grain, Plan, Sum, Unit, pick_first, places, units};
 
 /// How long hosts may take, once told to finish after an interruption.
 pub(super) const FINISHING: Duration = Duration::from_secs(4);
@@ -292,10 +292,7 @@ impl<'a> Conductor<'a> {
     /// Without any duration a file is a unit: there is nothing to weigh files by.
     fn grain(&self) -> Grain {
         match self.durations_are_known() {
-            true => {
-                let grain = Grain::for_slots(self.plan.total(), self.slots.len());
-                if self.has_rows() { grain } else { Grain { target: 0.0, ..grain } }
-            }
+            true => self.job.isolation.grain(self.plan.total(), self.slots.len()),
             false => Grain { target: 0.0, tail: f64::INFINITY },
         }
     }
@@ -405,11 +402,10 @@ impl<'a> Conductor<'a> {
         let may_run = |unit: &Unit| !self.running(None).any(|other| unit.clashes(other));
         let mut idle = (0..self.slots.len()).filter(|&slot| self.slots[slot].is_none());
         idle.find_map(|slot| {
-            let mut queued = self.queue.iter().enumerate();
-            queued.find_map(|(at, unit)| {
-                let host = self.host_for(slot, unit)?;
-                may_run(unit).then_some((slot, host, at))
-            })
+            let at = pick_first(&self.queue, |unit| {
+                self.host_for(slot, unit).is_some() && may_run(unit)
+            })?;
+            Some((slot, self.host_for(slot, &self.queue[at])?, at))
         })
     }
 

@@ -10,7 +10,7 @@ use super::conductor::{Conductor, Stage};
 use super::host::Mode;
 use super::slot::{Busy, Next};
 use crate::engine::{Happening, Process};
-use crate::split::{Isolation, Unit};
+use crate::split::{Isolation, Unit, pick_next};
 
 /// What one process has run so far.
 pub(super) struct Row {
@@ -104,34 +104,18 @@ impl Conductor<'_> {
     }
 
     /// Where in the queue the unit is that follows in the process of a slot, if one may.
-    ///
-    /// Units that would be the tail of the run go first, as everywhere. Otherwise it is the one
-    /// that comes next in the order of collection, which is the order that tests are used to.
     fn following(&self, slot: usize, busy: &Busy) -> Option<usize> {
-        let goes_on = match self.job.isolation {
-            _ if self.fleet.peek(busy.host).mode == Mode::Spawn => true,
-            Isolation::File => false,
-            Isolation::Row(seconds) => busy.row.began.elapsed().as_secs_f64() < seconds,
-            Isolation::Worker => true,
-        };
-        if self.stage != Stage::Running || !goes_on {
+        let is_whole_host = self.fleet.peek(busy.host).mode == Mode::Spawn;
+        let elapsed = busy.row.began.elapsed().as_secs_f64();
+        if self.stage != Stage::Running || !(is_whole_host || self.job.isolation.goes_on(elapsed)) {
             return None;
         }
         let others: Vec<&Unit> = self.running(Some(slot)).collect();
-        let may_follow = |unit: &Unit| {
+        pick_next(&self.queue, self.slots.len(), &busy.unit, |unit| {
             self.host_for(slot, unit) == Some(busy.host)
                 && !unit.tests.iter().any(|&test| self.attempts.has_begun(test))
                 && !others.iter().any(|other| unit.clashes(other))
-        };
-        let candidates = || self.queue.iter().enumerate().filter(|(_, unit)| may_follow(unit));
-        let (longest, unit) = candidates().max_by(|a, b| a.1.seconds.total_cmp(&b.1.seconds))?;
-        let waiting: f64 = self.queue.iter().map(|unit| unit.seconds).sum();
-        if unit.seconds > waiting / (2 * self.slots.len()) as f64 {
-            return Some(longest);
-        }
-        let last = busy.unit.tests.last();
-        let order = |unit: &Unit| (unit.tests.first() < last, unit.tests.first().copied());
-        candidates().min_by_key(|(_, unit)| order(unit)).map(|(at, _)| at)
+        })
     }
 
     /// The process in a slot has ended one unit and begins the next.

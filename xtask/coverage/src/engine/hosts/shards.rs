@@ -9,6 +9,7 @@ use super::conductor::{Conductor, Stage};
 use super::host::Mode;
 use super::slot::Exit;
 use crate::engine::Happening;
+use crate::split::deal;
 
 /// What is known of the parts of a collection.
 #[derive(Default)]
@@ -39,7 +40,7 @@ impl Conductor<'_> {
         self.fleet.without_spare_collectors(host, files.len());
         let collectors = self.fleet.collectors_of(host);
         let weights = weights(&files, &self.job.collection);
-        for (collector, share) in collectors.clone().zip(cut(&weights, collectors.len())) {
+        for (collector, share) in collectors.clone().zip(deal(&weights, collectors.len())) {
             self.fleet.send(collector, &json!({"cmd": "collect", "files": share}));
         }
         self.shards.files = files.into_iter().map(|(file, _)| file).collect();
@@ -221,35 +222,9 @@ fn weights(files: &[(String, u64)], seconds: &BTreeMap<String, f64>) -> Vec<f64>
     files.iter().map(weight).collect()
 }
 
-/// Deals files out, the heaviest first and each to who has least; in a share in their order.
-fn cut(weights: &[f64], shares: usize) -> Vec<Vec<usize>> {
-    let mut order: Vec<usize> = (0..weights.len()).collect();
-    order.sort_by(|&a, &b| weights[b].total_cmp(&weights[a]));
-    let mut dealt = vec![(0.0_f64, Vec::new()); shares.max(1)];
-    for file in order {
-        let least = dealt.iter_mut().min_by(|a, b| a.0.total_cmp(&b.0));
-        if let Some((sum, files)) = least {
-            *sum += weights[file].max(1e-9);
-            files.push(file);
-        }
-    }
-    let sorted = |(_, mut files): (f64, Vec<usize>)| {
-        files.sort_unstable();
-        files
-    };
-    dealt.into_iter().map(sorted).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn shares_weigh_alike_and_keep_the_order() {
-        assert_eq!(cut(&[1.0, 5.0, 2.0, 2.0], 2), [vec![1], vec![0, 2, 3]]);
-        assert_eq!(cut(&[0.0, 0.0, 0.0], 2), [vec![0, 2], vec![1]]);
-        assert_eq!(cut(&[1.0], 3), [vec![0], vec![], vec![]]);
-    }
 
     #[test]
     fn a_file_weighs_what_it_took_or_what_others_of_its_size_did() {

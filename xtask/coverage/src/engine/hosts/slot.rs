@@ -9,15 +9,12 @@ use super::rows::Row;
 use crate::engine::child;
 use crate::engine::journal::TestRun;
 use crate::report::failures::Blow;
-use crate::split::Unit;
+use crate::split::{NEXT_WAITS, Unit};
 
 /// How long a unit may take to write down the stacks of a test that runs too long.
 const STACKS: Duration = Duration::from_secs(3);
 /// How long a unit may wait, after its last test, for what its tests have left running.
 const LEAVING: Duration = Duration::from_secs(10);
-
-/// How long a unit waits for the last test of the one before it, while others may be idle.
-const NEXT_WAITS: Duration = Duration::from_secs(1);
 
 /// The unit in a slot.
 pub(super) struct Busy {

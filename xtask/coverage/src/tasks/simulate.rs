@@ -1,0 +1,208 @@
+//! `cargo xtask coverage plan --simulate`: what a run would take, by number of workers.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+
+use super::history::{Collection, STARTING};
+use super::prepare::{self, Prepared};
+use super::{Invocation, choose, isolation, plan};
+use crate::cli::Engine;
+use crate::engine::Job;
+use crate::exit::{self, Exit, Fault};
+use crate::machine::Machine;
+use crate::project::Project;
+use crate::screen::{Screen, count, one_line, seconds, thousands};
+use crate::split::{Costs, Observation, Plan, Pool, Schedule, deal, simulate};
+
+/// Under this share of the time, doubling the workers gains little.
+const LITTLE: f64 = 0.1;
+
+/// Collects the suite and plays it with more and more workers.
+pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit> {
+    let prepared = prepare::prepare(invocation, project)?;
+    let engine = choose::engine(invocation.screen, &prepared)?;
+    if engine != Engine::Fork {
+        let name = engine.name();
+        let why = format!("`--simulate` knows the fork engine only, not the {name} engine");
+        return Err(exit::usage(why).into());
+    }
+    let job = prepare::job(project, &prepared)?;
+    let known = Known::of(&prepared, &job).ok_or_else(nothing_is_known)?;
+    prepare::banner(invocation.screen, project, &prepared, engine);
+    let plan = plan::collect(invocation, &prepared, &job)?;
+    let foreseen: Vec<Foreseen> =
+        numbers(known.cores, prepared.slots()).map(|slots| known.foresee(&plan, slots)).collect();
+    show(invocation.screen, &foreseen, prepared.slots());
+    if let Some(limit) = limit(&foreseen, &known, &plan) {
+        invocation.screen.say(&limit);
+    }
+    Ok(Exit::Passed)
+}
+
+fn nothing_is_known() -> Fault {
+    exit::usage(
+        "nothing is known yet of what this suite takes: run `cargo xtask coverage` once first, \
+         with the fork engine and the whole suite",
+    )
+}
+
+/// What earlier runs have measured.
+struct Known<'a> {
+    prepared: &'a Prepared,
+    collection: &'a Collection,
+    /// Seconds that collecting takes in one process.
+    collecting: f64,
+    last: Observation,
+    /// Seconds besides collecting and tests.
+    rest: f64,
+    cores: usize,
+}
+
+impl<'a> Known<'a> {
+    /// Nothing where a part of it is missing.
+    fn of(prepared: &'a Prepared, job: &Job) -> Option<Known<'a>> {
+        let history = &prepared.history;
+        let last = *history.processes.last().filter(|last| last.tests > 0)?;
+        (!job.recorded.is_empty()).then_some(())?;
+        Some(Known {
+            prepared,
+            collection: &history.collection,
+            collecting: history.collection.seconds?,
+            last,
+            rest: prepared.took.as_secs_f64() + history.rest?,
+            cores: Machine::here().cores,
+        })
+    }
+
+    fn foresee(&self, plan: &Plan, slots: usize) -> Foreseen {
+        let (collecting, holders) = self.collect(plan, slots);
+        let (isolation, costs) = (isolation::choose(self.prepared), self.costs());
+        let pool = Pool { slots, cores: self.cores };
+        let schedule = simulate(plan, &holders, isolation, pool, &costs);
+        Foreseen { slots, collecting, schedule, rest: self.rest }
+    }
+
+    /// Of the last run. More processes than cores have measured how they waited for each other.
+    fn costs(&self) -> Costs {
+        let Observation { tests, processes, seconds, starting, slots, .. } = self.last;
+        Costs {
+            starting,
+            per_test: (seconds - processes as f64 * starting).max(0.0) / tests as f64,
+            speed: (self.cores as f64 / slots.max(1) as f64).min(1.0),
+        }
+    }
+
+    /// Seconds that collecting takes with so many workers, and which collector has each test;
+    /// none where one process collects them all.
+    fn collect(&self, plan: &Plan, slots: usize) -> (f64, Vec<usize>) {
+        let parts = choose::collectors(self.prepared, slots) as usize;
+        if parts < 2 {
+            return (self.collecting, Vec::new());
+        }
+        let (files, places) = files(plan);
+        let usual = (self.collecting - STARTING).max(0.0) / files.len().max(1) as f64;
+        let weigh = |file: &&str| self.collection.files.get(*file).copied().unwrap_or(usual);
+        let weights: Vec<f64> = files.iter().map(weigh).collect();
+        let shares = deal(&weights, parts);
+        let sum = |share: &Vec<usize>| share.iter().map(|&file| weights[file]).sum::<f64>();
+        let longest = shares.iter().map(sum).fold(0.0, f64::max);
+        let all = weights.iter().sum::<f64>() / self.cores as f64;
+        let mut holders = vec![0; files.len()];
+        for (part, share) in shares.iter().enumerate() {
+            share.iter().for_each(|&file| holders[file] = part);
+        }
+        let holders = places.iter().map(|&file| holders[file]).collect();
+        (STARTING + longest.max(all), holders)
+    }
+}
+
+/// The test files in order, and the place of each test's file among them.
+fn files<'a>(plan: &'a Plan) -> (Vec<&'a str>, Vec<usize>) {
+    let (mut files, mut places) = (Vec::new(), BTreeMap::new());
+    let file = |id: &'a String| id.split_once("::").map_or(id.as_str(), |(file, _)| file);
+    let places = plan.ids.iter().map(file).map(|file| {
+        *places.entry(file).or_insert_with(|| {
+            files.push(file);
+            files.len() - 1
+        })
+    });
+    let places = places.collect();
+    (files, places)
+}
+
+/// A run with so many workers.
+struct Foreseen {
+    slots: usize,
+    collecting: f64,
+    schedule: Schedule,
+    rest: f64,
+}
+
+impl Foreseen {
+    fn total(&self) -> f64 {
+        self.collecting + self.schedule.seconds + self.rest
+    }
+}
+
+/// The numbers of workers that are worth a look, and the one that is set.
+fn numbers(cores: usize, set: usize) -> impl Iterator<Item = usize> {
+    let most = (2 * cores).max(4);
+    let mut numbers: Vec<usize> =
+        [1, 2, 4, 8, 16].into_iter().filter(|&it| it <= most).chain([set]).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    numbers.into_iter()
+}
+
+fn show(screen: &Screen, foreseen: &[Foreseen], set: usize) {
+    screen.say("Workers  Time     Collection  Tests    The rest  Processes");
+    for it in foreseen {
+        let [total, collecting, tests, rest] =
+            [it.total(), it.collecting, it.schedule.seconds, it.rest].map(seconds);
+        let processes = thousands(it.schedule.processes as u64);
+        let slots = it.slots;
+        let line = format!("{slots:>7}  {total:<7}  {collecting:<10}  {tests:<7}  {rest:<8}");
+        let mark = if slots == set { "  ← as set here" } else { "" };
+        let line = format!("{line}  {processes:<9}{mark}");
+        screen.say(line.trim_end());
+        let idle: Vec<String> = it.schedule.idle.iter().copied().map(seconds).collect();
+        screen.detail(&format!("    of the tests' time, slots are busy for {}", idle.join(", ")));
+    }
+}
+
+/// What keeps more workers from being faster, from the number on where doubling them gains
+/// little.
+fn limit(foreseen: &[Foreseen], known: &Known<'_>, plan: &Plan) -> Option<String> {
+    let double = |few: &Foreseen| foreseen.iter().find(|many| many.slots == 2 * few.slots);
+    let gains_little =
+        |few: &Foreseen, many: &Foreseen| few.total() - many.total() < LITTLE * few.total();
+    let pairs = foreseen.iter().filter_map(|few| Some((few, double(few)?)));
+    let (few, many) = pairs.into_iter().find(|(few, many)| gains_little(few, many))?;
+    let workers = count(few.slots as u64, "worker");
+    let why = if few.slots >= known.cores {
+        format!("this machine has {}", count(known.cores as u64, "core"))
+    } else {
+        bottleneck(many, plan)
+    };
+    Some(format!("More than {workers} would gain little: {why}"))
+}
+
+/// What takes most of the time of a run, as the end of a sentence.
+fn bottleneck(run: &Foreseen, plan: &Plan) -> String {
+    let Schedule { seconds: tests, longest: (unit, longest), .. } = &run.schedule;
+    if run.collecting > *tests && run.collecting > run.rest {
+        return format!("collecting takes {}", seconds(run.collecting));
+    }
+    if run.rest > *tests {
+        return format!("what comes before and after takes {}", seconds(run.rest));
+    }
+    let slowest = unit.iter().max_by(|a, b| plan.seconds[**a].total_cmp(&plan.seconds[**b]));
+    let slowest = slowest.filter(|_| *longest > (1.0 - LITTLE) * tests);
+    let Some(&test) = slowest else { return "too much of it does not run side by side".to_owned() };
+    let (id, took) = (one_line(&plan.ids[test]), seconds(*longest));
+    match unit.len() {
+        1 => format!("the longest test, {id}, takes {took} with the start of its process"),
+        n => format!("{} that stay together take {took}, {id} among them", count(n as u64, "test")),
+    }
+}
