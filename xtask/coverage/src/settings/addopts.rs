@@ -37,7 +37,7 @@ pub struct Addopts {
     pub store_durations: bool,
     /// `--reruns`.
     pub reruns: Option<String>,
-    /// Only a part of the suite is selected.
+    /// Only a part of the suite is selected by options; paths are not looked at.
     pub narrowed: bool,
     /// Files, folders and node ids.
     pub paths: Vec<String>,
@@ -228,7 +228,6 @@ const MAYBE_VALUE: &[&str] = &["--cov", "--debug", "--cache-show"];
 impl Addopts {
     /// A file, a folder or a node id.
     fn positional(&mut self, word: &str) {
-        self.narrowed = true;
         self.paths.push(word.to_owned());
     }
 
@@ -457,11 +456,6 @@ mod tests {
             "--last-failed",
             "--sw",
             "--stepwise",
-            "tests/a.py",
-            "tests/a.py::test_b[x y]",
-            "-q tests",
-            "--tb short tests",
-            "--unknown tests",
         ];
         for text in narrow {
             assert!(typed(text).narrowed, "{text}");

@@ -177,7 +177,7 @@ impl Settings {
             notices: [&addopts.notices[..], &typed.notices, unused.as_slice()].concat(),
             warnings: numbers.warnings,
             pytest_args: typed.rest,
-            narrowed: typed.narrowed,
+            narrowed: typed.narrowed || is_a_part(inputs, &typed.paths),
             addopts,
         })
     }
@@ -370,6 +370,23 @@ fn test_paths(inputs: &Inputs<'_>, typed: &Addopts, addopts: &Addopts) -> Vec<St
     } else {
         inputs.test_folder.map(str::to_owned).into_iter().collect()
     }
+}
+
+/// Whether these paths, where there are any, are less than the project's tests: neither its
+/// folder nor what would run without them.
+fn is_a_part(inputs: &Inputs<'_>, paths: &[String]) -> bool {
+    let plain = |path: &String| {
+        let path = path.trim_end_matches('/');
+        path.strip_prefix("./").unwrap_or(path).to_owned()
+    };
+    let paths: Vec<String> = paths.iter().map(plain).collect();
+    let testpaths = inputs.facts.pytest.iter().flat_map(|pytest| &pytest.testpaths);
+    let mut usual: Vec<String> = testpaths.map(plain).collect();
+    if usual.is_empty() {
+        usual.extend(inputs.test_folder.map(str::to_owned));
+    }
+    let is_all = |path: &String| path == "." || path.as_str() == inputs.root.as_str();
+    !paths.is_empty() && !paths.iter().any(is_all) && paths != usual
 }
 
 #[cfg(test)]

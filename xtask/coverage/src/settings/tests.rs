@@ -326,6 +326,15 @@ fn paths_for_pytest() {
         (vec!["a".into(), "b::c".into()], vec!["-q".into()])
     );
     assert!(typed.narrowed);
+    for part in ["tests/a.py", "tests/unit", "-q tests/unit"] {
+        assert!(case().with("typed", &format!("-- {part}")).settings().narrowed, "{part}");
+    }
+    for all in [".", "./", "/p", "tests/", "./tests", "a .", "tests"] {
+        let typed = case().with("typed", &format!("-- {all}"));
+        assert!(!typed.settings().narrowed, "{all}");
+    }
+    assert!(configured(case(), "/p").with("typed", "-- tests").settings().narrowed);
+    assert!(!configured(case(), "/p").with("typed", "-- checks").settings().narrowed);
     assert!(!case().with("addopts", "-m fast").settings().narrowed);
 }
 
