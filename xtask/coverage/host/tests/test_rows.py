@@ -199,7 +199,13 @@ def test_nothing_follows_where_the_session_was_stopped(asking, engine):
 
 
 def test_stacks_are_those_of_the_unit_that_runs(asking, tmp_path):
-    waiting = "def test_b():\n    import signal\n    open('here', 'w')\n    signal.pause()\n"
+    waiting = """
+        def test_b():
+            import signal
+            open("here", "w")
+            while True:
+                signal.pause()
+        """
     driver = asking({**FILES, "test_b.py": waiting})
     os.mkfifo(tmp_path / "project" / "here")
     driver.until("next", unit=1)
