@@ -372,7 +372,7 @@ class Server:
 
     def _reap(self) -> None:
         for pid in list(self._running):
-            done, status = os.waitpid(pid, os.WNOHANG)
+            done, status, usage = os.wait4(pid, os.WNOHANG)
             if done == 0:
                 continue
             row = self._running.pop(pid)
@@ -380,7 +380,9 @@ class Server:
             self._tell_stacks_of(row)
             if _group_alive(pid):
                 self._leftovers[pid] = row.units
-            self._tell_exit(row.last, leftovers=pid in self._leftovers, **how_it_ended(status))
+            cpu = usage.ru_utime + usage.ru_stime
+            left = pid in self._leftovers
+            self._tell_exit(row.last, leftovers=left, cpu=cpu, **how_it_ended(status))
         self._collectors.reap()
 
     def _tell_exit(self, one: Unit, **how: Any) -> None:
@@ -388,8 +390,7 @@ class Server:
         event.update(code=how.get("code"), signal=how.get("signal"))
         if self._measurement is not None:
             event["data"] = self._measurement.state_of_unit(one.folder)
-        if "error" in how:
-            event["error"] = how["error"]
+        event.update({name: how[name] for name in ("cpu", "error") if name in how})
         if how.get("leftovers"):
             event["leftovers"] = True
         # On the pipe of the slot, after everything that the unit has said; the

@@ -273,7 +273,9 @@ impl Ran {
 pub struct Process {
     /// Seconds that it took of its slot.
     pub seconds: f64,
-    /// Seconds of these that it took to start, to end, and to set up fixtures of the session.
+    /// Seconds of CPU that it took, with processes that its tests started and waited for.
+    pub cpu: f64,
+    /// Seconds that it took to start, to end, and to set up fixtures of the session.
     pub starting: f64,
     /// Seconds of these for the fixtures.
     pub fixtures: f64,

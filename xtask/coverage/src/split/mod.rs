@@ -13,7 +13,7 @@ pub use chunks::{Sum, chunks};
 pub use deal::deal;
 pub use durations::Durations;
 pub use rows::{
-    Isolation, NEXT_WAITS, Observation, cost, observe, pick_first, pick_next, row, worth,
+    Because, Isolation, NEXT_WAITS, Observation, isolation, observe, pick_first, pick_next,
 };
 pub use simulate::{Costs, Pool, Schedule, simulate};
 pub use union::{Cut, check_union, places};

@@ -8,14 +8,15 @@ use serde::{Deserialize, Serialize};
 
 use super::{Grain, Unit};
 
-/// How much of a process's work its start may be.
+/// How much more than at best the tests may take for the sake of more processes, and how much of
+/// a process's work its start may be.
 const SHARE: f64 = 0.05;
-/// Seconds of tests that a process runs at least: as long as nothing is known, and where a start
-/// costs next to nothing.
+/// Seconds of tests that a process runs at least.
 const LEAST: f64 = 1.0;
-/// Observations whose numbers of processes differ by less than this factor say nothing about
-/// what one of them costs: the times of any two runs differ.
-const SPREAD: f64 = 1.5;
+/// While shorter rows are as good, those of the next run are so many times shorter.
+const STRIDE: f64 = 2.0;
+/// Rows that differ by less than this factor are of the same length.
+const ALIKE: f64 = 1.5;
 
 /// How long a unit waits for the last test of the one before it, while others may be idle.
 pub const NEXT_WAITS: Duration = Duration::from_secs(1);
@@ -25,7 +26,7 @@ pub const NEXT_WAITS: Duration = Duration::from_secs(1);
 pub enum Isolation {
     /// Those of a file.
     File,
-    /// Those that it comes to within so many seconds.
+    /// Those of the files that it comes to within so many seconds.
     Row(f64),
     /// All that a worker runs.
     Worker,
@@ -86,85 +87,100 @@ pub struct Observation {
     pub processes: u64,
     /// Seconds that all of these took together.
     pub seconds: f64,
+    /// Seconds of CPU that these took: the times of two runs differ by what else the machine does,
+    /// and what a process does anew is seen in here.
+    pub cpu: f64,
     /// Seconds that starting and ending one of them took, with the set-up of session fixtures:
     /// what can be seen from outside of the tests.
     pub starting: f64,
     /// Seconds of these for session fixtures.
     pub fixtures: f64,
-    /// Seconds after which a process was not given more.
-    pub row: f64,
+    /// Seconds after which a process was not given more, if that was limited.
+    pub row: Option<f64>,
 }
 
 impl Observation {
-    /// Runs with about as many processes are alike.
-    fn octave(&self) -> u32 {
-        self.processes.max(1).ilog2()
+    fn isolation(&self) -> Isolation {
+        self.row.map_or(Isolation::Worker, Isolation::Row)
     }
 
-    fn is_of_the_same_suite(&self, other: &Observation) -> bool {
-        self.slots == other.slots && self.tests.abs_diff(other.tests) * 20 <= other.tests
+    /// Seconds of tests that a process can have come to.
+    fn length(&self) -> f64 {
+        let most = self.seconds / self.slots.max(1) as f64;
+        self.row.map_or(most, |row| row.min(most))
+    }
+
+    fn replaces(&self, other: &Observation) -> bool {
+        let alike = match (self.row, other.row) {
+            (Some(a), Some(b)) => a.max(b) <= ALIKE * a.min(b),
+            (a, b) => a == b,
+        };
+        let is_of_the_same_suite = self.tests.abs_diff(other.tests) * 20 <= self.tests;
+        !is_of_the_same_suite || self.slots == other.slots && alike
     }
 }
 
-/// Adds an observation to earlier ones, the last one at the end. It replaces one with about as
-/// many processes, and all that were made of a suite of another size.
+/// Adds an observation to earlier ones, the last one at the end. It replaces one with rows of
+/// about its length, and all that were made of a suite of another size.
 pub fn observe(earlier: &[Observation], new: Observation) -> Vec<Observation> {
-    let differs = |it: &&Observation| it.octave() != new.octave() && it.is_of_the_same_suite(&new);
-    earlier.iter().filter(differs).copied().chain([new]).collect()
+    earlier.iter().filter(|it| !new.replaces(it)).copied().chain([new]).collect()
 }
 
-/// Seconds that a process costs, above the tests themselves: what is seen of its start, or, if
-/// more, by how much the tests took longer the more processes ran them. The latter contains what
-/// each has to do anew: importing, filling caches, copying pages. None while it is not known.
-pub fn cost(observed: &[Observation]) -> Option<f64> {
-    let last = observed.last()?;
-    spread(observed).then(|| slope(observed).max(last.starting))
+/// Why as many tests should share a process as should.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Because {
+    /// Not enough is known: a trial.
+    Trial,
+    /// Starting a process is that expensive in itself.
+    Start(Observation),
+    /// The tests took as much CPU as with the first, where the shortest rows took the second's.
+    Seen(Observation, Observation),
 }
 
-/// The least-squares slope of the seconds over the number of processes.
-fn slope(observed: &[Observation]) -> f64 {
-    let count = observed.len() as f64;
-    let mean = |of: fn(&Observation) -> f64| observed.iter().map(of).sum::<f64>() / count;
-    let (processes, seconds) = (mean(|it| it.processes as f64), mean(|it| it.seconds));
-    let (mut above, mut below) = (0.0, 0.0);
-    for it in observed {
-        let off = it.processes as f64 - processes;
-        above += off * (it.seconds - seconds);
-        below += off * off;
-    }
-    if below > 0.0 { above / below } else { 0.0 }
-}
-
-fn spread(observed: &[Observation]) -> bool {
-    let numbers = observed.iter().map(|it| it.processes.max(1) as f64);
-    let (least, most) = numbers.fold((f64::MAX, 0.0_f64), |(a, b), it| (a.min(it), b.max(it)));
-    most >= SPREAD * least
-}
-
-/// Seconds of tests that are worth a process which costs so many.
-pub fn worth(cost: f64) -> f64 {
-    (cost / SHARE).max(LEAST)
-}
-
-/// Seconds of tests that a process should run before another one is started. While the cost is
-/// not known each run lets them run twice as long as the last.
-pub fn row(observed: &[Observation]) -> f64 {
-    let Some(last) = observed.last() else { return LEAST };
-    let starting = worth(last.starting);
-    let wanted = match cost(observed) {
-        Some(cost) => worth(cost),
-        None if last.processes <= last.slots as u64 => last.row.max(starting),
-        None => (2.0 * last.row).max(starting),
+/// Which tests should share a process, for a number of slots.
+///
+/// What a process has to do anew (importing, filling caches, copying pages) is hidden in the
+/// durations of tests, and depends on what the process ran before. So the first run is the one
+/// that nothing is known to beat, a process for each slot. From run to run rows get shorter,
+/// for the sake of tests that should not notice each other, until that takes more CPU. Nor do
+/// they get so short that starting processes (session fixtures) is too much of the time.
+pub fn isolation(observed: &[Observation], slots: usize) -> (Isolation, Because) {
+    let observed = || observed.iter().filter(|it| it.slots == slots).copied();
+    let shorter = |a: &Observation, b: &Observation| a.length().total_cmp(&b.length());
+    let (Some(last), Some(shortest)) = (observed().last(), observed().min_by(shorter)) else {
+        return (Isolation::Worker, Because::Trial);
     };
-    wanted.max(LEAST)
+    let best = observed().map(|it| it.cpu).fold(f64::MAX, f64::min);
+    let good = observed().filter(|it| it.cpu <= (1.0 + SHARE) * best);
+    let chosen = good.min_by(shorter).unwrap_or(last);
+
+    let start = last.starting / SHARE;
+    let shortened = (chosen.length() / STRIDE).max(LEAST).max(start);
+    if chosen == shortest && ALIKE * shortened < chosen.length() {
+        return (Isolation::Row(shortened), Because::Trial);
+    }
+    if start <= chosen.length() {
+        return (chosen.isolation(), Because::Seen(chosen, shortest));
+    }
+    let all = last.seconds / slots.max(1) as f64;
+    let isolation = if start < all { Isolation::Row(start) } else { Isolation::Worker };
+    (isolation, Because::Start(last))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn seen(processes: u64, seconds: f64, row: f64) -> Observation {
-        Observation { tests: 100, slots: 2, processes, seconds, starting: 0.01, fixtures: 0.0, row }
+    /// A run of a minute of tests in two slots.
+    fn seen(row: Option<f64>, cpu: f64) -> Observation {
+        let processes = row.map_or(2, |row| (60.0 / row) as u64);
+        let base = Observation { tests: 100, slots: 2, seconds: 60.0, ..Observation::default() };
+        Observation { processes, cpu, starting: 0.01, row, ..base }
+    }
+
+    #[track_caller]
+    fn check_isolation(observed: &[Observation], expected: Isolation) {
+        assert_eq!(isolation(observed, 2).0, expected);
     }
 
     /// Where in a queue of units, each of one test, lies what follows the unit of test 2.
@@ -201,43 +217,56 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_tried() {
-        assert_eq!(row(&[]), 1.0);
-        assert_eq!(row(&[seen(20, 30.0, 1.0)]), 2.0);
-        assert_eq!(row(&[seen(20, 30.0, 1.0), seen(16, 29.0, 2.0)]), 4.0);
-        assert_eq!(row(&[seen(2, 30.0, 8.0)]), 8.0);
+    fn rows_get_shorter_while_that_costs_nothing() {
+        check_isolation(&[], Isolation::Worker);
+        check_isolation(&[seen(None, 60.0)], Isolation::Row(15.0));
+        let observed = [seen(None, 60.0), seen(Some(3.0), 61.0)];
+        check_isolation(&observed, Isolation::Row(1.5));
+        let observed = [&observed[..], &[seen(Some(1.5), 62.0)]].concat();
+        check_isolation(&observed, Isolation::Row(1.5));
     }
 
     #[test]
-    fn cold_caches_make_rows_long() {
-        let observed = [seen(40, 60.0, 1.0), seen(20, 40.0, 2.0)];
-        assert_eq!(cost(&observed), Some(1.0));
-        assert_eq!(row(&observed), 20.0);
+    fn cold_caches_keep_rows_long() {
+        let observed = [seen(None, 60.0), seen(Some(15.0), 70.0)];
+        check_isolation(&observed, Isolation::Worker);
+        let observed = [seen(None, 60.0), seen(Some(15.0), 61.0), seen(Some(7.5), 64.0)];
+        check_isolation(&observed, Isolation::Row(15.0));
     }
 
     #[test]
-    fn where_more_processes_take_no_longer_the_start_alone_counts() {
-        let observed = [seen(40, 60.0, 1.0), seen(20, 61.0, 2.0)];
-        assert_eq!(cost(&observed), Some(0.01));
-        assert_eq!(row(&observed), 1.0);
+    fn expensive_session_fixtures_keep_rows_long() {
+        let dear = |starting, row| Observation { starting, ..seen(row, 60.0) };
+        check_isolation(&[dear(0.5, None)], Isolation::Row(15.0));
+        check_isolation(&[dear(0.5, Some(15.0))], Isolation::Row(15.0));
+        check_isolation(&[dear(0.5, Some(20.0))], Isolation::Row(10.0));
+        check_isolation(&[dear(0.5, Some(10.0))], Isolation::Row(10.0));
+        check_isolation(&[dear(1.0, Some(10.0))], Isolation::Row(20.0));
+        check_isolation(&[dear(3.0, None)], Isolation::Worker);
+        check_isolation(&[dear(3.0, Some(10.0))], Isolation::Worker);
     }
 
     #[test]
-    fn expensive_session_fixtures_make_rows_long_at_once() {
-        let dear = Observation { starting: 3.0, ..seen(20, 90.0, 1.0) };
-        assert!((row(&[dear]) - 60.0).abs() < 1e-9);
+    fn short_suites_have_a_process_for_each_slot() {
+        check_isolation(&[Observation { seconds: 2.0, ..seen(None, 2.0) }], Isolation::Worker);
+    }
+
+    #[test]
+    fn other_numbers_of_slots_have_observations_of_their_own() {
+        let wide = Observation { slots: 4, ..seen(Some(1.0), 60.0) };
+        check_isolation(&[seen(None, 60.0), wide], Isolation::Row(15.0));
     }
 
     #[test]
     fn an_observation_replaces_those_like_it_and_those_of_another_suite() {
-        let first = seen(40, 60.0, 1.0);
-        let observed = observe(&[first], seen(35, 50.0, 2.0));
-        assert_eq!(observed, [seen(35, 50.0, 2.0)]);
-        let observed = observe(&observed, seen(10, 40.0, 4.0));
-        assert_eq!(observed, [seen(35, 50.0, 2.0), seen(10, 40.0, 4.0)]);
+        let first = seen(Some(1.0), 60.0);
+        let (like, longer) = (seen(Some(1.2), 50.0), seen(Some(4.0), 40.0));
+        assert_eq!(observe(&[first], like), [like]);
+        assert_eq!(observe(&[like], longer), [like, longer]);
+        assert_eq!(observe(&[longer], seen(None, 40.0)).len(), 2);
         let grown = Observation { tests: 200, ..first };
-        assert_eq!(observe(&observed, grown), [grown]);
+        assert_eq!(observe(&[like, longer], grown), [grown]);
         let wider = Observation { slots: 4, ..first };
-        assert_eq!(observe(&observed, wider), [wider]);
+        assert_eq!(observe(&[like, longer], wider).len(), 3);
     }
 }

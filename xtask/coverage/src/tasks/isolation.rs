@@ -1,48 +1,56 @@
 //! Which tests share a process: as asked, else as long as earlier runs make it worth.
 
-use super::history::History;
 use super::prepare::Prepared;
 use crate::cli::{Engine, Isolate};
-use crate::engine::Ran;
+use crate::engine::{Process, Ran};
 use crate::screen::seconds;
-use crate::split::{Isolation, Observation, cost, observe, row, worth};
+use crate::split::{Because, Isolation, Observation, isolation, observe};
 
-/// What the fork engine is to do.
-pub(super) fn choose(prepared: &Prepared) -> Isolation {
+/// What the fork engine is to do with so many slots.
+pub(super) fn choose(prepared: &Prepared, slots: usize) -> Isolation {
     match prepared.settings.isolate.value {
         Isolate::File => Isolation::File,
         Isolate::Worker => Isolation::Worker,
-        Isolate::Auto => Isolation::Row(row(&prepared.history.processes)),
+        Isolate::Auto => isolation(&prepared.history.processes, slots).0,
     }
 }
 
-/// The same for the banner, where it is something to know.
+/// The same for the banner; nothing where short rows are as good as long ones.
 pub(super) fn words(prepared: &Prepared, engine: Engine) -> String {
     if engine != Engine::Fork {
         return String::new();
     }
-    let Prepared { history, .. } = prepared;
-    match choose(prepared) {
-        Isolation::File => ", a process for each test file".to_owned(),
-        Isolation::Worker => ", a process for each worker".to_owned(),
-        Isolation::Row(length) => of_row(history, length).unwrap_or_default(),
-    }
+    let slots = prepared.slots();
+    let (_, because) = isolation(&prepared.history.processes, slots);
+    let what = match choose(prepared, slots) {
+        Isolation::File => "each test file".to_owned(),
+        Isolation::Worker => "each worker".to_owned(),
+        Isolation::Row(_) if matches!(because, Because::Seen(a, b) if a == b) => {
+            return String::new();
+        }
+        Isolation::Row(length) => format!("about {} of tests", seconds(length)),
+    };
+    let why = match prepared.settings.isolate.value {
+        Isolate::Auto => why(because).map(|why| format!(" ({why})")).unwrap_or_default(),
+        Isolate::File | Isolate::Worker => String::new(),
+    };
+    format!(", a process for {what}{why}")
 }
 
-/// Nothing where a second of tests is worth a process, or where the length is but a trial.
-fn of_row(history: &History, length: f64) -> Option<String> {
-    let last = history.processes.last()?;
-    let each = cost(&history.processes).unwrap_or(last.starting);
-    if length <= row(&[]) || length > worth(each) {
-        return None;
+fn why(because: Because) -> Option<String> {
+    match because {
+        Because::Trial => None,
+        Because::Seen(chosen, shortest) => (chosen != shortest).then(|| {
+            let took = |it: Observation| (seconds(it.cpu), it.processes);
+            let ((less, few), (more, many)) = (took(chosen), took(shortest));
+            format!("{many} processes took {more} of CPU, {few} {less}")
+        }),
+        Because::Start(last) => {
+            let fixtures = last.fixtures > last.starting / 2.0;
+            let most = if fixtures { ", most of it session fixtures" } else { "" };
+            Some(format!("a new one costs {}{most}", seconds(last.starting)))
+        }
     }
-    let per_worker = last.seconds / last.slots.max(1) as f64;
-    let what = match length < per_worker {
-        true => format!("a process for about {} of tests", seconds(length)),
-        false => "a process for each worker".to_owned(),
-    };
-    let fixtures = if last.fixtures > each / 2.0 { ", most of it session fixtures" } else { "" };
-    Some(format!(", {what} (a new one costs {}{fixtures})", seconds(each)))
 }
 
 /// What a run of the whole suite adds to what is known; nothing where its processes were not
@@ -54,19 +62,20 @@ pub(super) fn after(prepared: &Prepared, ran: &Ran) -> Vec<Observation> {
     if ran.processes.is_empty() || incomplete {
         return earlier.clone();
     }
+    let sum = |of: fn(&Process) -> f64| ran.processes.iter().map(of).sum::<f64>();
     let count = ran.processes.len() as f64;
-    let mean =
-        |of: fn(&crate::engine::Process) -> f64| ran.processes.iter().map(of).sum::<f64>() / count;
     let new = Observation {
         tests,
         slots: prepared.slots(),
         processes: ran.processes.len() as u64,
-        seconds: ran.processes.iter().map(|it| it.seconds).sum(),
-        starting: mean(|it| it.starting),
-        fixtures: mean(|it| it.fixtures),
-        row: match choose(prepared) {
-            Isolation::Row(length) => length,
-            Isolation::File | Isolation::Worker => row(earlier),
+        seconds: sum(|it| it.seconds),
+        cpu: sum(|it| it.cpu),
+        starting: sum(|it| it.starting) / count,
+        fixtures: sum(|it| it.fixtures) / count,
+        row: match choose(prepared, prepared.slots()) {
+            Isolation::File => Some(0.0),
+            Isolation::Row(length) => Some(length),
+            Isolation::Worker => None,
         },
     };
     observe(earlier, new)

@@ -178,7 +178,7 @@ pub(super) fn job_in(room: &State, project: &Project, prepared: &Prepared) -> Re
         last_failed: false,
         collectors: choose::collectors(prepared, prepared.slots()),
         collection: history.collection.files.clone(),
-        isolation: isolation::choose(prepared),
+        isolation: isolation::choose(prepared, prepared.slots()),
         continue_on_collection_errors: everything(prepared)
             .any(|word| word == "--continue-on-collection-errors"),
         folders: folders(room, project)?,

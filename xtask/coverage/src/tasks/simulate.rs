@@ -77,7 +77,7 @@ impl<'a> Known<'a> {
 
     fn foresee(&self, plan: &Plan, slots: usize) -> Foreseen {
         let (collecting, holders) = self.collect(plan, slots);
-        let (isolation, costs) = (isolation::choose(self.prepared), self.costs());
+        let (isolation, costs) = (isolation::choose(self.prepared, slots), self.costs());
         let pool = Pool { slots, cores: self.cores };
         let schedule = simulate(plan, &holders, isolation, pool, &costs);
         Foreseen { slots, collecting, schedule, rest: self.rest }

@@ -184,6 +184,9 @@ pub(super) enum UnitEvent {
         /// Processes that it has started are still there, and may leave coverage.
         #[serde(default)]
         leftovers: bool,
+        /// Seconds of CPU that its process took.
+        #[serde(default)]
+        cpu: f64,
     },
     #[serde(other)]
     Unknown,

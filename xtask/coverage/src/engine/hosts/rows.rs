@@ -19,6 +19,8 @@ pub(super) struct Row {
     start: Option<f64>,
     /// Seconds that it took to set up fixtures of the session.
     fixtures: f64,
+    /// Seconds of CPU that it took in all.
+    cpu: f64,
     /// The splits of the units that have ended in it.
     pub(super) splits: BTreeSet<u32>,
 }
@@ -26,7 +28,8 @@ pub(super) struct Row {
 impl Row {
     /// It has just been asked for.
     pub(super) fn new() -> Row {
-        Row { began: Instant::now(), start: None, fixtures: 0.0, splits: BTreeSet::new() }
+        let (began, splits) = (Instant::now(), BTreeSet::new());
+        Row { began, start: None, fixtures: 0.0, cpu: 0.0, splits }
     }
 
     /// A test begins.
@@ -39,11 +42,17 @@ impl Row {
         self.fixtures += seconds;
     }
 
+    /// It has ended, and took so many seconds of CPU.
+    pub(super) fn took(&mut self, cpu: f64) {
+        self.cpu = cpu;
+    }
+
     /// It has gone; the last test ended at this moment.
     fn over(&self, ended: Instant) -> Process {
         let starting = self.start.unwrap_or_default() + ended.elapsed().as_secs_f64();
         Process {
             seconds: self.began.elapsed().as_secs_f64(),
+            cpu: self.cpu,
             starting: starting + self.fixtures,
             fixtures: self.fixtures,
         }

@@ -65,7 +65,8 @@ impl Conductor<'_> {
             UnitEvent::UnitBroken { text } => {
                 self.problem(self.split_in(slot), format!("met a fault of ours:\n{text}"));
             }
-            UnitEvent::UnitExited { code, signal, error, leftovers } => {
+            UnitEvent::UnitExited { code, signal, error, leftovers, cpu } => {
+                self.busy(slot, |busy| busy.row.took(cpu));
                 if leftovers && let Some(Some(busy)) = self.slots.get(slot) {
                     let splits = busy.row.splits.iter().copied();
                     self.lingering.extend(splits.chain([busy.unit.split]));
