@@ -31,7 +31,9 @@ fn parts_are_the_whole() {
     project.write("tests/unit/test_more.py", "def test_more(each):\n    assert each == 1\n");
     let (sequential, _) = sequential(&project, &[], &["-n0"]);
     let output = run(&project, &[]).exits(0);
-    output.clone().tells("Engine: fork, the suite collected in 2 parts (as asked)\n");
+    output.clone().tells(
+        "Engine: fork, the suite collected in 2 parts (as asked), a process for each worker\n",
+    );
     assert_eq!(facts(&project, ".coverage"), sequential, "{output}");
     output.says("Tests: 5 passed\n");
 }

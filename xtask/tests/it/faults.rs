@@ -474,13 +474,23 @@ fn a_second_run_is_refused_and_the_first_is_not_harmed() {
 
 #[test]
 fn data_that_is_damaged_after_the_tests_is_named() {
-    // What a test leaves running outlives its process for a moment: it spoils the data file.
-    let spoil = "import glob, os, subprocess, sys, atexit\n\n\
-                 def spoil():\n    \
-                 for file in glob.glob(os.path.join('.xtask', 'parts', 'split-01', 'data.*')):\n        \
-                 HOW\n\n\
-                 def pytest_unconfigure(config):\n    \
-                 import coverage\n    now = coverage.Coverage.current()\n    now.stop()\n    now.save()\n    spoil()\n";
+    let spoil = "\
+import glob
+import os
+
+import coverage
+
+save = coverage.Coverage.save
+
+
+def save_and_spoil(self):
+    save(self)
+    for file in glob.glob(os.path.join('.xtask', 'parts', 'split-01', 'data.*')):
+        HOW
+
+
+coverage.Coverage.save = save_and_spoil
+";
     let table = [
         ("os.truncate(file, 1000)", "data.", " is damaged: "),
         ("os.remove(file)", "data.", " is missing"),
