@@ -49,29 +49,49 @@ impl Isolation {
     }
 }
 
-/// Where in the queue the unit is that a new process begins with: the first that may run.
-pub fn pick_first(queue: &VecDeque<Unit>, may_run: impl Fn(&Unit) -> bool) -> Option<usize> {
-    queue.iter().position(may_run)
+/// Where in the queue the unit is that a new process begins with, if one may run.
+///
+/// If no other unit follows it, that is the first of the queue. Else it is one early in the
+/// order of collection, so that much may follow.
+pub fn pick_first(
+    queue: &VecDeque<Unit>,
+    slots: usize,
+    isolation: Isolation,
+    may_run: impl Fn(&Unit) -> bool,
+) -> Option<usize> {
+    match isolation {
+        Isolation::File => queue.iter().position(may_run),
+        Isolation::Row(_) | Isolation::Worker => pick(queue, slots, may_run),
+    }
 }
 
 /// Where in the queue the unit is that follows another one in its process, if one may.
 ///
-/// Units that would be the tail of the run go first, as everywhere. Otherwise it is the one
-/// that comes next in the order of collection, which is the order that tests are used to.
+/// It comes later in the order of collection, so that whatever a process runs has the order of a
+/// sequential run. Suites count on that: pytest-django puts the tests that empty the database
+/// last.
 pub fn pick_next(
     queue: &VecDeque<Unit>,
     slots: usize,
     after: &Unit,
     may_follow: impl Fn(&Unit) -> bool,
 ) -> Option<usize> {
-    let candidates = || queue.iter().enumerate().filter(|(_, unit)| may_follow(unit));
-    let (longest, unit) = candidates().max_by(|a, b| a.1.seconds.total_cmp(&b.1.seconds))?;
-    let waiting: f64 = queue.iter().map(|unit| unit.seconds).sum();
-    if unit.seconds > waiting / (2 * slots) as f64 {
+    let later = |unit: &Unit| unit.tests.first() > after.tests.last();
+    pick(queue, slots, |unit| later(unit) && may_follow(unit))
+}
+
+/// The next one in the order of collection, unless another would be the tail of the run: it takes
+/// longer than each slot's share of the rest.
+fn pick(queue: &VecDeque<Unit>, slots: usize, may: impl Fn(&Unit) -> bool) -> Option<usize> {
+    let order = |unit: &Unit| unit.tests.first().copied();
+    let candidates = || queue.iter().enumerate().filter(|(_, unit)| may(unit));
+    let by_length =
+        |a: &Unit, b: &Unit| a.seconds.total_cmp(&b.seconds).then_with(|| order(b).cmp(&order(a)));
+    let (longest, unit) = candidates().max_by(|a, b| by_length(a.1, b.1))?;
+    let rest = queue.iter().map(|unit| unit.seconds).sum::<f64>() - unit.seconds;
+    if slots > 1 && unit.seconds * slots as f64 > rest {
         return Some(longest);
     }
-    let last = after.tests.last();
-    let order = |unit: &Unit| (unit.tests.first() < last, unit.tests.first().copied());
     candidates().min_by_key(|(_, unit)| order(unit)).map(|(at, _)| at)
 }
 
@@ -201,19 +221,29 @@ mod tests {
     fn what_follows_is_next_in_collection_unless_it_would_be_the_tail() {
         let small = [(4, 1.0), (0, 1.0), (3, 1.0), (1, 1.0), (5, 1.0)];
         check_next(&small, 1, Some(2));
-        check_next(&[(4, 1.0), (3, 1.0), (0, 3.0)], 1, Some(2));
-        check_next(&[(0, 1.0), (1, 1.0), (0, 1.0)], 1, Some(0));
-        check_next(&[(9, 8.0), (1, 1.0)], 2, Some(1));
+        check_next(&small, 2, Some(2));
+        check_next(&[(3, 1.0), (4, 3.0), (0, 3.0)], 1, Some(0));
+        check_next(&[(3, 1.0), (4, 3.0), (0, 3.0)], 2, Some(1));
+        check_next(&[(3, 1.0), (4, 3.0), (5, 9.0)], 2, Some(2));
+        check_next(&[(9, 8.0), (3, 1.0)], 2, Some(1));
         check_next(&[(9, 8.0)], 2, None);
         check_next(&[], 2, None);
     }
 
     #[test]
-    fn a_new_process_begins_with_the_first_that_may_run() {
+    fn what_follows_comes_later_in_collection() {
+        check_next(&[(1, 1.0), (0, 1.0)], 2, None);
+        check_next(&[(1, 9.0), (3, 1.0)], 2, Some(1));
+    }
+
+    #[test]
+    fn a_new_process_begins_early_if_others_follow() {
         let unit = |test| Unit { split: 1, tests: vec![test], seconds: 1.0, groups: [].into() };
-        let queue = VecDeque::from([unit(0), unit(1), unit(2)]);
-        assert_eq!(pick_first(&queue, |unit| unit.tests != [0]), Some(1));
-        assert_eq!(pick_first(&queue, |_| false), None);
+        let queue = VecDeque::from([unit(3), unit(0), unit(2), unit(1)]);
+        let first = |isolation| pick_first(&queue, 2, isolation, |unit| unit.tests != [0]);
+        assert_eq!(first(Isolation::File), Some(0));
+        assert_eq!(first(Isolation::Worker), Some(3));
+        assert_eq!(pick_first(&queue, 2, Isolation::Worker, |_| false), None);
     }
 
     #[test]

@@ -140,7 +140,9 @@ impl Run<'_> {
             if self.slots[slot].is_some() {
                 continue;
             }
-            let at = pick_first(&self.queue, |unit| self.may_run(slot, unit));
+            let at = pick_first(&self.queue, self.slots.len(), self.isolation, |unit| {
+                self.may_run(slot, unit)
+            });
             if let Some(unit) = at.and_then(|at| self.queue.remove(at)) {
                 self.processes += 1;
                 self.begin(slot, unit, self.now, self.starting);
@@ -272,17 +274,19 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_starts_once() {
+    fn a_worker_starts_again_only_for_what_comes_earlier() {
         check(Isolation::Worker, 1, 4, &[10.5], 1);
-        // The first asks before its only test, and is given the two seconds. They do not wait for
-        // it: the other takes them, having asked before its second unit, which is a single test.
-        check(Isolation::Worker, 2, 4, &[4.5, 6.5], 2);
+        // They begin with the four and the three seconds, which would be the tail. What comes
+        // before these needs a process of its own.
+        check(Isolation::Worker, 2, 4, &[5.5, 6.0], 3);
     }
 
     #[test]
     fn nothing_waits_long_behind_a_long_test() {
         let schedule = played(&[&[10.0], &[3.0], &[2.0], &[1.0]], Isolation::Worker, 2, 2);
-        assert_eq!((schedule.idle.as_slice(), schedule.processes), (&[10.5, 6.5][..], 2));
+        // The two seconds were to follow the ten. They run after the single second instead, in a
+        // process of their own, as they come before it.
+        assert_eq!((schedule.idle.as_slice(), schedule.processes), (&[10.5, 7.0][..], 3));
     }
 
     #[test]

@@ -402,7 +402,7 @@ impl<'a> Conductor<'a> {
         let may_run = |unit: &Unit| !self.running(None).any(|other| unit.clashes(other));
         let mut idle = (0..self.slots.len()).filter(|&slot| self.slots[slot].is_none());
         idle.find_map(|slot| {
-            let at = pick_first(&self.queue, |unit| {
+            let at = pick_first(&self.queue, self.slots.len(), self.job.isolation, |unit| {
                 self.host_for(slot, unit).is_some() && may_run(unit)
             })?;
             Some((slot, self.host_for(slot, &self.queue[at])?, at))
