@@ -81,7 +81,8 @@ pub fn pick_next(
 }
 
 /// The next one in the order of collection, unless another would be the tail of the run: it takes
-/// longer than each slot's share of the rest.
+/// longer than the other slots need for the rest. Not earlier, as what it skips in its process
+/// may have to run in a new one.
 fn pick(queue: &VecDeque<Unit>, slots: usize, may: impl Fn(&Unit) -> bool) -> Option<usize> {
     let order = |unit: &Unit| unit.tests.first().copied();
     let candidates = || queue.iter().enumerate().filter(|(_, unit)| may(unit));
@@ -89,7 +90,7 @@ fn pick(queue: &VecDeque<Unit>, slots: usize, may: impl Fn(&Unit) -> bool) -> Op
         |a: &Unit, b: &Unit| a.seconds.total_cmp(&b.seconds).then_with(|| order(b).cmp(&order(a)));
     let (longest, unit) = candidates().max_by(|a, b| by_length(a.1, b.1))?;
     let rest = queue.iter().map(|unit| unit.seconds).sum::<f64>() - unit.seconds;
-    if slots > 1 && unit.seconds * slots as f64 > rest {
+    if unit.seconds * (slots.max(1) - 1) as f64 > rest {
         return Some(longest);
     }
     candidates().min_by_key(|(_, unit)| order(unit)).map(|(at, _)| at)
@@ -223,7 +224,8 @@ mod tests {
         check_next(&small, 1, Some(2));
         check_next(&small, 2, Some(2));
         check_next(&[(3, 1.0), (4, 3.0), (0, 3.0)], 1, Some(0));
-        check_next(&[(3, 1.0), (4, 3.0), (0, 3.0)], 2, Some(1));
+        check_next(&[(3, 1.0), (4, 3.0), (0, 3.0)], 2, Some(0));
+        check_next(&[(3, 1.0), (4, 5.0), (0, 3.0)], 2, Some(1));
         check_next(&[(3, 1.0), (4, 3.0), (5, 9.0)], 2, Some(2));
         check_next(&[(9, 8.0), (3, 1.0)], 2, Some(1));
         check_next(&[(9, 8.0)], 2, None);

@@ -276,9 +276,10 @@ mod tests {
     #[test]
     fn a_worker_starts_again_only_for_what_comes_earlier() {
         check(Isolation::Worker, 1, 4, &[10.5], 1);
-        // They begin with the four and the three seconds, which would be the tail. What comes
-        // before these needs a process of its own.
-        check(Isolation::Worker, 2, 4, &[5.5, 6.0], 3);
+        // The second asks before its only test, and is given the three seconds, which do not wait
+        // for it. The first has been given the last second by then, and comes to its end: what is
+        // earlier in the order needs a process of its own.
+        check(Isolation::Worker, 2, 4, &[7.0, 4.5], 3);
     }
 
     #[test]
