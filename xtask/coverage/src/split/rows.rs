@@ -81,7 +81,7 @@ pub fn pick_next(
 }
 
 /// The next one in the order of collection, unless another would be the tail of the run: it takes
-/// longer than the other slots need for the rest. Not earlier, as what it skips in its process
+/// longer than the other slots need for the rest, and is worth a process. Not earlier, as what it skips in its process
 /// may have to run in a new one.
 fn pick(queue: &VecDeque<Unit>, slots: usize, may: impl Fn(&Unit) -> bool) -> Option<usize> {
     let order = |unit: &Unit| unit.tests.first().copied();
@@ -90,7 +90,7 @@ fn pick(queue: &VecDeque<Unit>, slots: usize, may: impl Fn(&Unit) -> bool) -> Op
         |a: &Unit, b: &Unit| a.seconds.total_cmp(&b.seconds).then_with(|| order(b).cmp(&order(a)));
     let (longest, unit) = candidates().max_by(|a, b| by_length(a.1, b.1))?;
     let rest = queue.iter().map(|unit| unit.seconds).sum::<f64>() - unit.seconds;
-    if unit.seconds * (slots.max(1) - 1) as f64 > rest {
+    if unit.seconds >= LEAST && unit.seconds * (slots.max(1) - 1) as f64 > rest {
         return Some(longest);
     }
     candidates().min_by_key(|(_, unit)| order(unit)).map(|(at, _)| at)

@@ -219,9 +219,13 @@ impl Run<'_> {
         if !self.isolation.goes_on(self.now - busy.began) {
             return None;
         }
-        pick_next(&self.queue, self.slots.len(), &busy.unit, |unit| {
-            holder(unit) == holder(&busy.unit) && self.may_run(slot, unit)
-        })
+        let may_follow =
+            |unit: &Unit| holder(unit) == holder(&busy.unit) && self.may_run(slot, unit);
+        let awaiting = || self.slots.iter().flatten().filter(|busy| busy.open_to_others);
+        let is_awaited = |unit: &Unit| awaiting().any(|busy| busy.next.as_ref() == Some(unit));
+        let pick =
+            |may: &dyn Fn(&Unit) -> bool| pick_next(&self.queue, self.slots.len(), &busy.unit, may);
+        pick(&|unit| may_follow(unit) && !is_awaited(unit)).or_else(|| pick(&may_follow))
     }
 
     fn longest(&self) -> (Vec<usize>, f64) {

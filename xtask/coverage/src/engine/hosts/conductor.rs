@@ -272,7 +272,11 @@ impl<'a> Conductor<'a> {
         self.plan = Plan::new(ids, &self.job.committed, self.job.splits, sum);
         self.plan.predict(&self.job.recorded);
         self.tell_plan();
-        let units = units(&self.plan, &self.groups, self.shards.holders(), self.grain());
+        let mut units = units(&self.plan, &self.groups, self.shards.holders(), self.grain());
+        if !self.durations_are_known() {
+            // None is known to be the tail of the run.
+            units.iter_mut().for_each(|unit| unit.seconds = 0.0);
+        }
         self.splits = Splits::new(&self.plan, &units);
         self.queue = units.into();
         self.stage = Stage::Running;
@@ -450,7 +454,8 @@ impl<'a> Conductor<'a> {
         if self.fleet.mode() != Mode::Spawn {
             return;
         }
-        let worth_it = staffed == 0 || waiting > self.ran.collect_seconds;
+        let known = self.durations_are_known();
+        let worth_it = staffed == 0 || !known || waiting > self.ran.collect_seconds;
         if self.queue.is_empty() || staffed == self.slots.len() || !worth_it {
             return;
         }

@@ -120,11 +120,21 @@ impl Conductor<'_> {
             return None;
         }
         let others: Vec<&Unit> = self.running(Some(slot)).collect();
-        pick_next(&self.queue, self.slots.len(), &busy.unit, |unit| {
+        let may_follow = |unit: &Unit| {
             self.host_for(slot, unit) == Some(busy.host)
                 && !unit.tests.iter().any(|&test| self.attempts.has_begun(test))
                 && !others.iter().any(|other| unit.clashes(other))
-        })
+        };
+        let pick =
+            |may: &dyn Fn(&Unit) -> bool| pick_next(&self.queue, self.slots.len(), &busy.unit, may);
+        // A process that loses its next unit ends: better what none waits for.
+        pick(&|unit| may_follow(unit) && !self.is_awaited(unit)).or_else(|| pick(&may_follow))
+    }
+
+    /// Whether a process would go on with this unit, though others may take it.
+    fn is_awaited(&self, unit: &Unit) -> bool {
+        let next = self.slots.iter().flatten().filter_map(|busy| busy.next.as_ref());
+        next.filter(|next| next.open_to_others).any(|next| next.unit.tests == unit.tests)
     }
 
     /// The process in a slot has ended one unit and begins the next.
