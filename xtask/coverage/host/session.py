@@ -37,17 +37,24 @@ class HostSession:
         self.events = events
         self.loop: Callable[[pytest.Session], None] = self.serve_all
         self.quiet = False  # about what could not be collected
-        self.seconds: dict[int, float] = {}  # of collecting, by file
-        self._file_of: dict[Any, int] | None = None  # in a collector: of its tests
+        # In a collector: what files took, what parts of them could share, where tests stand.
+        self._took: dict[int, tuple[float, float | None]] = {}
+        self._place_of: dict[Any, tuple[int, int]] | None = None
         self._serve = serve
         self._limit = limit
         self._deselected = 0
         self.reporter = Reporter(self._limit)
 
-    def become_collector(self, events: Outlet, file_of: dict[Any, int]) -> None:
+    def become_collector(self, events: Outlet, place_of: dict[Any, tuple[int, int]]) -> None:
         """Tell on its own pipe what a collector has, and in which file each test is."""
         self.events = events
-        self._file_of = file_of
+        self._place_of = place_of
+
+    def took(self, file: int, seconds: float, apart: float | None) -> None:
+        """Collecting a node of a file took so long, and its parts could have shared so much."""
+        before, shared = self._took.get(file, (0.0, 0.0))
+        both = None if apart is None or shared is None else round(apart + shared, 3)
+        self._took[file] = round(before + seconds, 3), both
 
     # Wrappers run before the `tryfirst` implementations of other plugins.
     @pytest.hookimpl(wrapper=True)
@@ -108,18 +115,18 @@ class HostSession:
             }
             if groups:
                 event["groups"] = groups
-            if self._file_of is not None:
-                event["files"] = _lengths(self._file_of[item] for item in some)
+            if self._place_of is not None:
+                event["files"] = _lengths(self._place_of[item] for item in some)
             self.events.send(event)
         collected = {"event": "collected", "tests": len(items), "deselected": self._deselected}
-        if self._file_of is not None:
-            collected["seconds"] = list(self.seconds.items())
+        if self._place_of is not None:
+            collected["seconds"] = [[file, *took] for file, took in self._took.items()]
         self.events.send(collected)
 
 
-def _lengths(files: Iterable[int]) -> list[list[int]]:
-    """Runs of equal numbers: each number with the length of its run."""
-    return [[file, sum(1 for _ in run)] for file, run in groupby(files)]
+def _lengths(places: Iterable[tuple[int, int]]) -> list[list[int]]:
+    """Runs of equal places: each with the length of its run."""
+    return [[*place, sum(1 for _ in run)] for place, run in groupby(places)]
 
 
 def _group(item: pytest.Item) -> str | None:

@@ -55,6 +55,93 @@ class Files:
         return len(self.ids) - 1
 
 
+class Names:
+    """A plugin that looks on while the names of a test module are made into tests.
+
+    A module that several collectors share is imported by all; each makes tests of every n-th
+    name only. Classes are one name.
+    """
+
+    def __init__(self) -> None:
+        self._file: int | None = None
+        self._module: Any = None
+
+    def begin(self, file: int, node: Any, part: list[int] | None) -> bool:
+        """The next node of a file, perhaps of a part `[k, n]` of it, the k-th of n.
+
+        Returns whether there is anything to collect: what is no module of pytest's own, doctests
+        say, is not parted but in the first part.
+        """
+        if file != self._file:
+            self._file, self._name = file, -1
+        is_module = getattr(type(node), "collect", None) is pytest.Module.collect
+        if not is_module:
+            self._name += 1
+        self._module, self._part = node if is_module else None, part
+        self._places: dict[Any, int] = {}
+        self._began = time.perf_counter()
+        self._imported: float | None = None
+        self._last: tuple[Any, str] | None = None
+        self.wide = False
+        return is_module or part is None or part[0] == 0
+
+    def end(self) -> tuple[float, float | None]:
+        """The seconds of the node, and how many of them its parts could have shared.
+
+        None where its tests have parameters of wider scope than a test: pytest brings those
+        together that share one.
+        """
+        self._module = None
+        now = time.perf_counter()
+        apart = 0.0 if self._imported is None else now - self._imported
+        return now - self._began, None if self.wide else apart
+
+    def place(self, item: pytest.Item) -> int:
+        """The place among the names of a parted module; 0 where one collector has them all."""
+        function = item.parent, getattr(item, "originalname", None) or item.name
+        if function != self._last:
+            self._last = function
+            self.wide = self.wide or _has_wide_parameters(item)
+            self._place = self._places.get(self._named(item), self._name) if self._part else 0
+        return self._place
+
+    def _named(self, item: pytest.Item) -> Any:
+        """The node that the test comes from, of those that stand for names."""
+        node: Any = item
+        while node.parent not in (self._module, None):
+            node = node.parent
+        return node
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_pycollect_makeitem(self, collector: Any) -> Generator[None, Any, Any]:
+        if collector is not self._module:
+            return (yield)
+        self._name += 1
+        if self._imported is None:
+            self._imported = time.perf_counter()
+        made = yield
+        if self._is_another_s():
+            return []
+        for node in made if isinstance(made, list) else [made]:
+            self._places[node] = self._name
+        return made
+
+    @pytest.hookimpl(tryfirst=True, specname="pytest_pycollect_makeitem")
+    def pytest_pass_by(self, collector: Any) -> list[Any] | None:
+        # pytest looks at names that begin like those of its hooks only.
+        return [] if collector is self._module and self._is_another_s() else None
+
+    def _is_another_s(self) -> bool:
+        return self._part is not None and self._name % self._part[1] != self._part[0]
+
+
+def _has_wide_parameters(item: Any) -> bool:
+    if not hasattr(item, "callspec"):
+        return False
+    scopes = getattr(item.callspec, "_arg2scope", None)
+    return scopes is None or any(scope.value != "function" for scope in scopes.values())
+
+
 class Channel:
     """The pipes of one collector."""
 
@@ -85,9 +172,10 @@ class Shards:
         self._measurement = measurement
         self._collector: int | None = None
         self._roots: list[Any] = []
-        self._file_of: dict[Any, int] = {}
+        self._place_of: dict[Any, tuple[int, int]] = {}  # the file, and in it
         self._test_files: set[str] = set()
         self._why: str | None = None
+        self._why_whole: str | None = None  # files that were parted must not be
 
     # Wrappers run before the `tryfirst` implementations of other plugins.
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -193,7 +281,7 @@ class Shards:
         while self._channels:
             self._channels.pop().close()
         self._server.become_collector(number, channel.commands, channel.events)
-        self._host.become_collector(channel.events, self._file_of)
+        self._host.become_collector(channel.events, self._place_of)
         self._host.loop = self._serve
         started = {"event": "collector-started", "collector": number, "pid": getpid()}
         channel.events.send(started)
@@ -201,29 +289,39 @@ class Shards:
         if command is None or command.get("cmd") != "collect":
             self._leave(0)
         before = set(sys.modules)
-        self._generate(session, set(command["files"]), ids)
+        parts = {int(file): part for file, part in command.get("parts", {}).items()}
+        self._generate(session, set(command["files"]), parts, ids)
         self._import_as_others(channel, before)
         self._watch = whole.Watch(session)
-        if not self._file_of:
+        if not self._place_of:
             # Hooks would see a session without tests, which there is none of.
             raise _apart(session)
-        return list(self._file_of)
+        return list(self._place_of)
 
-    def _generate(self, session: pytest.Session, share: set[int], ids: list[str]) -> None:
-        files = Files()
+    def _generate(
+        self, session: pytest.Session, share: set[int], parts: dict[int, list[int]], ids: list[str]
+    ) -> None:
+        files, names = Files(), Names()
 
         def generate(node: Any, index: int) -> Iterable[pytest.Item]:
-            if index in share:
-                self._test_files.add(os.path.realpath(node.path))
-                began = time.perf_counter()
+            part = parts.get(index)
+            if index not in share and part is None:
+                return ()
+            self._test_files.add(os.path.realpath(node.path))
+            if names.begin(index, node, part):
                 for item in session.genitems(node):
-                    self._file_of[item] = index
-                seconds = self._host.seconds.get(index, 0) + time.perf_counter() - began
-                self._host.seconds[index] = round(seconds, 3)
+                    self._place_of[item] = index, names.place(item)
+            self._host.took(index, *names.end())
+            if names.wide and part is not None:
+                self._why_whole = f"parameters in `{ids[index]}` have a wider scope than a test"
             return ()
 
-        if share:
-            _walk(session, self._roots, files, generate)
+        if share or parts:
+            session.config.pluginmanager.register(names)
+            try:
+                _walk(session, self._roots, files, generate)
+            finally:
+                session.config.pluginmanager.unregister(names)
             if files.ids != ids:
                 self._why = "test files come and go while they are collected"
 
@@ -254,9 +352,10 @@ class Shards:
     def _serve(self, session: pytest.Session) -> None:
         """In place of the loop: as a host does it, but for the session's end."""
         try:
-            why = self._why or self._watch.reason(self._file_of)
-            if why:
-                self._host.events.send({"event": "reordered", "why": why})
+            why = self._why or self._watch.reason(self._place_of)
+            if why or self._why_whole:
+                event = {"event": "reordered", "why": why or self._why_whole}
+                self._host.events.send({**event, "parts": why is None})
             else:
                 self._host.serve_all(session)
         except BaseException as error:

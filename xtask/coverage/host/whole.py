@@ -129,16 +129,19 @@ class Watch:
 
         hook.function = watched
 
-    def reason(self, file_of: dict[Any, int]) -> str | None:
-        """Why the whole would be something else than the parts; None if it would not."""
+    def reason(self, place_of: dict[Any, tuple[int, int]]) -> str | None:
+        """Why the whole would be something else than the parts; None if it would not.
+
+        Each test has a place: its file, and one in it where that is parted, too.
+        """
         items = self._session.items
         reason = self._reason or _wide_parameters(items)
         if reason:
             return reason
-        files = [file_of.get(item) for item in items]
-        if None in files:
+        places = [place_of.get(item) for item in items]
+        if None in places:
             return "a hook adds tests"
-        if files != sorted(files):  # type: ignore[type-var]
+        if places != sorted(places):  # type: ignore[type-var]
             return "a hook moves tests from file to file"
         return None
 

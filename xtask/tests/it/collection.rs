@@ -1,5 +1,7 @@
 //! Collecting in parts: the same tests and the same coverage, whatever a part meets.
 
+use std::collections::BTreeSet;
+
 use crate::identity::{facts, sequential};
 use crate::shop::shop;
 use crate::support::{Output, Project};
@@ -36,6 +38,46 @@ fn parts_are_the_whole() {
     );
     assert_eq!(facts(&project, ".coverage"), sequential, "{output}");
     output.says("Tests: 5 passed\n");
+}
+
+/// Collectors share it by the names in it, once it is known what it takes.
+#[test]
+fn a_file_that_outlasts_all_others_is_parted() {
+    let many = "addopts = ['-n0', '-m', 'not many']\nmarkers = ['many']";
+    let project = shop(many, "[tool.coverage.run]\nbranch = true\nsource = ['src', 'tests']");
+    project.write(
+        "tests/conftest.py",
+        "\
+import os
+
+
+def pytest_generate_tests(metafunc):
+    print(metafunc.function.__name__, os.getpid(), file=open('made', 'a'))
+",
+    );
+    let many = |name: &str| {
+        format!(
+            "@pytest.mark.many\n@pytest.mark.parametrize('n', range(6000))\n\
+             def test_{name}(n):\n    assert price(n)\n\n\n"
+        )
+    };
+    let head = "import pytest\nfrom shop import price\n\n\n";
+    let one = "def test_one():\n    assert price(1) == 10\n";
+    let tests = [head, &many("many"), &many("more"), one].concat();
+    project.write("tests/test_many.py", &tests);
+    let (sequential, _) = sequential(&project, &[], &[]);
+    let makers = || {
+        project.write("made", "");
+        let output = run(&project, &[]).exits(0);
+        assert_eq!(facts(&project, ".coverage"), sequential, "{output}");
+        output.says("Tests: 5 passed\n");
+        let made = project.read("made");
+        let made = made.lines().filter_map(|line| line.split_once(' '));
+        let made = made.filter(|(test, _)| ["test_many", "test_more"].contains(test));
+        made.map(|(_, process)| process.to_owned()).collect::<BTreeSet<_>>()
+    };
+    assert_eq!(makers().len(), 1, "the first run knows of no long file");
+    assert_eq!(makers().len(), 2);
 }
 
 #[test]

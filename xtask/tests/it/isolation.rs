@@ -56,18 +56,20 @@ fn processes(project: &Project, file: &str) -> Vec<String> {
 }
 
 #[test]
-fn with_worker_session_fixtures_are_set_up_once_for_each_worker() {
+fn with_worker_session_fixtures_serve_several_files() {
     for engine in ["fork", "spawn"] {
         let project = noted();
         let output = run(&project, engine, &["--isolate", "worker"]);
         output.says("Tests: 6 passed\n");
         let ran: BTreeSet<String> = processes(&project, "ran").into_iter().collect();
         assert!(ran.len() <= 2, "{ran:?}");
-        for file in ["set-up", "torn-down"] {
-            let mut seen = processes(&project, file);
-            seen.sort();
-            assert_eq!(seen, ran.iter().cloned().collect::<Vec<_>>(), "{engine}, {file}");
-        }
+        // Of four files; a host that loses its next one to the other worker begins anew.
+        let mut ends = ["set-up", "torn-down"].map(|file| processes(&project, file));
+        ends.iter_mut().for_each(|end| end.sort());
+        let [set_up, torn_down] = ends;
+        assert!(set_up.len() < 4, "{engine}: {set_up:?}");
+        assert_eq!(set_up, torn_down, "{engine}");
+        assert_eq!(set_up.into_iter().collect::<BTreeSet<_>>(), ran, "{engine}");
     }
 }
 
@@ -88,7 +90,7 @@ fn expensive_session_fixtures_keep_a_process_going() {
     run(&project, "fork", &[])
         .tells("Engine: fork, a process for each worker (a new one costs ")
         .tells("most of it session fixtures)\n");
-    assert!(processes(&project, "set-up").len() <= 2);
+    assert!(processes(&project, "set-up").len() < 4, "{}", project.read("set-up"));
 }
 
 engines! {

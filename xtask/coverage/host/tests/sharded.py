@@ -64,27 +64,37 @@ class Sharded(Driver):
     def order(self, number: int, cmd: str, **fields: Any) -> None:
         os.write(self._orders[number], json.dumps({"cmd": cmd, **fields}).encode() + b"\n")
 
-    def share(self, files: list[list[int]] | None = None) -> None:
-        """Hand the files out, one after the other if nothing else is asked for."""
+    def share(
+        self, files: list[list[int]] | None = None, parted: tuple[int, ...] | None = None
+    ) -> None:
+        """Hand the files out, one after the other if nothing else is asked for.
+
+        All started collectors share those that are parted: `()` is for each of them.
+        """
         known = self.until("files")["files"]
         shares = files or [list(range(at, len(known), self.count)) for at in range(self.count)]
         self.started = min(self.count, len(known))
+        parted = range(len(known)) if parted == () else parted or ()
         for number, share in enumerate(shares):
             if number < len(known):
-                self.order(number, "collect", files=share)
+                parts = {str(file): [number, self.started] for file in parted}
+                whole = [file for file in share if file not in parted]
+                self.order(number, "collect", files=whole, parts=parts)
 
-    def collect(self, files: list[list[int]] | None = None) -> None:
+    def collect(
+        self, files: list[list[int]] | None = None, parted: tuple[int, ...] | None = None
+    ) -> None:
         """Collect all, and join it as Rust does."""
-        self.share(files)
+        self.share(files, parted)
         for number in range(self.started):
             self._until_collected(number)
         found = []
         for event in self.all("ids"):
             at = 0
-            for file, length in event["files"]:
+            for file, name, length in event["files"]:
                 for offset in range(at, at + length):
                     place = event["of"], event["first"] + offset
-                    found.append((file, place, event["ids"][offset]))
+                    found.append(((file, name), place, event["ids"][offset]))
                 at += length
         found.sort()
         self.tests = [place for _, place, _ in found]
@@ -105,6 +115,9 @@ class Sharded(Driver):
     @property
     def ids(self) -> list[str]:
         return self._ids
+
+    def holder(self, test: int) -> int:
+        return self.tests[test][0]
 
     def run(self, unit: int, tests: list[int], slot: int = 0, split: int | None = 1) -> None:
         collectors = {self.tests[test][0] for test in tests}

@@ -151,6 +151,110 @@ def test_parts_join_to_the_whole(project, start, tmp_path, args):
     assert not differences(sequential(root, tmp_path / "alone", pytest=tuple(args)), mine)
 
 
+# Of several names, kinds and scopes, in one file and more
+PARTED = {
+    **{name: text for name, text in RICH.items() if name != "tests/test_a.py"},
+    "tests/test_a.py": '''
+        """
+        >>> 1 + 1
+        2
+        """
+        import pytest
+        from tests import helper
+
+        @pytest.fixture(scope="module")
+        def module():
+            yield helper.sums.plus(0, 2)
+
+        def test_first(module): assert module == 2
+
+        @pytest.mark.parametrize("n", range(3))
+        @pytest.mark.parametrize("m", [0, 1])
+        def test_each(shared, package, n, m):
+            assert helper.sums.plus(n, m) == n + m
+
+        class Base:
+            def test_inherited(self): pass
+
+        class TestThem(Base):
+            @pytest.mark.parametrize("letter", "xy")
+            def test_letter(self, letter): assert letter != "y"
+            def test_own(self, module): assert module
+
+        test_again = test_first
+
+        class TestMore:
+            class TestInner:
+                def test_inner(self, request): assert request.node.around
+
+        @pytest.mark.slow
+        def test_slow(request):
+            """
+            >>> test_slow.__name__
+            'test_slow'
+            """
+        ''',
+}
+
+
+@pytest.mark.parametrize("args", ARGS.values(), ids=list(ARGS))
+def test_parts_of_files_join_to_the_whole(project, start, tmp_path, args):
+    root = project(PARTED)
+    whole = start(root, args=args)
+    run_all(whole, 1)
+    parts = start(root, args=args, collectors=3, slots=2)
+    run_all(parts, 2, parted=())
+    assert parts.ids == whole.ids
+    assert parts.outcomes() == whole.outcomes()
+    holders = {parts.holder(at) for at, id in enumerate(parts.ids) if "tests/test_a.py" in id}
+    assert args or len(holders) == 3
+    skipped = [{one["id"] for one in it.all("collect-skip")} for it in (whole, parts)]
+    assert skipped[0] == skipped[1]
+    assert parts.finish()["exit"] == whole.finish()["exit"]
+    mine, theirs = contents(parts.data_files()), contents(whole.data_files())
+    assert not differences(theirs, mine)
+    assert not differences(sequential(root, tmp_path / "alone", pytest=tuple(args)), mine)
+
+
+def test_a_file_with_wide_parameters_is_not_to_be_parted(project, start):
+    root = project({**FIVE, "test_c.py": RICH["tests/test_a.py"].replace("from tests", "# ")})
+    driver = start(root, collectors=2)
+    driver.collect()
+    took = [one for event in driver.all("collected") for one in event["seconds"]]
+    assert {file for file, _, apart in took if apart is None} == {2}
+    assert all(0 <= apart <= seconds for _, seconds, apart in took if apart is not None)
+    driver = start(root, collectors=2)
+    driver.collect(parted=(2,))
+    told = driver.all("reordered")
+    assert told and all(one["parts"] and "test_c.py" in one["why"] for one in told)
+
+
+def test_each_part_of_a_file_makes_tests_of_its_names_only(project, start):
+    text = """
+        import os
+        def pytest_generate_tests(metafunc):
+            open(f"{os.getpid()}.{metafunc.function.__name__}", "w").close()
+        """
+    root = project({**FIVE, "conftest.py": text})
+    driver = start(root, collectors=2)
+    driver.collect([[], []], parted=())
+    first, second = driver.collectors()
+    assert {path.name for path in root.glob("*.test_*")} == {f"{first}.test_one", f"{second}.test_two"}
+
+
+def test_an_error_in_one_part_of_a_file_is_told(project, start):
+    bad = """
+        import pytest
+        def test_good(): pass
+        @pytest.mark.parametrize("missing", [1])
+        def test_bad(): pass
+        """
+    driver = start(project({**FIVE, "test_c.py": bad}), collectors=2)
+    driver.collect(parted=(2,))
+    assert {one["id"] for one in driver.all("collect-error")} == {"test_c.py"}
+    assert driver.finish(errors=1)["exit"] == 2
+
+
 def test_files_are_told_in_order_with_their_sizes(project, start):
     driver = start(project(FIVE), collectors=2)
     assert driver.until("files")["files"] == [[name, len(TWO)] for name in FIVE]
@@ -164,7 +268,7 @@ def test_each_part_imports_its_files_only(project, start):
     first, second = driver.collectors()
     found = sorted(path.name for path in root.glob("*.test_*"))
     assert found == sorted([f"{first}.test_a", f"{first}.test_c", f"{second}.test_b"])
-    assert [[at for at, _ in one["seconds"]] for one in driver.all("collected")] in (
+    assert [[at for at, *_ in one["seconds"]] for one in driver.all("collected")] in (
         [[0, 2], [1]],
         [[1], [0, 2]],
     )

@@ -22,7 +22,7 @@ use self::journal::UnitRun;
 use self::ledger::Ledger;
 use crate::report::failures::Failure;
 use crate::shard::combine::{Expected, Problem};
-use crate::split::{Durations, Isolation};
+use crate::split::{Durations, FileCost, Isolation};
 
 /// What to run, and with which means.
 #[derive(Clone, Debug)]
@@ -68,8 +68,8 @@ pub struct Job {
     /// How many processes collect a part of the suite each, with the fork engine; under 2, one
     /// collects all.
     pub collectors: u32,
-    /// What collecting each test file took in earlier runs, seconds by node id of the file.
-    pub collection: BTreeMap<String, f64>,
+    /// What collecting each test file took in earlier runs, by node id of the file.
+    pub collection: BTreeMap<String, FileCost>,
     /// Which tests share a process, with the fork engine.
     pub isolation: Isolation,
     /// Go on when a file cannot be collected.
@@ -235,8 +235,10 @@ pub struct Ran {
     pub units: Vec<UnitRun>,
     /// The processes that ran tests, where each was forked for that.
     pub processes: Vec<Process>,
-    /// What collecting each test file took, seconds; only where it was collected in parts.
-    pub collected_files: BTreeMap<String, f64>,
+    /// What collecting each test file took; only where the suite was collected in parts.
+    pub collected_files: BTreeMap<String, FileCost>,
+    /// Test files must not be parted themselves, which was found out.
+    pub files_stay_whole: bool,
     /// Why the suite cannot be collected in parts, where that was found out.
     pub unshardable: Option<String>,
     /// Until the first test could start, seconds; 0 where it is not known apart.
@@ -261,6 +263,7 @@ impl Ran {
             units: Vec::new(),
             processes: Vec::new(),
             collected_files: BTreeMap::new(),
+            files_stay_whole: false,
             unshardable: None,
             collect_seconds: 0.0,
             peak_memory: 0,

@@ -10,7 +10,7 @@ mod union;
 mod units;
 
 pub use chunks::{Sum, chunks};
-pub use deal::deal;
+pub use deal::{Deal, FileCost, deal};
 pub use durations::Durations;
 pub use rows::{
     Because, Isolation, NEXT_WAITS, Observation, isolation, observe, pick_first, pick_next,

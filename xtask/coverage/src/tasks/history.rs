@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::Ran;
 use crate::project::State;
 use crate::report::summary;
-use crate::split::{Durations, Observation};
+use crate::split::{Durations, FileCost, Observation};
 
 /// `run.json` in the state folder.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -41,8 +41,8 @@ pub(super) struct History {
 pub(super) struct Collection {
     /// Seconds it takes in one process.
     pub(super) seconds: Option<f64>,
-    /// Seconds of each test file, by node id; empty until it was collected in parts.
-    pub(super) files: BTreeMap<String, f64>,
+    /// What each test file takes, by node id; empty until the suite was collected in parts.
+    pub(super) files: BTreeMap<String, FileCost>,
     /// Why it cannot be collected in parts.
     pub(super) unshardable: Option<String>,
 }
@@ -52,10 +52,16 @@ impl Collection {
     pub(super) fn after(&self, ran: &Ran) -> Collection {
         let unshardable = ran.unshardable.clone().or_else(|| self.unshardable.clone());
         if ran.collected_files.is_empty() {
-            return Collection { seconds: Some(ran.collect_seconds), unshardable, ..self.clone() };
+            let seconds = Some(ran.collect_seconds);
+            let mut files = self.files.clone();
+            if ran.files_stay_whole {
+                files.values_mut().for_each(|cost| cost.apart = None);
+            }
+            return Collection { seconds, files, unshardable };
         }
         // Starting pytest comes on top, once.
-        let seconds = Some(ran.collected_files.values().sum::<f64>() + STARTING);
+        let seconds = ran.collected_files.values().map(|cost| cost.seconds).sum::<f64>();
+        let seconds = Some(seconds + STARTING);
         Collection { seconds, files: ran.collected_files.clone(), unshardable: None }
     }
 }

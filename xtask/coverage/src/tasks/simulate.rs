@@ -13,7 +13,7 @@ use crate::exit::{self, Exit, Fault};
 use crate::machine::Machine;
 use crate::project::Project;
 use crate::screen::{Screen, count, one_line, seconds, thousands};
-use crate::split::{Costs, Observation, Plan, Pool, Schedule, deal, simulate};
+use crate::split::{Costs, Deal, FileCost, Observation, Plan, Pool, Schedule, deal, simulate};
 
 /// Under this share of the time, doubling the workers gains little.
 const LITTLE: f64 = 0.1;
@@ -102,17 +102,19 @@ impl<'a> Known<'a> {
         }
         let (files, places) = files(plan);
         let usual = (self.collecting - STARTING).max(0.0) / files.len().max(1) as f64;
-        let weigh = |file: &&str| self.collection.files.get(*file).copied().unwrap_or(usual);
-        let weights: Vec<f64> = files.iter().map(weigh).collect();
-        let shares = deal(&weights, parts);
-        let sum = |share: &Vec<usize>| share.iter().map(|&file| weights[file]).sum::<f64>();
-        let longest = shares.iter().map(sum).fold(0.0, f64::max);
-        let all = weights.iter().sum::<f64>() / self.cores as f64;
-        let mut holders = vec![0; files.len()];
+        let usual = FileCost { seconds: usual, apart: None };
+        let cost = |file: &&str| self.collection.files.get(*file).copied().unwrap_or(usual);
+        let costs: Vec<FileCost> = files.iter().map(cost).collect();
+        let Deal { shares, seconds, .. } = deal(&costs, parts);
+        let longest = seconds.iter().copied().fold(0.0, f64::max);
+        let all = seconds.iter().sum::<f64>() / self.cores as f64;
+        // Of a file that all share, which test is whose is not known: they take turns.
+        let mut holders = vec![None; files.len()];
         for (part, share) in shares.iter().enumerate() {
-            share.iter().for_each(|&file| holders[file] = part);
+            share.iter().for_each(|&file| holders[file] = Some(part));
         }
-        let holders = places.iter().map(|&file| holders[file]).collect();
+        let tests = places.iter().enumerate();
+        let holders = tests.map(|(test, &file)| holders[file].unwrap_or(test % parts)).collect();
         (STARTING + longest.max(all), holders)
     }
 }

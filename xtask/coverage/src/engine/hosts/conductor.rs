@@ -169,7 +169,7 @@ impl<'a> Conductor<'a> {
             HostEvent::Files { files } => self.share_files(host, files),
             HostEvent::CannotShard { why } => self.cannot_shard(host, &why),
             HostEvent::Imported { modules } => self.imported(host, modules),
-            HostEvent::Reordered { why } => self.reordered(&why),
+            HostEvent::Reordered { why, parts } => self.reordered(&why, parts),
             HostEvent::CollectorExited { collector, code, signal, error } => {
                 self.collector_exited(host, collector, &Exit { code, signal, error });
             }

@@ -41,8 +41,8 @@ pub(super) struct Member {
     pub(super) groups: BTreeMap<usize, String>,
     /// What a collector's test files have imported, until all have told it.
     pub(super) imported: Option<Vec<String>>,
-    /// A collector's files, by number, and how many of its tests are in each.
-    pub(super) files: Vec<(usize, usize)>,
+    /// A collector's files, by number and place within, and how many of its tests are in each.
+    pub(super) files: Vec<(usize, usize, usize)>,
     /// The plan's number of each of its tests, and the other way round; none where they are equal.
     numbers: Option<(HashMap<usize, usize>, HashMap<usize, usize>)>,
     /// It was told to finish.

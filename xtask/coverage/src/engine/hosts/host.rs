@@ -63,6 +63,9 @@ pub(super) enum HostEvent {
     /// The parts of the collection are not the whole.
     Reordered {
         why: String,
+        /// Only for the parts of single files.
+        #[serde(default)]
+        parts: bool,
     },
     CollectorExited {
         collector: usize,
@@ -80,17 +83,19 @@ pub(super) enum HostEvent {
     },
     Ids {
         ids: Vec<String>,
-        /// From a collector: the number of each file, and how many of the tests are in it.
+        /// From a collector: the number of each file, a place in it where it is parted, and how
+        /// many of the tests are there.
         #[serde(default)]
-        files: Vec<(usize, usize)>,
+        files: Vec<(usize, usize, usize)>,
         #[serde(default)]
         groups: std::collections::BTreeMap<String, String>,
     },
     Collected {
         tests: u64,
-        /// From a collector: the number of each file, and what collecting it has taken.
+        /// From a collector: the number of each file, what collecting it has taken, and how much
+        /// of that parts of it could have shared.
         #[serde(default)]
-        seconds: Vec<(usize, f64)>,
+        seconds: Vec<(usize, f64, Option<f64>)>,
     },
     CannotFork {
         threads: u64,

@@ -9,7 +9,7 @@ use super::conductor::{Conductor, Stage};
 use super::host::Mode;
 use super::slot::Exit;
 use crate::engine::Happening;
-use crate::split::deal;
+use crate::split::{Deal, FileCost, deal};
 
 /// What is known of the parts of a collection.
 #[derive(Default)]
@@ -39,9 +39,18 @@ impl Conductor<'_> {
     pub(super) fn share_files(&mut self, host: usize, files: Vec<(String, u64)>) {
         self.fleet.without_spare_collectors(host, files.len());
         let collectors = self.fleet.collectors_of(host);
-        let weights = weights(&files, &self.job.collection);
-        for (collector, share) in collectors.clone().zip(deal(&weights, collectors.len())) {
-            self.fleet.send(collector, &json!({"cmd": "collect", "files": share}));
+        let count = collectors.len();
+        let mut costs = costs(&files, &self.job.collection);
+        if self.job.continue_on_collection_errors {
+            // An error in one part would leave the tests of the others.
+            costs.iter_mut().for_each(|cost| cost.apart = None);
+        }
+        let Deal { shares, parted, .. } = deal(&costs, count);
+        for (number, (collector, share)) in collectors.zip(shares).enumerate() {
+            let parts: BTreeMap<String, [usize; 2]> =
+                parted.iter().map(|file| (file.to_string(), [number, count])).collect();
+            let told = json!({"cmd": "collect", "files": share, "parts": parts});
+            self.fleet.send(collector, &told);
         }
         self.shards.files = files.into_iter().map(|(file, _)| file).collect();
     }
@@ -80,10 +89,14 @@ impl Conductor<'_> {
         self.fleet.without_collectors(host);
     }
 
-    /// The parts are not the whole: one host collects it all over again.
-    pub(super) fn reordered(&mut self, why: &str) {
+    /// The parts are not the whole: one host collects it all over again. If it is but the parts
+    /// of single files, the next run has files in parts, but none that is parted itself.
+    pub(super) fn reordered(&mut self, why: &str, parts: bool) {
         (self.show)(Happening::Note(&format!("the suite is collected again, in one part: {why}")));
-        self.ran.unshardable = Some(why.to_owned());
+        match parts {
+            true => self.ran.files_stay_whole = true,
+            false => self.ran.unshardable = Some(why.to_owned()),
+        }
         self.start_over(Mode::Fork);
     }
 
@@ -93,18 +106,22 @@ impl Conductor<'_> {
             return;
         }
         self.shards = Shards::default();
+        self.ran.collected_files.clear();
         if let Err(error) = self.fleet.start_over(mode) {
             self.problem(None, format!("could not start another host: {error:#}"));
         }
     }
 
     /// What a collector has found so far.
-    pub(super) fn collected_part(&mut self, tests: u64, seconds: &[(usize, f64)]) {
+    pub(super) fn collected_part(&mut self, tests: u64, took: &[(usize, f64, Option<f64>)]) {
         self.shards.tests += tests;
         self.ran.ledger.collected(self.shards.tests);
-        let named =
-            |&(file, seconds): &(usize, f64)| Some((self.shards.files.get(file)?.clone(), seconds));
-        self.ran.collected_files.extend(seconds.iter().filter_map(named));
+        for &(file, seconds, apart) in took {
+            let Some(file) = self.shards.files.get(file) else { continue };
+            let cost = FileCost { seconds, apart };
+            let known = self.ran.collected_files.entry(file.clone());
+            known.and_modify(|known| *known = known.with_part(cost)).or_insert(cost);
+        }
     }
 
     /// Goes on when no collector is at work any more: with the plan where all can run units.
@@ -137,12 +154,12 @@ impl Conductor<'_> {
         let mut pieces = Vec::new();
         for collector in collectors.clone() {
             let mut first = 0;
-            for &(file, tests) in &self.fleet.peek(collector).files {
-                pieces.push((file, collector, first..first + tests));
+            for &(file, name, tests) in &self.fleet.peek(collector).files {
+                pieces.push(((file, name), collector, first..first + tests));
                 first += tests;
             }
         }
-        pieces.sort_by_key(|(file, ..)| *file);
+        pieces.sort_by_key(|(place, ..)| *place);
         let (mut ids, mut groups, mut holders) = (Vec::new(), BTreeMap::new(), Vec::new());
         let mut places: HashMap<usize, HashMap<usize, usize>> = HashMap::new();
         for (_, collector, tests) in pieces {
@@ -210,16 +227,16 @@ impl Conductor<'_> {
 }
 
 /// What collecting each file may take: as it did last time; where that is not known, by its size.
-fn weights(files: &[(String, u64)], seconds: &BTreeMap<String, f64>) -> Vec<f64> {
-    let known: Vec<(u64, f64)> =
-        files.iter().filter_map(|(file, size)| Some((*size, *seconds.get(file)?))).collect();
+fn costs(files: &[(String, u64)], known: &BTreeMap<String, FileCost>) -> Vec<FileCost> {
+    let measured: Vec<(u64, f64)> =
+        files.iter().filter_map(|(file, size)| Some((*size, known.get(file)?.seconds))).collect();
     let (bytes, took) =
-        known.iter().fold((0, 0.0), |(bytes, took), (size, it)| (bytes + size, took + it));
+        measured.iter().fold((0, 0.0), |(bytes, took), (size, it)| (bytes + size, took + it));
     let per_byte = if bytes > 0 && took > 0.0 { took / bytes as f64 } else { 1e-6 };
-    let weight = |(file, size): &(String, u64)| {
-        seconds.get(file).copied().unwrap_or(*size as f64 * per_byte)
-    };
-    files.iter().map(weight).collect()
+    let by_size = |size: u64| FileCost { seconds: size as f64 * per_byte, apart: None };
+    let cost =
+        |(file, size): &(String, u64)| known.get(file).copied().unwrap_or_else(|| by_size(*size));
+    files.iter().map(cost).collect()
 }
 
 #[cfg(test)]
@@ -229,8 +246,12 @@ mod tests {
     #[test]
     fn a_file_weighs_what_it_took_or_what_others_of_its_size_did() {
         let files = [("a".to_owned(), 10), ("b".to_owned(), 20), ("c".to_owned(), 40)];
-        assert_eq!(weights(&files, &[("a".to_owned(), 2.0)].into()), [2.0, 4.0, 8.0]);
-        let unknown = weights(&files, &BTreeMap::new());
+        let weights = |known: &BTreeMap<String, FileCost>| {
+            costs(&files, known).iter().map(|cost| cost.seconds).collect::<Vec<_>>()
+        };
+        let known = FileCost { seconds: 2.0, apart: Some(1.0) };
+        assert_eq!(weights(&[("a".to_owned(), known)].into()), [2.0, 4.0, 8.0]);
+        let unknown = weights(&BTreeMap::new());
         assert!(unknown.is_sorted() && unknown[0] > 0.0);
     }
 }
