@@ -239,7 +239,10 @@ def test_each_part_of_a_file_makes_tests_of_its_names_only(project, start):
     driver = start(root, collectors=2)
     driver.collect([[], []], parted=())
     first, second = driver.collectors()
-    assert {path.name for path in root.glob("*.test_*")} == {f"{first}.test_one", f"{second}.test_two"}
+    assert {path.name for path in root.glob("*.test_*")} == {
+        f"{first}.test_one",
+        f"{second}.test_two",
+    }
 
 
 def test_an_error_in_one_part_of_a_file_is_told(project, start):
