@@ -37,8 +37,8 @@ class HostSession:
         self.events = events
         self.loop: Callable[[pytest.Session], None] = self.serve_all
         self.quiet = False  # about what could not be collected
-        # In a collector: what files took, what parts of them could share, where tests stand.
-        self._took: dict[int, tuple[float, float | None]] = {}
+        # In a collector: what files took, and where tests stand.
+        self._took: dict[int, list[Any]] = {}
         self._place_of: dict[Any, tuple[int, int]] | None = None
         self._serve = serve
         self._limit = limit
@@ -50,11 +50,14 @@ class HostSession:
         self.events = events
         self._place_of = place_of
 
-    def took(self, file: int, seconds: float, apart: float | None) -> None:
-        """Collecting a node of a file took so long, and its parts could have shared so much."""
-        before, shared = self._took.get(file, (0.0, 0.0))
+    def took(self, file: int, seconds: float, apart: float | None, names: int | None) -> None:
+        """Collecting a node of a file took so long, and its parts could have shared so much.
+
+        In a part of a file, `names` stands for all the names that the file has here so far.
+        """
+        before, shared, _ = self._took.get(file, (0.0, 0.0, None))
         both = None if apart is None or shared is None else round(apart + shared, 3)
-        self._took[file] = round(before + seconds, 3), both
+        self._took[file] = [round(before + seconds, 3), both, names]
 
     # Wrappers run before the `tryfirst` implementations of other plugins.
     @pytest.hookimpl(wrapper=True)

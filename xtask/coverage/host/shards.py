@@ -17,6 +17,7 @@ import os
 import sys
 import time
 import traceback
+import zlib
 from collections.abc import Generator, Iterable
 from typing import Any, Callable
 
@@ -59,7 +60,8 @@ class Names:
     """A plugin that looks on while the names of a test module are made into tests.
 
     A module that several collectors share is imported by all; each makes tests of every n-th
-    name only. Classes are one name.
+    name only. Classes are one name. All must see the same names, or tests would be lost: they
+    are compared by what is left of them in `seen`.
     """
 
     def __init__(self) -> None:
@@ -73,10 +75,10 @@ class Names:
         say, is not parted but in the first part.
         """
         if file != self._file:
-            self._file, self._name = file, -1
+            self._file, self._name, self.seen = file, -1, 0
         is_module = getattr(type(node), "collect", None) is pytest.Module.collect
         if not is_module:
-            self._name += 1
+            self._next(str(node.nodeid))
         self._module, self._part = node if is_module else None, part
         self._places: dict[Any, int] = {}
         self._began = time.perf_counter()
@@ -84,6 +86,10 @@ class Names:
         self._last: tuple[Any, str] | None = None
         self.wide = False
         return is_module or part is None or part[0] == 0
+
+    def _next(self, name: str) -> None:
+        self._name += 1
+        self.seen = zlib.crc32(name.encode(errors="backslashreplace"), self.seen)
 
     def end(self) -> tuple[float, float | None]:
         """The seconds of the node, and how many of them its parts could have shared.
@@ -113,10 +119,10 @@ class Names:
         return node
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_pycollect_makeitem(self, collector: Any) -> Generator[None, Any, Any]:
+    def pytest_pycollect_makeitem(self, collector: Any, name: str) -> Generator[None, Any, Any]:
         if collector is not self._module:
             return (yield)
-        self._name += 1
+        self._next(name)
         if self._imported is None:
             self._imported = time.perf_counter()
         made = yield
@@ -311,7 +317,8 @@ class Shards:
             if names.begin(index, node, part):
                 for item in session.genitems(node):
                     self._place_of[item] = index, names.place(item)
-            self._host.took(index, *names.end())
+            seconds, apart = names.end()
+            self._host.took(index, seconds, apart, names.seen if part is not None else None)
             if names.wide and part is not None:
                 self._why_whole = f"parameters in `{ids[index]}` have a wider scope than a test"
             return ()

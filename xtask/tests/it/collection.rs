@@ -40,9 +40,8 @@ fn parts_are_the_whole() {
     output.says("Tests: 5 passed\n");
 }
 
-/// Collectors share it by the names in it, once it is known what it takes.
-#[test]
-fn a_file_that_outlasts_all_others_is_parted() {
+/// A suite of which one file outlasts all others, by tests that are not selected.
+fn with_a_long_file(more: &str) -> Project {
     let many = "addopts = ['-n0', '-m', 'not many']\nmarkers = ['many']";
     let project = shop(many, "[tool.coverage.run]\nbranch = true\nsource = ['src', 'tests']");
     project.write(
@@ -61,10 +60,17 @@ def pytest_generate_tests(metafunc):
              def test_{name}(n):\n    assert price(n)\n\n\n"
         )
     };
-    let head = "import pytest\nfrom shop import price\n\n\n";
+    let head = "import os\nimport pytest\nfrom shop import price\n\n\n";
     let one = "def test_one():\n    assert price(1) == 10\n";
-    let tests = [head, &many("many"), &many("more"), one].concat();
+    let tests = [head, &many("many"), &many("more"), one, more].concat();
     project.write("tests/test_many.py", &tests);
+    project
+}
+
+/// Collectors share it by the names in it, once it is known what it takes.
+#[test]
+fn a_file_that_outlasts_all_others_is_parted() {
+    let project = with_a_long_file("");
     let (sequential, _) = sequential(&project, &[], &[]);
     let makers = || {
         project.write("made", "");
@@ -78,6 +84,18 @@ def pytest_generate_tests(metafunc):
     };
     assert_eq!(makers().len(), 1, "the first run knows of no long file");
     assert_eq!(makers().len(), 2);
+}
+
+#[test]
+fn parts_of_a_file_that_do_not_fit_together_are_noticed() {
+    let project = with_a_long_file("\n\nglobals()[f'test_{os.getpid()}'] = lambda: None\n");
+    run(&project, &[]).exits(0).says("Tests: 6 passed\n");
+    let output = run(&project, &[]).exits(0);
+    output
+        .tells("the suite is collected again, in one part: `tests/test_many.py` has other names")
+        .says("Tests: 6 passed\n");
+    // It is known from now on.
+    run(&project, &[]).exits(0).never_says("collected again").says("Tests: 6 passed\n");
 }
 
 #[test]

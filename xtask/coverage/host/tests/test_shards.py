@@ -221,8 +221,8 @@ def test_a_file_with_wide_parameters_is_not_to_be_parted(project, start):
     driver = start(root, collectors=2)
     driver.collect()
     took = [one for event in driver.all("collected") for one in event["seconds"]]
-    assert {file for file, _, apart in took if apart is None} == {2}
-    assert all(0 <= apart <= seconds for _, seconds, apart in took if apart is not None)
+    assert {file for file, _, apart, _ in took if apart is None} == {2}
+    assert all(0 <= apart <= seconds for _, seconds, apart, _ in took if apart is not None)
     driver = start(root, collectors=2)
     driver.collect(parted=(2,))
     told = driver.all("reordered")
@@ -243,6 +243,19 @@ def test_each_part_of_a_file_makes_tests_of_its_names_only(project, start):
         f"{first}.test_one",
         f"{second}.test_two",
     }
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_parts_tell_whether_they_have_seen_the_same_names(project, start, same):
+    name = "test_it" if same else "'test_{}'.format(os.getpid())"
+    text = f"import os\nglobals()[{name!r}] = lambda: None\n"
+    text = text if same else f"import os\nglobals()[{name}] = lambda: None\n"
+    driver = start(project({**FIVE, "test_c.py": text}), collectors=2)
+    driver.collect(parted=(2,))
+    took = [one for event in driver.all("collected") for one in event["seconds"]]
+    seen = [names for file, _, _, names in took if file == 2]
+    assert len(seen) == 2 and (len(set(seen)) == 1) == same
+    assert all(names is None for file, _, _, names in took if file != 2)
 
 
 def test_an_error_in_one_part_of_a_file_is_told(project, start):

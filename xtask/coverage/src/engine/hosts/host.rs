@@ -92,10 +92,9 @@ pub(super) enum HostEvent {
     },
     Collected {
         tests: u64,
-        /// From a collector: the number of each file, what collecting it has taken, and how much
-        /// of that parts of it could have shared.
+        /// From a collector.
         #[serde(default)]
-        seconds: Vec<(usize, f64, Option<f64>)>,
+        seconds: Vec<Took>,
     },
     CannotFork {
         threads: u64,
@@ -130,6 +129,10 @@ pub(super) enum HostEvent {
     #[serde(other)]
     Unknown,
 }
+
+/// What collecting a file has taken: the number of the file, seconds, how many of these parts of
+/// it could have shared, and what stands for the names in it where it is parted.
+pub(super) type Took = (usize, f64, Option<f64>, Option<u32>);
 
 /// Seconds that a unit took to set up fixtures of wide scope.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]

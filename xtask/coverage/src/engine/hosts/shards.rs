@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use serde_json::json;
 
 use super::conductor::{Conductor, Stage};
-use super::host::Mode;
+use super::host::{Mode, Took};
 use super::slot::Exit;
 use crate::engine::Happening;
 use crate::split::{Deal, FileCost, deal};
@@ -16,6 +16,8 @@ use crate::split::{Deal, FileCost, deal};
 pub(super) struct Shards {
     /// The test files, in the order of collection.
     files: Vec<String>,
+    /// What stands for the names in files that are parted, as the first collector told it.
+    names: HashMap<usize, u32>,
     /// Tests that collectors have found.
     tests: u64,
     /// The host of each test of the plan; empty where the collection is not parted.
@@ -113,13 +115,18 @@ impl Conductor<'_> {
     }
 
     /// What a collector has found so far.
-    pub(super) fn collected_part(&mut self, tests: u64, took: &[(usize, f64, Option<f64>)]) {
+    pub(super) fn collected_part(&mut self, tests: u64, took: &[Took]) {
         self.shards.tests += tests;
         self.ran.ledger.collected(self.shards.tests);
-        for &(file, seconds, apart) in took {
-            let Some(file) = self.shards.files.get(file) else { continue };
+        for &(file, seconds, apart, names) in took {
+            let Some(id) = self.shards.files.get(file) else { continue };
+            if names.is_some_and(|names| *self.shards.names.entry(file).or_insert(names) != names) {
+                // Each part has every n-th name: tests would be lost, or there twice.
+                let why = format!("`{id}` has other names each time it is imported");
+                return self.reordered(&why, true);
+            }
             let cost = FileCost { seconds, apart };
-            let known = self.ran.collected_files.entry(file.clone());
+            let known = self.ran.collected_files.entry(id.clone());
             known.and_modify(|known| *known = known.with_part(cost)).or_insert(cost);
         }
     }
