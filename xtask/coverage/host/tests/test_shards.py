@@ -197,9 +197,9 @@ PARTED = {
 }
 
 
-@pytest.mark.parametrize("args", ARGS.values(), ids=list(ARGS))
-def test_parts_of_files_join_to_the_whole(project, start, tmp_path, args):
-    root = project(PARTED)
+@pytest.mark.parametrize("kind", ["all", "mark", "one test", "overlapping", "doctests"])
+def test_parts_of_files_join_to_the_whole(project, start, tmp_path, kind):
+    root, args = project(PARTED), ARGS[kind]
     whole = start(root, args=args)
     run_all(whole, 1)
     parts = start(root, args=args, collectors=3, slots=2)
