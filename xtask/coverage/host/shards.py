@@ -126,6 +126,8 @@ class Names:
         if self._imported is None:
             self._imported = time.perf_counter()
         made = yield
+        if self._part is None:
+            return made
         if self._is_another_s():
             return []
         for node in made if isinstance(made, list) else [made]:
