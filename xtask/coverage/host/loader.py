@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
+import marshal
 import os
 import sys
 import types
@@ -31,11 +34,39 @@ class Loader:
 
     def _compile(self, name: str) -> types.CodeType:
         path = os.path.join(self.folder, f"{name}.py")
-        with open(path, encoding="utf-8") as file:
+        with open(path, "rb") as file:
             text = file.read()
         # The host's own tests want to know what they cover.
-        seen = path if "XTASK_HOST_IS_MEASURED" in os.environ else f"<xtask {name}.py>"
-        return compile(text, seen, "exec", dont_inherit=True)
+        if "XTASK_HOST_IS_MEASURED" in os.environ:
+            return compile(text, path, "exec", dont_inherit=True)
+        kept = os.path.splitext(importlib.util.cache_from_source(path))[0] + ".code"
+        # As in Python's own files beside it, but for the name that the code has.
+        stamp = importlib.util.MAGIC_NUMBER + importlib.util.source_hash(text)
+        code = _read(kept, stamp)
+        if code is None:
+            code = compile(text, f"<xtask {name}.py>", "exec", dont_inherit=True)
+            _keep(kept, stamp + marshal.dumps(code))
+        return code
+
+
+def _read(kept: str, stamp: bytes) -> types.CodeType | None:
+    """What was compiled before from the same text by the same Python."""
+    with contextlib.suppress(OSError, ValueError, EOFError, TypeError):
+        with open(kept, "rb") as file:
+            content = file.read()
+        if content.startswith(stamp):
+            return marshal.loads(content[len(stamp) :])
+    return None
+
+
+def _keep(kept: str, content: bytes) -> None:
+    """Compiling all of the host takes longer than a short test: once for each Python."""
+    temporary = f"{kept}.{os.getpid()}"
+    with contextlib.suppress(OSError):
+        os.makedirs(os.path.dirname(kept), exist_ok=True)
+        with open(temporary, "wb") as file:
+            file.write(content)
+        os.replace(temporary, kept)
 
 
 def main(folder: str) -> None:
