@@ -169,6 +169,14 @@ class Measurement:
     def state_of_unit(self, folder: str) -> str:
         return state_of_log(os.path.join(folder, parts.LOG))
 
+    def size_of(self, folders: list[tuple[int, str]]) -> int:
+        """About how much there is to write: bytes of logs, and something for the file itself."""
+        size = 1
+        for _, folder in folders:
+            with contextlib.suppress(OSError):
+                size += os.path.getsize(os.path.join(folder, parts.LOG))
+        return size
+
     def file_of_split(self, split: int | None) -> str:
         name = "units" if split is None else f"split-{split:03}"
         return os.path.join(self.data_dir, f"{name}.coverage")

@@ -159,8 +159,11 @@ class Server:
         elif name == "adopt":
             self._adopt(command)
         elif name == "close":
-            if command["split"] not in self._open_splits():
-                self._close(command["split"])  # else `finish` does: files may still come
+            # Of open ones files may still come; `finish` closes them.
+            opened = self._open_splits()
+            for split in command["splits"]:
+                if split not in opened:
+                    self._close(split)
         elif name == "abort":
             self._kill(list(self._running.values()))
         elif name == "finish":

@@ -17,16 +17,21 @@ from typing import Any
 from xtask_host.outlet import exit_now
 
 Folders = list  # of (unit, folder)
+Splits = list  # of (split, folders)
 
 
 class Writers:
-    """Writes splits, as many at once as there are slots."""
+    """Writes splits, in as many forks at once as there are slots.
+
+    What waits when a fork is begun is dealt out to all that may be: a fork costs more than
+    writing the little that a split of a small suite has left.
+    """
 
     def __init__(self, measurement: Any, limit: int) -> None:
         self._measurement = measurement
         self._limit = limit
         self._waiting: deque[tuple[int | None, Folders]] = deque()
-        self._running: dict[int, tuple[int | None, Folders]] = {}  # by pid
+        self._running: dict[int, Splits] = {}  # by pid
         self._done: list[dict[str, Any]] = []
 
     @property
@@ -41,29 +46,41 @@ class Writers:
         done, self._done = self._done, []
         for pid in list(self._running):
             if os.waitpid(pid, os.WNOHANG)[0]:
-                done.append(self._event(*self._running.pop(pid)))
+                done += [self._event(*one) for one in self._running.pop(pid)]
         while self._waiting and len(self._running) < self._limit:
-            split, folders = self._waiting.popleft()
+            splits = self._share()
             if can_fork:
-                self._fork(split, folders)
+                self._fork(splits)
             else:
-                self._write(split, folders)
-                done.append(self._event(split, folders))
+                for one in splits:
+                    self._write(*one)
+                    done.append(self._event(*one))
         return done
+
+    def _share(self) -> Splits:
+        """Take what one more fork is to write, so that all of them write about as much."""
+        free = self._limit - len(self._running)
+        sizes = [self._measurement.size_of(folders) for _, folders in self._waiting]
+        splits, taken = [], 0
+        while self._waiting and taken * free < sum(sizes):
+            taken += sizes[len(splits)]
+            splits.append(self._waiting.popleft())
+        return splits
 
     def kill(self) -> None:
         for pid in self._running:
             os.kill(pid, signal.SIGKILL)
 
-    def _fork(self, split: int | None, folders: Folders) -> None:
+    def _fork(self, splits: Splits) -> None:
         self._measurement.before_fork()
         with self._measurement.unnoticed_fork():
             pid = os.fork()
         if pid == 0:
             sys.settrace(None)
-            self._write(split, folders)
+            for one in splits:
+                self._write(*one)
             exit_now(0)
-        self._running[pid] = split, folders
+        self._running[pid] = splits
 
     def _write(self, split: int | None, folders: Folders) -> None:
         """Write the split, and beside it what the host must know; never raises."""

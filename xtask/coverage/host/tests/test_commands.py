@@ -216,7 +216,7 @@ def test_a_closed_split_is_written_beside_the_tests(project, start):
     driver.run(1, [1], slot=0, split=1)
     driver.run(2, [0], slot=1, split=2)
     driver.until("unit-exited", unit=2)
-    driver.send("close", split=2)
+    driver.send("close", splits=[2])
     event = driver.until("data")
     assert (event["split"], event["units"]) == (2, [[2, "whole"]])
     assert contents([event["file"]])["files"]

@@ -226,7 +226,7 @@ def test_data_of_a_split_waits_for_the_row(asking):
     driver.send("run", unit=2, slot=0, split=2, tests=[2], after=1, asks=True)
     go(driver, 1)
     driver.until("next", unit=2)
-    driver.send("close", split=1)
+    driver.send("close", splits=[1])
     driver.send("leave", after=2)
     driver.until("unit-exited")
     assert driver.all("data") == []

@@ -181,9 +181,9 @@ impl Conductor<'_> {
             self.lingering.contains(split) || rows.any(|splits| splits.contains(split))
         };
         let closable: Vec<u32> = self.complete.iter().copied().filter(|it| !open(it)).collect();
-        for split in closable {
-            self.complete.remove(&split);
-            self.fleet.send(self.fleet.head(), &json!({"cmd": "close", "split": split}));
+        if !closable.is_empty() {
+            self.complete.retain(|split| !closable.contains(split));
+            self.fleet.send(self.fleet.head(), &json!({"cmd": "close", "splits": closable}));
         }
     }
 }
