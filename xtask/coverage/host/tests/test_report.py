@@ -22,6 +22,7 @@ sys.path.insert(0, str(HOST))
 
 import report  # noqa: E402
 import xtask_forks  # noqa: E402
+import xtask_shared  # noqa: E402
 
 SOURCES = {
     "pkg/__init__.py": "",
@@ -129,6 +130,83 @@ class TestLines:
             assert lines["file"] == os.path.realpath(lines["path"])
         assert told["lines"][0]["branches"] == [(2, 2, 1)]
         assert ask(None)["lines"] == []
+
+
+class TestAhead:
+    @pytest.fixture()
+    def parsed(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """Names of the files that are parsed, as long as nobody asks for anything."""
+        names: list[str] = []
+        parse = PythonParser.parse_source
+
+        def spied(parser: PythonParser) -> None:
+            names.append(os.path.basename(parser.filename))
+            parse(parser)
+
+        monkeypatch.setattr(PythonParser, "parse_source", spied)
+        monkeypatch.setattr(xtask_shared, "_parsers", {})
+        return names
+
+    @pytest.fixture()
+    def asker(self, monkeypatch: pytest.MonkeyPatch) -> Any:
+        """The other end of the program's stdin."""
+        reading, writing = os.pipe()
+        with open(reading) as stdin, open(writing, "wb", buffering=0) as ours:
+            monkeypatch.setattr(sys, "stdin", stdin)
+            yield ours
+
+    def ahead(self, *files: str) -> None:
+        known = {"config_file": True, "source": None, "options": {}, "branches": None}
+        report.ahead({**known, "files": files})
+
+    def test_what_is_parsed_ahead_is_not_parsed_again(
+        self, project: Path, parsed: list[str], asker: Any
+    ) -> None:
+        parts = three_parts()
+        self.ahead("pkg/a.py", "pkg/gone.py", "pkg/b.py")
+        assert parsed == ["a.py", "b.py"]
+        told = ask(parts)
+        assert told["term"] == expected_table(parts)
+        assert parsed[2:] == ["__init__.py", "never.py"]
+
+    def test_a_file_that_has_changed_since_is(
+        self, project: Path, parsed: list[str], asker: Any
+    ) -> None:
+        parts = three_parts()
+        self.ahead("pkg/a.py", "pkg/b.py")
+        Path("pkg/b.py").write_text(SOURCES["pkg/b.py"] + "more = 1\n")
+        assert ask(parts)["term"] == expected_table(parts)
+        assert parsed[2:].count("b.py") == 1 and "a.py" not in parsed[2:]
+
+    def test_a_file_is_if_other_lines_are_excluded_by_now(
+        self, project: Path, parsed: list[str], asker: Any
+    ) -> None:
+        parts = three_parts()
+        self.ahead("pkg/a.py")
+        (project / ".coveragerc").write_text(CONFIG + "exclude_also =\n    return 1\n")
+        assert ask(parts)["term"] == expected_table(parts)
+        assert parsed.count("a.py") == 2
+
+    def test_a_file_that_is_gone_since_is_missing(
+        self, project: Path, parsed: list[str], asker: Any
+    ) -> None:
+        parts = three_parts()
+        self.ahead("pkg/a.py")
+        os.remove("pkg/a.py")
+        told = ask(parts)
+        assert "No source for code" in told["no_totals"] and "a.py" in told["no_totals"]
+
+    def test_a_request_ends_it(self, project: Path, parsed: list[str], asker: Any) -> None:
+        asker.write(b"{}")
+        self.ahead("pkg/a.py", "pkg/b.py")
+        assert parsed == []
+
+    def test_so_does_its_limit(
+        self, project: Path, parsed: list[str], asker: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(xtask_shared, "AHEAD", 1)
+        self.ahead("pkg/a.py", "pkg/b.py")
+        assert parsed == ["a.py"]
 
 
 class TestCombine:

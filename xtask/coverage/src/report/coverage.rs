@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -239,9 +239,23 @@ pub fn render(request: &Request) -> Result<Rendered> {
 }
 
 /// Starts what [`render_with`] can use later: the start of an interpreter, with coverage, is
-/// most of what small reports take.
-pub fn ready(python: &Utf8Path, root: &Utf8Path) -> std::io::Result<Program> {
-    Program::start(python, root, &CODE)
+/// most of what small reports take. Until then it parses `files`, relative to `root`, with the
+/// request's settings: most of what other reports take. `branches`, where it is known, says
+/// what is measured.
+pub fn ready(
+    request: &Request,
+    files: &[&str],
+    branches: Option<bool>,
+) -> std::io::Result<Program> {
+    let ahead = json!({
+        "config_file": config_message(&request.config),
+        "source": request.source,
+        "options": request.options,
+        "files": files,
+        "branches": branches,
+    });
+    let ahead = Some(&ahead).filter(|_| !files.is_empty());
+    Program::start(&request.python, &request.root, &CODE, ahead)
 }
 
 /// As [`render`]; what is ready need not be started.

@@ -10,7 +10,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 /// Runs the program that comes on the first line, and before it the modules that it imports,
-/// under names that coverage never measures; then gives it the request, all that follows.
+/// under names that coverage never measures; then gives it what it can do ahead, the second
+/// line, and the request, all that follows.
 /// The current folder leaves `sys.path` before anything is imported: a project may well have
 /// a `json.py`.
 const START: &str = "\
@@ -24,13 +25,15 @@ for name, text in code['modules'].items():
     exec(compile(text, f'<xtask {name}>', 'exec'), vars(module))
 space = {'__name__': '<xtask report>'}
 exec(compile(code['program'], '<xtask report>', 'exec'), space)
+ahead = json.loads(sys.stdin.buffer.readline())
+if ahead: space['ahead'](ahead)
 request = sys.stdin.buffer.read()
 if request: space['main'](json.loads(request))
 ";
 
 /// What runs there.
 pub(super) struct Code {
-    /// Defines `main(request)`.
+    /// Defines `main(request)`, and `ahead(known)` where that is used.
     pub(super) program: &'static str,
     /// What it imports, by name, in the order in which these need each other.
     pub(super) modules: &'static [(&'static str, &'static str)],
@@ -51,11 +54,12 @@ pub struct Program {
 }
 
 impl Program {
-    /// Starts it.
+    /// Starts it. `ahead` says what it can do before there is a request.
     pub(super) fn start(
         python: &Utf8Path,
         root: &Utf8Path,
         code: &Code,
+        ahead: Option<&Value>,
     ) -> std::io::Result<Program> {
         let (reader, mut writer) = std::io::pipe()?;
         let mut command = duct::cmd(python.as_str(), ["-c", START])
@@ -72,7 +76,8 @@ impl Program {
             code.modules.iter().map(|(name, text)| ((*name).to_owned(), (*text).into())).collect();
         let line = json!({ "program": code.program, "modules": modules });
         // That it has ended before it was told all is seen by its output.
-        let _ = writer.write_all(format!("{line}\n").as_bytes());
+        let ahead = ahead.unwrap_or(&Value::Null);
+        let _ = writer.write_all(format!("{line}\n{ahead}\n").as_bytes());
         Ok(Program { handle, request: Some(writer) })
     }
 
@@ -108,7 +113,8 @@ pub(super) fn ask<T: DeserializeOwned>(
     request: &Value,
     ready: Option<Program>,
 ) -> Result<T> {
-    let ready = ready.filter(Program::waits).map_or_else(|| Program::start(python, root, code), Ok);
+    let start = || Program::start(python, root, code, None);
+    let ready = ready.filter(Program::waits).map_or_else(start, Ok);
     let output = ready
         .and_then(|ready| ready.answer(request))
         .with_context(|| format!("failed to start `{python}` for the reports"))?;

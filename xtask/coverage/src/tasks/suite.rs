@@ -4,8 +4,9 @@
 use std::time::Instant;
 
 use anyhow::Result;
+use camino::Utf8PathBuf;
 
-use super::ending::Ending;
+use super::ending::{self, Ending};
 use super::history::{self, History};
 use super::outstanding::{self, Outstanding};
 use super::prepare::{self, Prepared};
@@ -14,7 +15,7 @@ use crate::cli::Engine;
 use crate::engine::{Happening, Job, Ran, hosts, keep_for_later, stock};
 use crate::exit::{self, Exit};
 use crate::project::Project;
-use crate::report::coverage::{self, Program};
+use crate::report::coverage::{self, Data, Program};
 
 /// Runs one project's suite.
 pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit> {
@@ -40,7 +41,7 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
         invocation.screen.note(&format!("  • Again: {}", again.words()));
     }
 
-    let ready = prepared.measures.then(|| ready_for_reports(project, &prepared)).flatten();
+    let ready = ready_for_reports(project, &prepared, &job);
     let running = Instant::now();
     invocation.screen.call_out_after(prepared.settings.slow.value);
     let mut show = |happening: Happening<'_>| invocation.screen.show(&happening);
@@ -66,9 +67,15 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
 }
 
 /// What makes the reports, started while the tests are collected: that is one process's work
-/// at first, so this costs nothing. Where it cannot be started, the end of the run says why.
-fn ready_for_reports(project: &Project, prepared: &Prepared) -> Option<Program> {
-    let program = coverage::ready(&prepared.interpreter.executable, &project.root).ok()?;
+/// at first, so this costs nothing. With more than one process it also parses ahead what the
+/// last run reported on. Where it cannot be started, the end of the run says why.
+fn ready_for_reports(project: &Project, prepared: &Prepared, job: &Job) -> Option<Program> {
+    let branches = job.measure.as_ref()?.branch;
+    let nothing = Data::Existing(Utf8PathBuf::new());
+    let request = ending::request(project, prepared, nothing, Vec::new());
+    let parallel = request.processes > 1;
+    let files = prepared.history.files.keys().map(String::as_str).filter(|_| parallel);
+    let program = coverage::ready(&request, &files.collect::<Vec<_>>(), branches).ok()?;
     keep_for_later(program.pid());
     Some(program)
 }
