@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -42,6 +43,11 @@ UNSET = (
     "VIRTUAL_ENV",
     "WORKERS_PER_SPLIT",
 )
+
+# A shell has what it starts in the background ignore SIGINT, which changes what asyncio does. The
+# tool puts that right for its tests; so do the sequential runs that it is compared with.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Failure(Exception):

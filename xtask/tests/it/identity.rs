@@ -16,6 +16,14 @@ for file in sorted(data.measured_files()):
     print(os.path.relpath(file), sorted(data.lines(file)), arcs)
 ";
 
+/// `coverage` as in the foreground: what a shell starts in the background ignores SIGINT, and
+/// asyncio does without some of its steps then. The tool sees to that itself.
+const COVERAGE: &str = "
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.executable, [sys.executable, '-m', 'coverage', *sys.argv[1:]])
+";
+
 /// The measured facts of a data file.
 pub(crate) fn facts(project: &Project, file: &str) -> String {
     project.python_says(DATA, &[file])
@@ -28,7 +36,7 @@ pub(crate) fn sequential(project: &Project, run: &[&str], pytest: &[&str]) -> (S
     std::fs::create_dir_all(&aside).expect("a folder");
     let file = aside.join(".coverage");
     let coverage = |args: &[&str]| {
-        let run = crate::support::Run::of(&project.env().python()).args(&["-m", "coverage"]);
+        let run = crate::support::Run::of(&project.env().python()).args(&["-c", COVERAGE]);
         let run = run.args(args).cwd(&project.root).active(project.env());
         run.var("COVERAGE_FILE", file.as_str()).output()
     };

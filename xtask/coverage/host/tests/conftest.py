@@ -15,6 +15,10 @@ import pytest
 from driver import Driver
 from sharded import Sharded
 
+# What is compared runs as in the foreground, even where a shell has these tests in the background.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 @pytest.fixture
 def project(tmp_path: Path) -> Callable[..., Path]:
