@@ -1,15 +1,35 @@
 //! What the script of the page draws, as JSON. Times are whole numbers of [`TICK`], and a node id
 //! is the number of its file and the rest: most of a page is this.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use super::Page;
 use super::text::name;
 
 /// Seconds.
 const TICK: f64 = 1e-4;
+
+#[derive(Serialize)]
+struct Data<'a> {
+    /// Seconds.
+    tick: f64,
+    total: i64,
+    slots: usize,
+    /// Names, beginnings and ends of what went on.
+    phases: Vec<(&'static str, i64, i64)>,
+    files: Vec<String>,
+    outcomes: Vec<String>,
+    /// By slot and beginning.
+    tests: Vec<Test<'a>>,
+    /// Slots, beginnings and ends.
+    units: Vec<(usize, i64, i64)>,
+}
+
+/// File, the rest of the node id, slot, beginning, duration, outcome, split.
+type Test<'a> = (usize, Option<Cow<'a, str>>, usize, i64, i64, usize, u32);
 
 /// The JSON, safe within a `script` element.
 pub(super) fn render(page: &Page<'_>) -> String {
@@ -19,38 +39,39 @@ pub(super) fn render(page: &Page<'_>) -> String {
     tests.sort_by(|a, b| {
         (a.slot, a.started).partial_cmp(&(b.slot, b.started)).unwrap_or_else(|| a.slot.cmp(&b.slot))
     });
-    let tests: Vec<Value> = tests
+    let tests = tests
         .into_iter()
         .map(|test| {
             let (file, rest) = match test.id.split_once("::") {
-                Some((file, rest)) => (file, json!(name(rest))),
-                None => (test.id, Value::Null),
+                Some((file, rest)) => (file, Some(name(rest))),
+                None => (test.id, None),
             };
             let (file, outcome) = (files.of(&name(file)), outcomes.of(test.outcome));
             let (start, length) = (ticks(page.began + test.started), ticks(test.seconds));
-            json!([file, rest, test.slot, start, length, outcome, test.split])
+            (file, rest, test.slot, start, length, outcome, test.split)
         })
         .collect();
     let unit = |unit: &super::Unit| {
-        let (start, end) = (page.began + unit.started, page.began + unit.ended);
-        json!([unit.slot, ticks(start), ticks(end)])
+        (unit.slot, ticks(page.began + unit.started), ticks(page.began + unit.ended))
     };
-    let data = json!({
-        "tick": TICK,
-        "total": ticks(page.seconds.total),
-        "slots": page.slots,
-        "phases": phases(page),
-        "files": files.names,
-        "outcomes": outcomes.names,
-        "tests": tests,
-        "units": page.units.iter().map(unit).collect::<Vec<_>>(),
-    });
+    let data = Data {
+        tick: TICK,
+        total: ticks(page.seconds.total),
+        slots: page.slots,
+        phases: phases(page),
+        files: files.names,
+        outcomes: outcomes.names,
+        tests,
+        units: page.units.iter().map(unit).collect(),
+    };
+    // Only a number that JSON lacks could fail.
+    let text = serde_json::to_string(&data).unwrap_or_else(|_| "null".to_owned());
     // In JSON a `<` is always within a string, where it may be written so.
-    data.to_string().replace('<', "\\u003c")
+    text.replace('<', "\\u003c")
 }
 
 /// What went on when, as far as that was told: names, beginnings and ends.
-fn phases(page: &Page<'_>) -> Vec<Value> {
+fn phases(page: &Page<'_>) -> Vec<(&'static str, i64, i64)> {
     let seconds = &page.seconds;
     let (collected, ended) =
         (page.began + seconds.collect, page.began + seconds.collect + seconds.run);
@@ -61,7 +82,7 @@ fn phases(page: &Page<'_>) -> Vec<Value> {
         (if page.coverage.is_some() { "combine and reports" } else { "end" }, ended, seconds.total),
     ];
     let phases = phases.into_iter().filter(|(_, start, end)| end > start);
-    phases.map(|(name, start, end)| json!([name, ticks(start), ticks(end)])).collect()
+    phases.map(|(name, start, end)| (name, ticks(start), ticks(end))).collect()
 }
 
 fn ticks(seconds: f64) -> i64 {
