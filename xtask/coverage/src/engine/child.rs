@@ -9,6 +9,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
 use std::{fmt, thread};
 
 use anyhow::{Context, Result};
@@ -179,16 +180,28 @@ pub struct Lines {
 /// end is said by us, once the child is gone and all it wrote is in the pipe.
 const END: &str = "\n{\"event\":\"end-of-stream\"}\n";
 
+/// So many lines at a time tell how fast they come.
+const COUNTED: u32 = 32;
+/// If these come within this time, lines come fast: two for each test of 5 ms.
+const FAST: Duration = Duration::from_millis(80);
+/// How long lines that come fast are left in the pipe. With a test every 2 ms and all cores
+/// busy, waking up for each took 13 % of the time of those that run tests.
+const PAUSE: Duration = Duration::from_millis(10);
+
 impl Lines {
     /// A pipe: what `wrap` makes of each line goes to `to`, and `wrap(None)` at the end. The
     /// second value is the descriptor for the child.
+    ///
+    /// Where lines come fast, they are read a few at a time, as long as the last one is one
+    /// after which the child is `busy`, and waits for no answer.
     pub fn open<T: Send + 'static>(
         to: Sender<T>,
+        busy: impl Fn(&[u8]) -> bool + Send + 'static,
         wrap: impl Fn(Option<String>) -> T + Send + 'static,
     ) -> Result<(Lines, OwnedFd)> {
         let (reader, writer) = std::io::pipe().context("failed to make a pipe")?;
         let theirs = writer.as_fd().try_clone_to_owned().context("failed to copy a pipe")?;
-        thread::spawn(move || read_lines(reader, &to, wrap));
+        thread::spawn(move || read_lines(reader, &to, busy, wrap));
         Ok((Lines { ours: writer }, theirs))
     }
 
@@ -198,10 +211,19 @@ impl Lines {
     }
 }
 
-fn read_lines<T>(reader: PipeReader, to: &Sender<T>, wrap: impl Fn(Option<String>) -> T) {
+fn read_lines<T>(
+    reader: PipeReader,
+    to: &Sender<T>,
+    busy: impl Fn(&[u8]) -> bool,
+    wrap: impl Fn(Option<String>) -> T,
+) {
     let mut reader = BufReader::new(reader);
     let mut line = Vec::new();
+    let (mut counted, mut since, mut fast) = (0, Instant::now(), false);
     loop {
+        if fast && reader.buffer().is_empty() && busy(&line) {
+            thread::sleep(PAUSE);
+        }
         line.clear();
         let read = reader.read_until(b'\n', &mut line);
         let text = String::from_utf8_lossy(&line);
@@ -211,6 +233,11 @@ fn read_lines<T>(reader: PipeReader, to: &Sender<T>, wrap: impl Fn(Option<String
         }
         if !text.trim().is_empty() && to.send(wrap(Some(text.trim().to_owned()))).is_err() {
             return;
+        }
+        counted += 1;
+        if counted == COUNTED {
+            fast = since.elapsed() <= FAST;
+            (counted, since) = (0, Instant::now());
         }
     }
 }

@@ -327,7 +327,7 @@ impl<'a> Supervisor<'a> {
         let what = || format!("failed to start split {split} of {}", self.job.splits);
         prepare_split(self.job, split).with_context(what)?;
         let wrap = move |line| Message::Line(split, line);
-        let (lines, pipe) = Lines::open(self.tell.clone(), wrap).with_context(what)?;
+        let (lines, pipe) = Lines::open(self.tell.clone(), |_| false, wrap).with_context(what)?;
         let command = command(self.job, split, slot, Some(FIRST_PIPE));
         let child =
             Child::start(&command, &log_file(self.job, split), vec![pipe], Orphaned::Killed)

@@ -357,6 +357,11 @@ impl Host {
     }
 }
 
+/// After this line a process runs a test, and asks for nothing before it has ended.
+fn begins_test(line: &[u8]) -> bool {
+    line.starts_with(br#"{"event":"start","#)
+}
+
 /// Makes the pipes of one process: for commands, for what it tells itself, and for slots. Its
 /// ends are put to `theirs`, in this order.
 fn open_pipes(
@@ -370,7 +375,7 @@ fn open_pipes(
     let mut lines = Vec::new();
     for source in std::iter::once(Source::Host).chain(slots) {
         let wrap = move |line| Message::Line { host, source, line };
-        let (ours, its) = Lines::open(tell.clone(), wrap)?;
+        let (ours, its) = Lines::open(tell.clone(), begins_test, wrap)?;
         lines.push(ours);
         theirs.push(its);
     }
