@@ -123,6 +123,7 @@ SUITES = {
         ),
     ),
     "tomlkit": Suite("0.15.2", ("pyyaml==6.0.3",), source="tomlkit"),
+    "validators": Suite("0.36.0", ("eth-hash[pycryptodome]==0.8.0",)),
     "wtforms": Suite("3.3.2", ("babel==2.18.0", "email-validator==2.4.0")),
 }
 

@@ -51,9 +51,15 @@ pub(crate) fn sequential(project: &Project, run: &[&str], pytest: &[&str]) -> (S
 /// Runs the suite with an engine, and compares all there is to compare.
 #[track_caller]
 fn same_as_sequential(project: &Project, run: &[&str], pytest: &[&str], args: &[&str]) {
-    let (facts, report) = sequential(project, run, pytest);
+    same_as(&sequential(project, run, pytest), project, args);
+}
+
+/// The same, given the facts and the report of the sequential run.
+#[track_caller]
+fn same_as((facts, report): &(String, String), project: &Project, args: &[&str]) {
+    let _ = std::fs::remove_file(project.root.join(".coverage"));
     let output = project.run(args).exits(0);
-    assert_eq!(self::facts(project, ".coverage"), facts, "{output}");
+    assert_eq!(&self::facts(project, ".coverage"), facts, "{output}");
     assert!(output.stdout.contains(report.trim_end()), "{report}\n{output}");
 }
 
@@ -69,21 +75,27 @@ engines! {
         let args = ["coverage", "--engine", engine, "--splits", "2", "--workers-per-split", "2"];
         same_as_sequential(&project, &[], &["-n0"], &args);
     }
+}
 
-    /// Configured like the project that this tool was written for.
-    fn inventory(engine) {
-        let project = Project::sample("inventory").with(inventory_env());
-        let summary = project.root.join("../summary.json");
-        let args = ["coverage", "--engine", engine, "--splits", "3",
-            "--summary-json", summary.as_str()];
-        same_as_sequential(&project, &[], &["-n0", "--no-cov"], &args);
+const ENGINES: [&str; 3] = ["stock", "fork", "spawn"];
+
+/// Configured like the project that this tool was written for.
+#[test]
+fn inventory_with_every_engine() {
+    let project = Project::sample("inventory").with(inventory_env());
+    let sequential = sequential(&project, &[], &["-n0", "--no-cov"]);
+    let summary = project.root.join("../summary.json");
+    for engine in ENGINES {
+        let args = ["coverage", "--engine", engine, "--splits", "3"];
+        let to = ["--summary-json", summary.as_str()];
+        same_as(&sequential, &project, &[&args[..], &to].concat());
         assert!(project.read("htmlcov/index.html").contains("Coverage report"));
         let left = project.names("");
         assert_eq!(left.iter().filter(|name| name.starts_with(".coverage")).count(), 1, "{left:?}");
         let summary = project.json("../summary.json");
         let tests = &summary["tests"];
-        let sum: u64 = ["passed", "skipped", "xfailed", "xpassed"].iter()
-            .map(|key| tests[key].as_u64().expect("a number")).sum();
+        let number = |key: &str| tests[key].as_u64().expect("a number");
+        let sum: u64 = ["passed", "skipped", "xfailed", "xpassed"].map(number).iter().sum();
         assert!(sum >= 200, "{summary}");
         assert_eq!(tests["collected"], sum, "{summary}");
         assert_eq!(summary["outcome"], "passed");
@@ -93,23 +105,27 @@ engines! {
         assert_eq!(summary["data_file"], project.root.join(".coverage").as_str());
         assert_eq!(summary["reports"]["html"], project.root.join("htmlcov/index.html").as_str());
     }
+}
 
-    /// A suite that others wrote.
-    fn jinja2(engine) {
-        let env = env(&[STOCK, &["markupsafe", "trio"]].concat());
-        let project = Project::at("jinja2", &[]).with(env);
-        unpack(project.env(), "jinja2", "3.1.6", &project.root);
-        let pyproject = project.read("pyproject.toml");
-        let pytest = "[tool.pytest.ini_options]";
-        assert!(pyproject.contains(pytest), "{pyproject}");
-        let with_path = format!("{pytest}\npythonpath = ['src']");
-        let pyproject = pyproject.replace(pytest, &with_path);
-        // Its own configuration measures the tests' folder too, with templates that are no Python.
-        let sources = r#"source = ["jinja2", "tests"]"#;
-        assert!(pyproject.contains(sources), "{pyproject}");
-        project.write("pyproject.toml", &pyproject.replace(sources, r#"source = ["jinja2"]"#));
+/// A suite that others wrote.
+#[test]
+fn jinja2_with_every_engine() {
+    let env = env(&[STOCK, &["markupsafe", "trio"]].concat());
+    let project = Project::at("jinja2", &[]).with(env);
+    unpack(project.env(), "jinja2", "3.1.6", &project.root);
+    let pyproject = project.read("pyproject.toml");
+    let pytest = "[tool.pytest.ini_options]";
+    assert!(pyproject.contains(pytest), "{pyproject}");
+    let with_path = format!("{pytest}\npythonpath = ['src']");
+    let pyproject = pyproject.replace(pytest, &with_path);
+    // Its own configuration measures the tests' folder too, with templates that are no Python.
+    let sources = r#"source = ["jinja2", "tests"]"#;
+    assert!(pyproject.contains(sources), "{pyproject}");
+    project.write("pyproject.toml", &pyproject.replace(sources, r#"source = ["jinja2"]"#));
+    let sequential = sequential(&project, &[], &["-n0"]);
+    for engine in ENGINES {
         let args = ["coverage", "--engine", engine, "--splits", "2"];
-        same_as_sequential(&project, &[], &["-n0"], &args);
+        same_as(&sequential, &project, &args);
     }
 }
 
