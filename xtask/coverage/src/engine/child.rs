@@ -319,3 +319,28 @@ pub fn describe(status: ExitStatus) -> String {
         (None, None) => "no status".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    /// Lines that come fast are left in the pipe for a while: none is lost, none overtakes another.
+    #[test]
+    fn lines_that_come_fast_all_arrive_in_order() {
+        let (to, from) = mpsc::channel();
+        let (mut lines, theirs) =
+            Lines::open(to, |_| true, |line: Option<String>| line).expect("a pipe");
+        let mut theirs = PipeWriter::from(theirs);
+        let said: Vec<String> = (0..10 * COUNTED).map(|n| format!("line {n}")).collect();
+        for line in &said {
+            theirs.write_all(format!("{line}\n").as_bytes()).expect("an open pipe");
+        }
+        theirs.write_all(b"cut").expect("an open pipe");
+        lines.end();
+        let heard: Vec<String> = from.iter().map_while(|line| line).collect();
+        assert_eq!(heard[..said.len()], said);
+        assert_eq!(heard[said.len()..], ["cut"]);
+    }
+}
