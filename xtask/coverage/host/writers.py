@@ -31,8 +31,8 @@ class Writers:
         self._measurement = measurement
         self._limit = limit
         self._waiting: deque[tuple[int | None, Folders]] = deque()
+        self._sizes: deque[int] = deque()  # of what waits
         self._running: dict[int, Splits] = {}  # by pid
-        self._done: list[dict[str, Any]] = []
 
     @property
     def busy(self) -> bool:
@@ -40,10 +40,11 @@ class Writers:
 
     def add(self, split: int | None, folders: Folders) -> None:
         self._waiting.append((split, folders))
+        self._sizes.append(self._measurement.size_of(folders))
 
     def turn(self, can_fork: bool) -> list[dict[str, Any]]:
         """Start what can be started; returns an event for each split that is written."""
-        done, self._done = self._done, []
+        done: list[dict[str, Any]] = []
         for pid in list(self._running):
             if os.waitpid(pid, os.WNOHANG)[0]:
                 done += [self._event(*one) for one in self._running.pop(pid)]
@@ -59,11 +60,10 @@ class Writers:
 
     def _share(self) -> Splits:
         """Take what one more fork is to write, so that all of them write about as much."""
-        free = self._limit - len(self._running)
-        sizes = [self._measurement.size_of(folders) for _, folders in self._waiting]
+        share = sum(self._sizes) / (self._limit - len(self._running))
         splits, taken = [], 0
-        while self._waiting and taken * free < sum(sizes):
-            taken += sizes[len(splits)]
+        while self._waiting and taken < share:
+            taken += self._sizes.popleft()
             splits.append(self._waiting.popleft())
         return splits
 
