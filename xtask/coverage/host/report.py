@@ -457,10 +457,7 @@ def ahead(known: Json) -> None:
         cov = _configured(coverage.Coverage, known, None)
         # Plugins may change what is excluded: have them loaded.
         cov.get_exclude_list()
-        branches = known["branches"]
-        if branches is None:
-            branches = cov.get_option("run:branch")
-        parse_ahead(cov, known["files"], branches, _nothing_asked)
+        parse_ahead(cov, known["files"], bool(cov.get_option("run:branch")), _nothing_asked)
 
 
 def _nothing_asked() -> bool:

@@ -156,7 +156,7 @@ class TestAhead:
             yield ours
 
     def ahead(self, *files: str) -> None:
-        known = {"config_file": True, "source": None, "options": {}, "branches": None}
+        known = {"config_file": True, "source": None, "options": {}}
         report.ahead({**known, "files": files})
 
     def test_what_is_parsed_ahead_is_not_parsed_again(

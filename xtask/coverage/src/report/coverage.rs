@@ -240,19 +240,13 @@ pub fn render(request: &Request) -> Result<Rendered> {
 
 /// Starts what [`render_with`] can use later: the start of an interpreter, with coverage, is
 /// most of what small reports take. Until then it parses `files`, relative to `root`, with the
-/// request's settings: most of what other reports take. `branches`, where it is known, says
-/// what is measured.
-pub fn ready(
-    request: &Request,
-    files: &[&str],
-    branches: Option<bool>,
-) -> std::io::Result<Program> {
+/// request's settings: most of what other reports take.
+pub fn ready(request: &Request, files: &[&str]) -> std::io::Result<Program> {
     let ahead = json!({
         "config_file": config_message(&request.config),
         "source": request.source,
         "options": request.options,
         "files": files,
-        "branches": branches,
     });
     let ahead = Some(&ahead).filter(|_| !files.is_empty());
     Program::start(&request.python, &request.root, &CODE, ahead)

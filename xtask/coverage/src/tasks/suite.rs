@@ -70,12 +70,13 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
 /// at first, so this costs nothing. With more than one process it also parses ahead what the
 /// last run reported on. Where it cannot be started, the end of the run says why.
 fn ready_for_reports(project: &Project, prepared: &Prepared, job: &Job) -> Option<Program> {
-    let branches = job.measure.as_ref()?.branch;
+    let branch = job.measure.as_ref()?.branch;
     let nothing = Data::Existing(Utf8PathBuf::new());
-    let request = ending::request(project, prepared, nothing, Vec::new());
+    let mut request = ending::request(project, prepared, nothing, Vec::new());
+    request.options.extend(branch.map(|branch| ("run:branch".to_owned(), branch.into())));
     let parallel = request.processes > 1;
     let files = prepared.history.files.keys().map(String::as_str).filter(|_| parallel);
-    let program = coverage::ready(&request, &files.collect::<Vec<_>>(), branches).ok()?;
+    let program = coverage::ready(&request, &files.collect::<Vec<_>>()).ok()?;
     keep_for_later(program.pid());
     Some(program)
 }
