@@ -178,14 +178,11 @@ def prepare(name: str, work: Path, base: str) -> Place:
         raise Failure(f"needs Python {'.'.join(map(str, suite.requires))}")
     folder = work / f"{name}-{suite.version}-py{version}"
     folder.mkdir(parents=True, exist_ok=True)
-    sdist, python = folder / "sdist", folder / "venv" / "bin" / "python"
-    place = Place(name, suite, folder, sdist, python)
+    sdist, venv = folder / "sdist", folder / "venv"
+    place = Place(name, suite, folder, sdist, interpreter(venv))
     if not sdist.is_dir():
         unpack(place, base)
-    packages, stamp = [*PACKAGES, *suite.packages], folder / "venv" / "done"
-    if not stamp.is_file() or stamp.read_text() != "\n".join(packages):
-        environment(place, base, packages)
-        stamp.write_text("\n".join(packages))
+    environment(name, venv, base, [*PACKAGES, *suite.packages], place)
     return place
 
 
@@ -207,12 +204,24 @@ def unpack(place: Place, base: str) -> None:
     partial.rmdir()
 
 
-def environment(place: Place, base: str, packages: list[str]) -> None:
-    """Make the suite's environment: the project, editable, and what its tests need."""
-    say(place.name, "making its environment")
-    run([base, "-m", "venv", "--clear", str(place.python.parent.parent)], cwd=place.folder)
-    pip = [str(place.python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    run([*pip, "--editable", str(place.fresh()), *packages], cwd=place.folder)
+def interpreter(venv: Path) -> Path:
+    return venv / "bin" / "python"
+
+
+def environment(
+    name: str, venv: Path, base: str, packages: list[str], place: Place | None = None
+) -> Path:
+    """The interpreter of an environment with these packages, and with the project of a suite,
+    editable; the environment is made where that is not done yet."""
+    python, stamp = interpreter(venv), venv / "done"
+    if not stamp.is_file() or stamp.read_text() != "\n".join(packages):
+        say(name, "making its environment")
+        run([base, "-m", "venv", "--clear", str(venv)], cwd=venv.parent)
+        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        editable = ["--editable", str(place.fresh())] if place else []
+        run([*pip, *editable, *packages], cwd=venv.parent)
+        stamp.write_text("\n".join(packages))
+    return python
 
 
 def build() -> None:
