@@ -107,7 +107,9 @@ class Names:
         function = item.parent, getattr(item, "originalname", None) or item.name
         if function != self._last:
             self._last = function
-            self.wide = self.wide or _has_wide_parameters(item)
+            scopes = whole.parameter_scopes(item)
+            wide = scopes is None or any(scope != "function" for scope in scopes.values())
+            self.wide = self.wide or wide
             self._place = self._places.get(self._named(item), self._name) if self._part else 0
         return self._place
 
@@ -141,13 +143,6 @@ class Names:
 
     def _is_another_s(self) -> bool:
         return self._part is not None and self._name % self._part[1] != self._part[0]
-
-
-def _has_wide_parameters(item: Any) -> bool:
-    if not hasattr(item, "callspec"):
-        return False
-    scopes = getattr(item.callspec, "_arg2scope", None)
-    return scopes is None or any(scope.value != "function" for scope in scopes.values())
 
 
 class Channel:

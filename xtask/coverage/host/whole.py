@@ -146,11 +146,21 @@ class Watch:
         return None
 
 
+def parameter_scopes(item: Any) -> dict[str, str] | None:
+    """The scope of each parameter of a test; None where this pytest does not tell."""
+    if not hasattr(item, "callspec"):
+        return {}
+    scopes = getattr(item.callspec, "_arg2scope", None)
+    return None if scopes is None else {name: scope.value for name, scope in scopes.items()}
+
+
 def _wide_parameters(items: Iterable[Any]) -> str | None:
     """pytest brings tests together that share a parameter of wide scope, whatever their file."""
     for item in items:
-        scopes = getattr(getattr(item, "callspec", None), "_arg2scope", {})
+        scopes = parameter_scopes(item)
+        if scopes is None:
+            return "this pytest does not tell the scopes of parameters"
         for argument, scope in scopes.items():
-            if scope.value in _WIDE_SCOPES:
-                return f"the parameters of `{argument}` have {scope.value} scope"
+            if scope in _WIDE_SCOPES:
+                return f"the parameters of `{argument}` have {scope} scope"
     return None
