@@ -9,6 +9,7 @@
 mod attempts;
 mod conductor;
 mod fleet;
+mod hearing;
 mod host;
 mod rows;
 mod shards;

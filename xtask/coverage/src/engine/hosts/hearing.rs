@@ -1,0 +1,182 @@
+//! What hosts say, and what follows from it.
+
+use std::collections::BTreeSet;
+
+use camino::Utf8PathBuf;
+
+use super::conductor::{Conductor, Stage};
+use super::host::{HostEvent, Mode, Source, UnitData};
+use super::slot::Exit;
+use crate::engine::{Happening, Refusal, tail};
+use crate::report::failures::{Blow, Phase};
+use crate::shard::combine::{Origin, Part};
+use crate::split::places;
+
+impl Conductor<'_> {
+    /// A line of a host, or of the process in a slot.
+    pub(super) fn heard(&mut self, host: usize, source: Source, line: &str) {
+        match source {
+            Source::Host => match serde_json::from_str(line) {
+                Ok(event) => self.host_says(host, event),
+                Err(error) => {
+                    self.broken(host, &format!("said what cannot be read ({error}): {line}"));
+                }
+            },
+            // A line that its unit did not live to end is followed by `unit-exited`.
+            Source::Slot(slot) => match serde_json::from_str(line) {
+                Ok(event) => self.unit_says(host, slot, event),
+                Err(_) => self.busy(slot, |busy| busy.garbled = true),
+            },
+        }
+    }
+
+    fn host_says(&mut self, host: usize, event: HostEvent) {
+        if self.stage == Stage::Collecting && self.fleet.peek(host).retired {
+            // Others collect in its place.
+            return;
+        }
+        match event {
+            HostEvent::Unknown => {}
+            HostEvent::Hello { stacks_signal } => {
+                self.fleet.member(host).stacks_signal = stacks_signal;
+            }
+            HostEvent::CollectError { id, text } => {
+                self.failed(host, id, None, Blow::new(Phase::Collect, text));
+            }
+            HostEvent::CollectSkip { id, reason } => self.ran.ledger.skipped_file(&id, reason),
+            HostEvent::Files { files } => self.share_files(host, files),
+            HostEvent::CannotShard { why } => self.cannot_shard(host, &why),
+            HostEvent::Imported { modules } => self.imported(host, modules),
+            HostEvent::Reordered { why, parts } => self.reordered(&why, parts),
+            HostEvent::CollectorExited { collector, code, signal, error } => {
+                self.collector_exited(host, collector, &Exit { code, signal, error });
+            }
+            HostEvent::Ids { ids, files, groups } => {
+                let member = self.fleet.member(host);
+                member.ids.extend(ids);
+                member.files.extend(files);
+                let index = |(test, group): (String, String)| Some((test.parse().ok()?, group));
+                member.groups.extend(groups.into_iter().filter_map(index));
+            }
+            HostEvent::Collected { tests, seconds } => {
+                self.fleet.member(host).collected = true;
+                match self.fleet.peek(host).collector {
+                    true => self.collected_part(tests, &seconds),
+                    false => self.ran.ledger.collected(tests),
+                }
+            }
+            HostEvent::CannotFork { threads, native, names } => {
+                self.cannot_fork(host, threads, native, &names);
+            }
+            HostEvent::Ready {} => self.ready(host),
+            HostEvent::Stacks { unit, text } => self.stacks(unit, text),
+            HostEvent::Warning { text } => self.warn(text),
+            HostEvent::Error { text } => self.broken(host, &format!("reported an error: {text}")),
+            HostEvent::Data { split, file, units, damaged } => {
+                self.data(host, split, file, units);
+                damaged.into_iter().for_each(|text| self.warn(text));
+            }
+            HostEvent::Bye { exit } => self.bye(host, exit),
+        }
+    }
+
+    fn cannot_fork(&mut self, host: usize, threads: u64, native: u64, names: &[String]) {
+        let names =
+            if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
+        let unknown =
+            if native > 0 { format!(", {native} of them not Python's") } else { String::new() };
+        let why = format!(
+            "{threads} threads are alive after collection{names}{unknown}, so forks are not safe: \
+             each worker collects and runs its tests without them, as with `--engine spawn`"
+        );
+        if self.fleet.peek(host).retired {
+            return;
+        }
+        (self.show)(Happening::Note(&why));
+        if self.fleet.peek(host).collector {
+            self.start_over(Mode::Spawn);
+            return;
+        }
+        if let Err(error) = self.fleet.without_forks(host) {
+            self.problem(None, format!("could not start more hosts: {error:#}"));
+        }
+    }
+
+    /// A host has collected and obeys from here on. The first one decides what there is to run.
+    fn ready(&mut self, host: usize) {
+        let member = self.fleet.member(host);
+        member.ready = true;
+        if member.collector {
+            return self.join_parts();
+        }
+        let ids = std::mem::take(&mut member.ids);
+        let groups = std::mem::take(&mut member.groups);
+        match self.stage {
+            _ if self.fleet.member(host).mode == Mode::Gather => {}
+            Stage::Collecting => self.plan(ids, groups),
+            Stage::Running => self.compare(host, &ids),
+            Stage::Aborting(_) | Stage::Finishing(_) | Stage::Done => {}
+        }
+    }
+
+    /// What another host has planned is what this one is asked to run.
+    fn compare(&mut self, host: usize, ids: &[String]) {
+        if let Some(places) = places(&self.plan.ids, ids) {
+            if !places.is_sorted() {
+                self.fleet.member(host).number(places.into_iter().enumerate().collect());
+            }
+            return;
+        }
+        let known: BTreeSet<&String> = self.plan.ids.iter().collect();
+        let alien = ids.iter().find(|id| !known.contains(id));
+        let example = alien.map(|id| format!(", `{id}` among them")).unwrap_or_default();
+        let what = format!("collected other tests than the first one{example}");
+        self.broken(host, &what);
+        self.abort("the hosts do not agree on the tests");
+    }
+
+    /// A host has written a data file.
+    fn data(
+        &mut self,
+        host: usize,
+        split: Option<u32>,
+        file: Option<Utf8PathBuf>,
+        units: Option<Vec<(u32, UnitData)>>,
+    ) {
+        let origin = if units.is_some() { Origin::Tests } else { Origin::Host };
+        let Some(file) = file else {
+            return self.broken(host, "could not write its coverage data");
+        };
+        self.ran.expected.parts.push(Part { split, file, origin });
+        for (unit, state) in units.into_iter().flatten() {
+            let Some(unit) = self.unwritten.remove(&unit) else { continue };
+            match state {
+                UnitData::None => {
+                    self.problem(Some(unit.split), "left no coverage data".to_owned());
+                }
+                UnitData::Partial if unit.whole => {
+                    self.problem(Some(unit.split), "left damaged coverage data".to_owned());
+                }
+                UnitData::Whole | UnitData::Partial => {}
+            }
+        }
+    }
+
+    fn bye(&mut self, host: usize, exit: i32) {
+        self.fleet.member(host).bye = Some(exit);
+        if self.fleet.peek(host).collector {
+            self.share_imports();
+            self.join_parts();
+            self.finish_head();
+        }
+        if self.stage != Stage::Collecting {
+            return;
+        }
+        if !self.fleet.member(host).collected && self.ran.interrupted.is_none() {
+            // 4: pytest's usage error, or a conftest that cannot be imported.
+            let text = tail(&self.fleet.member(host).host.log, 40);
+            self.ran.refused.get_or_insert(Refusal { text, usage: exit == 4 });
+        }
+        self.ran.uncollectable = !self.ran.ledger.failures().is_empty();
+    }
+}
