@@ -7,7 +7,9 @@ use std::sync::OnceLock;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use xtask_coverage::exit::{self, Exit};
-use xtask_coverage::report::coverage::{Config, Data, Kind, Rendered, Report, Request, render};
+use xtask_coverage::report::coverage::{
+    Config, Data, Kind, Rendered, Report, Reporter, Request, render,
+};
 use xtask_coverage::report::summary;
 use xtask_coverage::shard::combine::{Expected, Origin, Part, check};
 
@@ -86,21 +88,27 @@ impl Project {
         files.map(|file| file.expect("a part").into_path()).collect()
     }
 
+    fn reporter(&self) -> Reporter {
+        Reporter {
+            python: python().to_owned(),
+            root: self.root.clone(),
+            config: Config::Search,
+            source: None,
+            options: BTreeMap::new(),
+        }
+    }
+
     fn request(&self, parts: &[Part]) -> Request {
         let splits = parts.iter().filter_map(|part| part.split).collect();
         let checked = check(&Expected { splits, parts: parts.to_vec() }, &self.found());
         Request {
-            python: python().to_owned(),
-            root: self.root.clone(),
-            config: Config::Search,
+            reporter: self.reporter(),
             data: Data::Combine {
                 parts: checked.parts,
                 problems: checked.problems,
                 into: self.root.join(".coverage"),
                 incomplete_into: Some(self.root.join("state/.coverage")),
             },
-            source: None,
-            options: BTreeMap::new(),
             lines_of: Vec::new(),
             xml_top: None,
             reports: vec![Report { kind: Kind::Term, path: None }],
@@ -279,23 +287,17 @@ fn a_wrong_configuration_is_a_usage_error() {
 #[test]
 fn an_interpreter_that_is_gone_is_named() {
     let project = Project::new("interpreter");
-    let request = Request { python: "/no/python".into(), ..project.request(&[]) };
+    let reporter = Reporter { python: "/no/python".into(), ..project.reporter() };
+    let request = Request { reporter, ..project.request(&[]) };
     let error = render(&request).expect_err("no interpreter");
     assert_eq!(error.to_string(), "failed to start `/no/python` for the reports");
 }
 
+/// With a new one they are part of the host's suite.
 #[test]
-fn the_program_passes_its_own_tests() {
-    host_tests(python());
-}
-
-#[test]
-#[ignore = "slow: the same tests again, with the oldest coverage that is promised"]
+#[ignore = "slow: the program's own tests, with the oldest coverage that is promised"]
 fn the_program_passes_its_own_tests_with_an_old_coverage() {
-    host_tests(&environment("report-env-old", &["coverage==7.6.0", "pytest"]));
-}
-
-fn host_tests(python: &Utf8Path) {
+    let python = environment("report-env-old", &["coverage==7.6.0", "pytest"]);
     let host = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("host");
     let options = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_report.py"];
     succeed(Command::new(python).args(options).current_dir(host));

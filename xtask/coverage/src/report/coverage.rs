@@ -14,22 +14,51 @@ use super::program::{Code, ask};
 use crate::exit;
 use crate::shard::combine::{Part, Problem};
 
-/// What to combine and which reports to make.
+/// Who combines and reports: an interpreter that has coverage, and coverage's settings there.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct Reporter {
     /// The project's interpreter.
     pub python: Utf8PathBuf,
     /// The project's folder: where `coverage report` would be typed.
     pub root: Utf8PathBuf,
     /// Where coverage's settings come from.
     pub config: Config,
-    /// What is reported on.
-    pub data: Data,
     /// `[run] source`, where the command line or addopts say otherwise.
     pub source: Option<Vec<String>>,
     /// Further settings that differ from the configuration, by coverage's names
     /// (`report:precision`).
     pub options: BTreeMap<String, Value>,
+}
+
+impl Reporter {
+    /// Starts what [`render_with`] can use later: the start of an interpreter, with coverage,
+    /// is most of what small reports take. Until then it parses `files`, relative to `root`,
+    /// which is most of what other reports take.
+    pub fn ready(&self, files: &[&str]) -> std::io::Result<Program> {
+        let ahead = (!files.is_empty()).then(|| self.message(json!({ "files": files })));
+        Program::start(&self.python, &self.root, &CODE, ahead.as_ref())
+    }
+
+    /// A message to the program, with the settings in it.
+    fn message(&self, mut message: Value) -> Value {
+        message["config_file"] = match &self.config {
+            Config::Search => json!(true),
+            Config::None => json!(false),
+            Config::File(path) => json!(path),
+        };
+        message["source"] = json!(self.source);
+        message["options"] = json!(self.options);
+        message
+    }
+}
+
+/// What to combine and which reports to make.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Who does it.
+    pub reporter: Reporter,
+    /// What is reported on.
+    pub data: Data,
     /// Files whose lines are wanted too; absolute, without symbolic links.
     pub lines_of: Vec<Utf8PathBuf>,
     /// Which reports, in the order in which they are made.
@@ -238,23 +267,10 @@ pub fn render(request: &Request) -> Result<Rendered> {
     render_with(request, None)
 }
 
-/// Starts what [`render_with`] can use later: the start of an interpreter, with coverage, is
-/// most of what small reports take. Until then it parses `files`, relative to `root`, with the
-/// request's settings: most of what other reports take.
-pub fn ready(request: &Request, files: &[&str]) -> std::io::Result<Program> {
-    let ahead = json!({
-        "config_file": config_message(&request.config),
-        "source": request.source,
-        "options": request.options,
-        "files": files,
-    });
-    let ahead = Some(&ahead).filter(|_| !files.is_empty());
-    Program::start(&request.python, &request.root, &CODE, ahead)
-}
-
 /// As [`render`]; what is ready need not be started.
 pub fn render_with(request: &Request, ready: Option<Program>) -> Result<Rendered> {
-    let answer: Answer = ask(&request.python, &request.root, &CODE, &message(request), ready)?;
+    let Reporter { python, root, .. } = &request.reporter;
+    let answer: Answer = ask(python, root, &CODE, &message(request), ready)?;
     let mut rendered = match answer.fatal {
         None => answer.rendered,
         Some(Fatal::Config(message)) => return Err(exit::usage(message).into()),
@@ -288,20 +304,17 @@ fn message(request: &Request) -> Value {
         .iter()
         .map(|report| (report.kind.name().to_owned(), json!(report.path)))
         .collect();
-    json!({
+    request.reporter.message(json!({
         "parts": parts,
         "complete": is_complete(&request.data),
         "data_file": into,
         "incomplete_data_file": incomplete_into,
-        "config_file": config_message(&request.config),
-        "source": request.source,
-        "options": request.options,
         "lines_of": request.lines_of,
         "reports": reports,
         "xml_top": request.xml_top,
         "fail_under": request.fail_under,
         "processes": request.processes,
-    })
+    }))
 }
 
 fn part_message(part: &Part) -> Value {
@@ -310,14 +323,6 @@ fn part_message(part: &Part) -> Value {
 
 fn is_complete(data: &Data) -> bool {
     !matches!(data, Data::Combine { problems, .. } if !problems.is_empty())
-}
-
-fn config_message(config: &Config) -> Value {
-    match config {
-        Config::Search => json!(true),
-        Config::None => json!(false),
-        Config::File(path) => json!(path),
-    }
 }
 
 #[derive(Deserialize)]

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use anyhow::{Context, Result};
-use camino::{Utf8Path, Utf8PathBuf};
+use anyhow::Result;
+use camino::Utf8PathBuf;
 
 use super::Invocation;
 use super::goals::{Against, Weighed, update_baseline};
@@ -11,23 +11,20 @@ use super::history::History;
 use super::notable::percentages;
 use super::page::{self, Found};
 use super::prepare::Prepared;
+use super::request::{check_parts, partial_folder, reports, request};
 use super::service::{Told, xml_top};
+use super::words::{rerun_command, say_reports, say_weighed, time_line, verdict_line};
 use crate::cli::Engine;
 use crate::engine::{Job, Ran, SplitState};
 use crate::exit::Exit;
-use crate::machine::Machine;
-use crate::project::{Facts, Project, State, discover};
-use crate::report::coverage::{
-    Config, Data, Kind, Program, Rendered, Report, Request, render_with,
-};
+use crate::project::{Facts, Project};
+use crate::report::coverage::{Data, Kind, Program, Rendered, Request, render_with};
 use crate::report::patch::Patch;
-use crate::report::summary::{self, Outcome, SCHEMA, Seconds, Splits, Summary, Versions};
+use crate::report::summary::{self, SCHEMA, Seconds, Splits, Summary, Versions};
 use crate::report::thresholds::Missed;
 use crate::report::verdict::{Evidence, Verdict, judge};
-use crate::report::{failures, failures::Limits, notable};
-use crate::screen::{self, Paint, Screen};
-use crate::settings::Settings;
-use crate::shard::combine::{self, Checked};
+use crate::report::{failures, failures::Limits};
+use crate::shard::combine::Checked;
 
 /// All that an ending depends on.
 #[derive(Clone, Copy, Debug)]
@@ -274,173 +271,6 @@ impl Ending<'_> {
     }
 }
 
-/// Says what came of the reports, for a run and for `report`.
-/// `before` is the percentage of the last complete run.
-pub(super) fn say_reports(
-    screen: &Screen,
-    rendered: &Rendered,
-    partial: bool,
-    before: Option<f64>,
-) {
-    if partial {
-        screen.say(&screen.paint().yellow("Partial: this is the coverage of a part of the tests"));
-    }
-    if let Some(table) = &rendered.term {
-        let fold = screen.fold("Coverage report");
-        screen.say(table.trim_end());
-        drop(fold);
-        screen.say("");
-    }
-    if let Some(totals) = &rendered.totals {
-        let partly = if partial { " (partial)" } else { "" };
-        let change = notable::change(totals.percent, before);
-        screen.say(&format!("Coverage: {}%{change}{partly}", totals.percent_text));
-    }
-    for (kind, path) in rendered.written() {
-        screen.say(&format!("{} report: {path}", title(&kind)));
-    }
-}
-
-/// Says what changed, and which thresholds were missed where a sentence does not say it all.
-pub(super) fn say_weighed(
-    screen: &Screen,
-    patch: Option<&Patch>,
-    missed: &[&Missed],
-) -> Result<()> {
-    if let Some(patch) = patch {
-        screen.say(&format!("\n{}", patch.render(&super::here()?)));
-    }
-    for missed in missed.iter().filter(|it| missed.len() > 1 || !it.worst.is_empty()) {
-        missed.lines().iter().for_each(|line| screen.say(&screen.paint().red(line)));
-    }
-    Ok(())
-}
-
-/// The name of a report, as it is said.
-pub(super) fn title(kind: &str) -> String {
-    match kind {
-        "markdown" => "Markdown".to_owned(),
-        other => other.to_uppercase(),
-    }
-}
-
-/// What there is to combine of a run, and what is wrong with it.
-pub(super) fn check_parts(job: &Job, ran: &Ran) -> Result<Checked> {
-    let mut checked = combine::check(&ran.expected, &data_files(&job.folders.parts)?);
-    checked.problems.extend(ran.problems.iter().cloned());
-    Ok(checked)
-}
-
-/// What coverage is asked to do with data of this project.
-pub(super) fn request(
-    project: &Project,
-    prepared: &Prepared,
-    data: Data,
-    reports: Vec<Report>,
-) -> Request {
-    let Prepared { settings, interpreter, .. } = prepared;
-    Request {
-        python: interpreter.executable.clone(),
-        root: project.root.clone(),
-        config: config(settings),
-        data,
-        source: Some(settings.sources.value.clone()).filter(|source| !source.is_empty()),
-        options: [].into(),
-        lines_of: Vec::new(),
-        reports,
-        xml_top: None,
-        fail_under: settings.fail_under.as_ref().map(|threshold| threshold.value),
-        processes: processes(settings),
-    }
-}
-
-/// How many processes may make reports: no more than ran tests, or than there are cores. More
-/// than four gain little, and each copies much of what has been analysed.
-fn processes(settings: &Settings) -> usize {
-    let slots = settings.max_concurrent_splits.value * settings.workers_per_split.value;
-    slots.min(Machine::here().cores).min(4)
-}
-
-/// Where coverage's settings come from.
-fn config(settings: &Settings) -> Config {
-    match &settings.cov_config {
-        Some(file) => Config::File(file.value.clone().into()),
-        None => Config::Search,
-    }
-}
-
-/// The reports asked for: where the configuration puts them, or under the same names in a
-/// folder of ours.
-pub(super) fn reports(settings: &Settings, aside: Option<&Utf8Path>) -> Vec<Report> {
-    let name = |kind| match kind {
-        Kind::Term => None,
-        Kind::Html => Some("htmlcov"),
-        Kind::Xml => Some("coverage.xml"),
-        Kind::Json => Some("coverage.json"),
-        Kind::Lcov => Some("coverage.lcov"),
-        Kind::Markdown => Some("coverage.md"),
-    };
-    let path = |kind| Some(aside?.join(name(kind)?));
-    settings.reports.value.iter().map(|&kind| Report { kind, path: path(kind) }).collect()
-}
-
-/// The folder for the results of partial runs, so that those of the last whole one stay.
-pub(super) fn partial_folder(state: &State) -> Result<Utf8PathBuf> {
-    let folder = state.dir().join("partial");
-    state.create(&folder)?;
-    Ok(folder)
-}
-
-/// Every data file in the folders of the splits, in order: `split-03/data.HOST.PID.RANDOM` of
-/// the stock engine, `data/split-003.coverage` of the host.
-fn data_files(parts: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
-    let mut files = Vec::new();
-    for folder in entries(parts)? {
-        let data = |file: &Utf8PathBuf| {
-            let name = file.file_name().unwrap_or_default();
-            let ours = name.starts_with("data.") || name.ends_with(".coverage");
-            ours && !name.ends_with("-journal") && file.is_file()
-        };
-        files.extend(entries(&folder)?.into_iter().filter(data));
-    }
-    Ok(files)
-}
-
-fn entries(folder: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
-    if !folder.is_dir() {
-        return Ok(Vec::new());
-    }
-    let read = folder.read_dir_utf8().with_context(|| format!("failed to read `{folder}`"))?;
-    let mut paths: Vec<Utf8PathBuf> =
-        read.flatten().map(|entry| entry.path().to_path_buf()).collect();
-    paths.sort();
-    Ok(paths)
-}
-
-/// What the user would type, where this was typed, to run this project again.
-pub(super) fn rerun_command(invocation: &Invocation<'_>, project: &Project) -> Result<Vec<String>> {
-    let task = if invocation.typed.task.measures() { "coverage" } else { "test" };
-    let mut command = ["cargo", "xtask", task].map(str::to_owned).to_vec();
-    let here = super::here()?;
-    let chosen = !invocation.typed.general.chosen.project.is_empty();
-    if chosen || !here.starts_with(&project.root) {
-        let name = match listed(invocation, project)? {
-            true => project.name.clone(),
-            false if project.root == here => ".".to_owned(),
-            false => project.root.strip_prefix(&here).unwrap_or(&project.root).to_string(),
-        };
-        command.extend(["-p".to_owned(), name]);
-    }
-    Ok(command)
-}
-
-/// True where the workspace knows the project by its name.
-fn listed(invocation: &Invocation<'_>, project: &Project) -> Result<bool> {
-    let Some(workspace) = invocation.workspace else { return Ok(false) };
-    let all = discover::all(workspace)?;
-    Ok(all.iter().any(|other| other.root == project.root))
-}
-
 /// Versions of what runs the tests.
 pub(super) fn versions(facts: &Facts) -> Versions {
     let package = |name: &str| facts.packages.get(name).cloned();
@@ -460,68 +290,5 @@ fn splits(ran: &Ran, total: u32) -> Splits {
         completed: completed_count,
         failed: u32::try_from(failed).unwrap_or(u32::MAX),
         not_run: total - completed_count,
-    }
-}
-
-/// Where the time went, in one line.
-fn time_line(seconds: &Seconds, combined: bool) -> String {
-    let mut steps = vec![
-        ("environment", seconds.environment),
-        ("collection", seconds.collect),
-        ("tests", seconds.run),
-    ];
-    if combined {
-        steps.extend([("combine", seconds.combine), ("reports", seconds.report)]);
-    }
-    // With the stock engine, collection is a part of every split.
-    steps.retain(|(name, seconds)| *name != "collection" || *seconds > 0.0);
-    let line = |(name, seconds)| format!("{name} {}", screen::seconds(seconds));
-    let steps: Vec<String> = steps.into_iter().map(line).collect();
-    format!("Time: {} ({})", screen::seconds(seconds.total), steps.join(", "))
-}
-
-/// What became of the tests, in a line.
-pub(super) fn counts(tally: &summary::Tally) -> String {
-    let counts = [
-        ("passed", tally.passed),
-        ("failed", tally.failed),
-        (if tally.errors == 1 { "error" } else { "errors" }, tally.errors),
-        ("crashed", tally.crashed),
-        ("timed out", tally.timed_out),
-        ("skipped", tally.skipped),
-        ("xfailed", tally.xfailed),
-        ("xpassed", tally.xpassed),
-        ("rerun", tally.reruns),
-        ("not run", tally.not_run),
-    ];
-    let counts: Vec<String> = counts
-        .into_iter()
-        .filter(|(_, n)| *n > 0)
-        .map(|(name, n)| format!("{} {name}", screen::thousands(n)))
-        .collect();
-    if counts.is_empty() { "no tests".to_owned() } else { counts.join(", ") }
-}
-
-fn verdict_line(paint: Paint, verdict: &Verdict, tally: &summary::Tally) -> String {
-    let counts = counts(tally);
-    let line = format!("{}: {}", word(verdict.outcome), verdict.sentence);
-    let line = match verdict.exit {
-        Exit::Passed => paint.green(&line),
-        _ => paint.red(&line),
-    };
-    format!("Tests: {counts}\n{line}")
-}
-
-/// An ending in a word or two, with its mark.
-pub(super) fn word(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Passed => "✓ passed",
-        Outcome::TestsFailed => "✗ tests failed",
-        Outcome::BelowThreshold => "✗ below the threshold",
-        Outcome::Aborted => "✗ aborted",
-        Outcome::Interrupted => "✗ interrupted",
-        Outcome::NoTests => "✗ no tests",
-        Outcome::Incomplete => "✗ incomplete",
-        Outcome::Error => "✗ error",
     }
 }

@@ -13,10 +13,12 @@ mod page;
 mod plan;
 mod prepare;
 mod report;
+mod request;
 mod service;
 mod simulate;
 mod suite;
 mod verify;
+mod words;
 
 use std::cell::RefCell;
 

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 
-use super::ending::{Ending, rerun_command};
+use super::ending::Ending;
+use super::words::rerun_command;
 use crate::engine::event::TestOutcome;
 use crate::report::coverage::Rendered;
 use crate::report::notable;

@@ -6,7 +6,8 @@ use std::time::{Instant, SystemTime};
 use anyhow::{Context, Result};
 use camino::Utf8PathBuf;
 
-use super::ending::{Ending, counts, rerun_command, title, versions};
+use super::ending::{Ending, versions};
+use super::words::{counts, rerun_command, title};
 use crate::report::coverage::Rendered;
 use crate::report::page::{Coverage, Page, Test, Unit, render};
 use crate::report::summary::{Seconds, replace};

@@ -2,8 +2,9 @@
 
 use anyhow::Result;
 
-use super::ending::{reports, request, say_reports, say_weighed};
+use super::request::{reports, request};
 use super::service::{annotate, xml_top};
+use super::words::{say_reports, say_weighed};
 use super::{Invocation, goals, prepare};
 use crate::exit::{self, Exit};
 use crate::project::Project;
@@ -22,11 +23,12 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
         return Err(exit::usage(hint).into());
     }
     let against = goals::read(invocation, project, &prepared)?;
-    let request = request(project, &prepared, Data::Existing(data), reports(settings, None));
+    let mut request = request(project, &prepared, Data::Existing(data), reports(settings, None));
+    request.reporter.source = None;
     let screen = invocation.screen;
     let doing = screen.doing("Reporting");
     let (lines_of, xml_top) = (against.files(), xml_top(invocation, project));
-    let rendered = render(&Request { source: None, lines_of, xml_top, ..request })?;
+    let rendered = render(&Request { lines_of, xml_top, ..request })?;
     drop(doing);
     rendered.warnings.iter().for_each(|warning| screen.warn(warning));
     say_reports(screen, &rendered, false, None);

@@ -8,8 +8,9 @@ use anyhow::{Context, Result};
 use camino::Utf8PathBuf;
 
 use super::Invocation;
-use super::ending::{Ending, counts, rerun_command, word};
+use super::ending::Ending;
 use super::prepare::Prepared;
+use super::words::{counts, rerun_command, word};
 use crate::exit::Exit;
 use crate::project::Project;
 use crate::report::ci::{Annotation, Level, Page, Places, of_failures, of_patch, render};

@@ -4,18 +4,18 @@
 use std::time::Instant;
 
 use anyhow::Result;
-use camino::Utf8PathBuf;
 
-use super::ending::{self, Ending};
+use super::ending::Ending;
 use super::history::{self, History};
 use super::outstanding::{self, Outstanding};
 use super::prepare::{self, Prepared};
+use super::request::{processes, reporter};
 use super::{Invocation, choose, goals, isolation};
 use crate::cli::Engine;
 use crate::engine::{Happening, Job, Ran, hosts, keep_for_later, stock};
 use crate::exit::{self, Exit};
 use crate::project::Project;
-use crate::report::coverage::{self, Data, Program};
+use crate::report::coverage::Program;
 
 /// Runs one project's suite.
 pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit> {
@@ -71,12 +71,11 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
 /// last run reported on. Where it cannot be started, the end of the run says why.
 fn ready_for_reports(project: &Project, prepared: &Prepared, job: &Job) -> Option<Program> {
     let branch = job.measure.as_ref()?.branch;
-    let nothing = Data::Existing(Utf8PathBuf::new());
-    let mut request = ending::request(project, prepared, nothing, Vec::new());
-    request.options.extend(branch.map(|branch| ("run:branch".to_owned(), branch.into())));
-    let parallel = request.processes > 1;
+    let mut reporter = reporter(project, prepared);
+    reporter.options.extend(branch.map(|branch| ("run:branch".to_owned(), branch.into())));
+    let parallel = processes(&prepared.settings) > 1;
     let files = prepared.history.files.keys().map(String::as_str).filter(|_| parallel);
-    let program = coverage::ready(&request, &files.collect::<Vec<_>>()).ok()?;
+    let program = reporter.ready(&files.collect::<Vec<_>>()).ok()?;
     keep_for_later(program.pid());
     Some(program)
 }

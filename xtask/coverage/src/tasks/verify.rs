@@ -5,8 +5,9 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use camino::Utf8PathBuf;
 
-use super::ending::{check_parts, counts, request};
 use super::prepare::{self, Prepared};
+use super::request::{check_parts, request};
+use super::words::counts;
 use super::{Invocation, suite};
 use crate::cli::Engine;
 use crate::engine::{Happening, Job, Ran};

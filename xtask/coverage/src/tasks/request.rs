@@ -1,0 +1,113 @@
+//! What coverage is asked to do with the data of a project, and what there is to combine.
+
+use anyhow::{Context, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::prepare::Prepared;
+use crate::engine::{Job, Ran};
+use crate::machine::Machine;
+use crate::project::{Project, State};
+use crate::report::coverage::{Config, Data, Kind, Report, Reporter, Request};
+use crate::settings::Settings;
+use crate::shard::combine::{self, Checked};
+
+/// What there is to combine of a run, and what is wrong with it.
+pub(super) fn check_parts(job: &Job, ran: &Ran) -> Result<Checked> {
+    let mut checked = combine::check(&ran.expected, &data_files(&job.folders.parts)?);
+    checked.problems.extend(ran.problems.iter().cloned());
+    Ok(checked)
+}
+
+/// Who combines and reports on this project.
+pub(super) fn reporter(project: &Project, prepared: &Prepared) -> Reporter {
+    let Prepared { settings, interpreter, .. } = prepared;
+    Reporter {
+        python: interpreter.executable.clone(),
+        root: project.root.clone(),
+        config: config(settings),
+        source: Some(settings.sources.value.clone()).filter(|source| !source.is_empty()),
+        options: [].into(),
+    }
+}
+
+/// What coverage is asked to do with data of this project.
+pub(super) fn request(
+    project: &Project,
+    prepared: &Prepared,
+    data: Data,
+    reports: Vec<Report>,
+) -> Request {
+    let settings = &prepared.settings;
+    Request {
+        reporter: reporter(project, prepared),
+        data,
+        lines_of: Vec::new(),
+        reports,
+        xml_top: None,
+        fail_under: settings.fail_under.as_ref().map(|threshold| threshold.value),
+        processes: processes(settings),
+    }
+}
+
+/// The reports asked for: where the configuration puts them, or under the same names in a
+/// folder of ours.
+pub(super) fn reports(settings: &Settings, aside: Option<&Utf8Path>) -> Vec<Report> {
+    let name = |kind| match kind {
+        Kind::Term => None,
+        Kind::Html => Some("htmlcov"),
+        Kind::Xml => Some("coverage.xml"),
+        Kind::Json => Some("coverage.json"),
+        Kind::Lcov => Some("coverage.lcov"),
+        Kind::Markdown => Some("coverage.md"),
+    };
+    let path = |kind| Some(aside?.join(name(kind)?));
+    settings.reports.value.iter().map(|&kind| Report { kind, path: path(kind) }).collect()
+}
+
+/// The folder for the results of partial runs, so that those of the last whole one stay.
+pub(super) fn partial_folder(state: &State) -> Result<Utf8PathBuf> {
+    let folder = state.dir().join("partial");
+    state.create(&folder)?;
+    Ok(folder)
+}
+
+/// Where coverage's settings come from.
+fn config(settings: &Settings) -> Config {
+    match &settings.cov_config {
+        Some(file) => Config::File(file.value.clone().into()),
+        None => Config::Search,
+    }
+}
+
+/// How many processes may make reports: no more than ran tests, or than there are cores. More
+/// than four gain little, and each copies much of what has been analysed.
+pub(super) fn processes(settings: &Settings) -> usize {
+    let slots = settings.max_concurrent_splits.value * settings.workers_per_split.value;
+    slots.min(Machine::here().cores).min(4)
+}
+
+/// Every data file in the folders of the splits, in order: `split-03/data.HOST.PID.RANDOM` of
+/// the stock engine, `data/split-003.coverage` of the host.
+fn data_files(parts: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
+    let mut files = Vec::new();
+    for folder in entries(parts)? {
+        let data = |file: &Utf8PathBuf| {
+            let name = file.file_name().unwrap_or_default();
+            let ours = name.starts_with("data.") || name.ends_with(".coverage");
+            ours && !name.ends_with("-journal") && file.is_file()
+        };
+        files.extend(entries(&folder)?.into_iter().filter(data));
+    }
+    Ok(files)
+}
+
+fn entries(folder: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let read = folder.read_dir_utf8().with_context(|| format!("failed to read `{folder}`"))?;
+    let mut paths: Vec<Utf8PathBuf> =
+        read.flatten().map(|entry| entry.path().to_path_buf()).collect();
+    paths.sort();
+    Ok(paths)
+}

@@ -1,0 +1,151 @@
+//! What a run ends with, in words: tables, thresholds, counts, times, the verdict's line.
+
+use anyhow::Result;
+
+use super::Invocation;
+use crate::exit::Exit;
+use crate::project::{Project, discover};
+use crate::report::coverage::Rendered;
+use crate::report::notable;
+use crate::report::patch::Patch;
+use crate::report::summary::{Outcome, Seconds, Tally};
+use crate::report::thresholds::Missed;
+use crate::report::verdict::Verdict;
+use crate::screen::{self, Paint, Screen};
+
+/// Says what came of the reports, for a run and for `report`.
+/// `before` is the percentage of the last complete run.
+pub(super) fn say_reports(
+    screen: &Screen,
+    rendered: &Rendered,
+    partial: bool,
+    before: Option<f64>,
+) {
+    if partial {
+        screen.say(&screen.paint().yellow("Partial: this is the coverage of a part of the tests"));
+    }
+    if let Some(table) = &rendered.term {
+        let fold = screen.fold("Coverage report");
+        screen.say(table.trim_end());
+        drop(fold);
+        screen.say("");
+    }
+    if let Some(totals) = &rendered.totals {
+        let partly = if partial { " (partial)" } else { "" };
+        let change = notable::change(totals.percent, before);
+        screen.say(&format!("Coverage: {}%{change}{partly}", totals.percent_text));
+    }
+    for (kind, path) in rendered.written() {
+        screen.say(&format!("{} report: {path}", title(&kind)));
+    }
+}
+
+/// Says what changed, and which thresholds were missed where a sentence does not say it all.
+pub(super) fn say_weighed(
+    screen: &Screen,
+    patch: Option<&Patch>,
+    missed: &[&Missed],
+) -> Result<()> {
+    if let Some(patch) = patch {
+        screen.say(&format!("\n{}", patch.render(&super::here()?)));
+    }
+    for missed in missed.iter().filter(|it| missed.len() > 1 || !it.worst.is_empty()) {
+        missed.lines().iter().for_each(|line| screen.say(&screen.paint().red(line)));
+    }
+    Ok(())
+}
+
+/// The name of a report, as it is said.
+pub(super) fn title(kind: &str) -> String {
+    match kind {
+        "markdown" => "Markdown".to_owned(),
+        other => other.to_uppercase(),
+    }
+}
+
+/// What the user would type, where this was typed, to run this project again.
+pub(super) fn rerun_command(invocation: &Invocation<'_>, project: &Project) -> Result<Vec<String>> {
+    let task = if invocation.typed.task.measures() { "coverage" } else { "test" };
+    let mut command = ["cargo", "xtask", task].map(str::to_owned).to_vec();
+    let here = super::here()?;
+    let chosen = !invocation.typed.general.chosen.project.is_empty();
+    if chosen || !here.starts_with(&project.root) {
+        let name = match listed(invocation, project)? {
+            true => project.name.clone(),
+            false if project.root == here => ".".to_owned(),
+            false => project.root.strip_prefix(&here).unwrap_or(&project.root).to_string(),
+        };
+        command.extend(["-p".to_owned(), name]);
+    }
+    Ok(command)
+}
+
+/// True where the workspace knows the project by its name.
+fn listed(invocation: &Invocation<'_>, project: &Project) -> Result<bool> {
+    let Some(workspace) = invocation.workspace else { return Ok(false) };
+    let all = discover::all(workspace)?;
+    Ok(all.iter().any(|other| other.root == project.root))
+}
+
+/// What became of the tests, in a line.
+pub(super) fn counts(tally: &Tally) -> String {
+    let counts = [
+        ("passed", tally.passed),
+        ("failed", tally.failed),
+        (if tally.errors == 1 { "error" } else { "errors" }, tally.errors),
+        ("crashed", tally.crashed),
+        ("timed out", tally.timed_out),
+        ("skipped", tally.skipped),
+        ("xfailed", tally.xfailed),
+        ("xpassed", tally.xpassed),
+        ("rerun", tally.reruns),
+        ("not run", tally.not_run),
+    ];
+    let counts: Vec<String> = counts
+        .into_iter()
+        .filter(|(_, n)| *n > 0)
+        .map(|(name, n)| format!("{} {name}", screen::thousands(n)))
+        .collect();
+    if counts.is_empty() { "no tests".to_owned() } else { counts.join(", ") }
+}
+
+/// An ending in a word or two, with its mark.
+pub(super) fn word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Passed => "✓ passed",
+        Outcome::TestsFailed => "✗ tests failed",
+        Outcome::BelowThreshold => "✗ below the threshold",
+        Outcome::Aborted => "✗ aborted",
+        Outcome::Interrupted => "✗ interrupted",
+        Outcome::NoTests => "✗ no tests",
+        Outcome::Incomplete => "✗ incomplete",
+        Outcome::Error => "✗ error",
+    }
+}
+
+pub(super) fn verdict_line(paint: Paint, verdict: &Verdict, tally: &Tally) -> String {
+    let counts = counts(tally);
+    let line = format!("{}: {}", word(verdict.outcome), verdict.sentence);
+    let line = match verdict.exit {
+        Exit::Passed => paint.green(&line),
+        _ => paint.red(&line),
+    };
+    format!("Tests: {counts}\n{line}")
+}
+
+/// Where the time went, in one line.
+pub(super) fn time_line(seconds: &Seconds, combined: bool) -> String {
+    let mut steps = vec![
+        ("environment", seconds.environment),
+        ("collection", seconds.collect),
+        ("tests", seconds.run),
+    ];
+    if combined {
+        steps.extend([("combine", seconds.combine), ("reports", seconds.report)]);
+    }
+    // With the stock engine, collection is a part of every split.
+    steps.retain(|(name, seconds)| *name != "collection" || *seconds > 0.0);
+    let line = |(name, seconds)| format!("{name} {}", screen::seconds(seconds));
+    let steps: Vec<String> = steps.into_iter().map(line).collect();
+    format!("Time: {} ({})", screen::seconds(seconds.total), steps.join(", "))
+}
