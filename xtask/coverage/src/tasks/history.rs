@@ -86,11 +86,11 @@ impl History {
 }
 
 /// Seconds per test: what was recorded on this machine, else what the project has committed.
-pub(super) fn durations(state: &State, committed: Option<&Utf8Path>) -> Durations {
+pub(super) fn durations(state: &State, committed: &Durations) -> Durations {
     let read = |path: &Utf8Path| {
         fs::read_to_string(path).ok().and_then(|text| Durations::parse(&text).ok())
     };
-    let mut durations = committed.and_then(read).unwrap_or_default();
+    let mut durations = committed.clone();
     let recorded = state.durations();
     for file in [state.in_house(&recorded), Some(recorded)].into_iter().flatten() {
         durations.merge(read(&file).unwrap_or_default());

@@ -155,6 +155,8 @@ pub(super) fn job_in(room: &State, project: &Project, prepared: &Prepared) -> Re
     let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
     let splits = number(settings.splits.value);
     let expected = if history.splits == splits { history.split_seconds.clone() } else { [].into() };
+    let durations = committed_durations(project, facts);
+    let committed = read_durations(durations.as_deref())?;
     let refuse = settings.addopts.blocked.iter().any(|name| name == "xdist");
     Ok(Job {
         project: project.root.clone(),
@@ -169,9 +171,9 @@ pub(super) fn job_in(room: &State, project: &Project, prepared: &Prepared) -> Re
         pytest_args: pytest_args(prepared),
         stock_args: stock_args(prepared),
         python_version: facts.python.clone(),
-        recorded: history::durations(state, committed_durations(project, facts).as_deref()),
-        committed: read_durations(committed_durations(project, facts).as_deref())?,
-        durations: committed_durations(project, facts),
+        recorded: history::durations(state, &committed),
+        committed,
+        durations,
         expected,
         xdist: facts.packages.contains_key("pytest-xdist") && !refuse,
         reordering: reordering(facts, settings),
