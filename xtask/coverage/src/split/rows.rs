@@ -45,7 +45,11 @@ impl Isolation {
     /// How large units are where durations are known: `total` seconds of tests for some slots.
     pub fn grain(self, total: f64, slots: usize) -> Grain {
         let grain = Grain::for_slots(total, slots);
-        if self == Isolation::File { Grain { target: 0.0, ..grain } } else { grain }
+        match self {
+            // The longest come first then: the last ones are short as they are.
+            Isolation::File => Grain { tail: grain.tail, ..Grain::FILES },
+            Isolation::Row(_) | Isolation::Worker => grain,
+        }
     }
 }
 

@@ -33,14 +33,27 @@ pub struct Grain {
     pub target: f64,
     /// A file that takes longer than this (and than the target) is cut.
     pub tail: f64,
+    /// So is one that takes more than this share of what comes after it in the order of
+    /// collection, if it is worth a cut.
+    pub share: Option<f64>,
 }
+
+/// Seconds that a unit takes at least for a cut to be worth it.
+const WORTH: f64 = 2.0;
 
 impl Grain {
     /// Units of about a second, for a fork costs a tenth of one, and none so long that it could
-    /// keep a single slot busy for much of the run. Under two seconds a cut is not worth it.
+    /// keep a single slot busy for much of the run. Towards the end they get shorter, to half of
+    /// a slot's part of the rest: slots take units in the order of collection, and the last of
+    /// them should end at about the same time. (Guided self-scheduling, Polychronopoulos and
+    /// Kuck 1987, with half of its share.)
     pub fn for_slots(total: f64, slots: usize) -> Grain {
-        Grain { target: 1.0, tail: (total / slots.max(1) as f64 / 4.0).max(2.0) }
+        let slots = slots.max(1) as f64;
+        Grain { target: 1.0, tail: (total / slots / 4.0).max(WORTH), share: Some(0.5 / slots) }
     }
+
+    /// Whole files, whatever they take.
+    pub const FILES: Grain = Grain { target: 0.0, tail: f64::INFINITY, share: None };
 }
 
 /// The units of every split, longest first. `groups` names the `xdist_group` of tests by index:
@@ -52,7 +65,7 @@ pub fn units(
     holders: &[usize],
     grain: Grain,
 ) -> Vec<Unit> {
-    let cutter = Cutter { plan, groups, grain };
+    let cutter = Cutter { plan, groups, grain, rest: rest(&plan.seconds) };
     let holder = |&test: &usize| holders.get(test);
     let mut units = Vec::new();
     for split in &plan.splits {
@@ -62,6 +75,15 @@ pub fn units(
     }
     units.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
     units
+}
+
+/// The seconds from each test on, and zero at the end.
+fn rest(seconds: &[f64]) -> Vec<f64> {
+    let mut rest = vec![0.0; seconds.len() + 1];
+    for (test, seconds) in seconds.iter().enumerate().rev() {
+        rest[test] = rest[test + 1] + seconds;
+    }
+    rest
 }
 
 /// What holds tests together. Files come from node ids, groups from marks.
@@ -77,6 +99,8 @@ struct Cutter<'a> {
     plan: &'a Plan,
     groups: &'a BTreeMap<usize, String>,
     grain: Grain,
+    /// The seconds from each test on.
+    rest: Vec<f64>,
 }
 
 impl<'a> Cutter<'a> {
@@ -125,7 +149,7 @@ impl<'a> Cutter<'a> {
             return vec![file];
         }
         let total = self.seconds(&file);
-        let share = total / (total / self.limit()).ceil();
+        let share = total / (total / self.limit(&file)).ceil();
         let mut parts = BTreeMap::<u64, Vec<usize>>::new();
         let mut start = 0.0;
         for atom in self.atoms(&file) {
@@ -177,11 +201,15 @@ impl<'a> Cutter<'a> {
     }
 
     fn is_tail(&self, tests: &[usize]) -> bool {
-        self.seconds(tests) > self.limit()
+        self.seconds(tests) > self.limit(tests)
     }
 
-    fn limit(&self) -> f64 {
-        self.grain.tail.max(self.grain.target)
+    /// What these tests may take together without being cut.
+    fn limit(&self, tests: &[usize]) -> f64 {
+        let Grain { target, tail, share } = self.grain;
+        let after = tests.last().map_or(0.0, |last| self.rest[last + 1]);
+        let ending = share.map_or(tail, |share| (share * after).max(WORTH));
+        tail.min(ending).max(target)
     }
 
     fn file(&self, test: usize) -> Bond<'a> {
@@ -240,7 +268,7 @@ mod tests {
         let durations: Durations =
             ids.iter().cloned().zip(tests.iter().map(|test| test.1)).collect();
         let plan = Plan::new(ids, &durations, splits, Sum::Compensated);
-        units(&plan, &groups, &[], Grain { target, tail })
+        units(&plan, &groups, &[], Grain { target, tail, ..Grain::FILES })
     }
 
     #[track_caller]
@@ -355,7 +383,7 @@ mod tests {
         let plan = Plan::new(ids, &durations, 5, Sum::Naive);
         let groups = (0..48).map(|t| (t * 5, format!("g{}", t % 3))).collect();
         for (target, tail) in [(0.0, 0.0), (3.0, 5.0), (30.0, 1.0), (0.0, 99.0), (99.0, 99.0)] {
-            let units = units(&plan, &groups, &[], Grain { target, tail });
+            let units = units(&plan, &groups, &[], Grain { target, tail, share: Some(0.5) });
             assert!(units.is_sorted_by(|a, b| a.seconds >= b.seconds));
             assert!(units.iter().all(|unit| unit.tests.is_sorted()));
             for split in &plan.splits {
@@ -371,8 +399,23 @@ mod tests {
 
     #[test]
     fn grain_follows_the_slots() {
-        assert_eq!(Grain::for_slots(160.0, 4), Grain { target: 1.0, tail: 10.0 });
-        assert_eq!(Grain::for_slots(16.0, 4), Grain { target: 1.0, tail: 2.0 });
-        assert_eq!(Grain::for_slots(16.0, 0), Grain { target: 1.0, tail: 4.0 });
+        let grain = |tail, share| Grain { target: 1.0, tail, share: Some(share) };
+        assert_eq!(Grain::for_slots(160.0, 4), grain(10.0, 0.125));
+        assert_eq!(Grain::for_slots(16.0, 4), grain(2.0, 0.125));
+        assert_eq!(Grain::for_slots(16.0, 0), grain(4.0, 0.5));
+    }
+
+    /// Ten files of twelve tests of a second each, for two slots: a quarter of what comes after
+    /// the seventh is less than it takes.
+    #[test]
+    fn units_get_shorter_towards_the_end() {
+        let ids: Vec<String> = (0..120).map(|t| format!("{:02}.py::t{t}", t / 12)).collect();
+        let seconds: Durations = ids.iter().cloned().zip(std::iter::repeat(1.0)).collect();
+        let plan = Plan::new(ids, &seconds, 1, Sum::Compensated);
+        let mut units = units(&plan, &BTreeMap::new(), &[], Grain::for_slots(120.0, 2));
+        units.sort_by_key(|unit| unit.tests[0]);
+        let lengths: Vec<usize> = units.iter().map(|unit| unit.tests.len()).collect();
+        let end = [&[12; 6][..], &[6, 6], &[6, 6], &[3; 4], &[2; 6]].concat();
+        assert_eq!(lengths, end);
     }
 }

@@ -175,7 +175,7 @@ impl<'a> Conductor<'a> {
     fn grain(&self) -> Grain {
         match self.durations_are_known() {
             true => self.job.isolation.grain(self.plan.total(), self.slots.len()),
-            false => Grain { target: 0.0, tail: f64::INFINITY },
+            false => Grain::FILES,
         }
     }
 
