@@ -109,6 +109,7 @@ fn inventory_with_every_engine() {
 
 /// A suite that others wrote.
 #[test]
+#[ignore = "slow: a real suite, four runs"]
 fn jinja2_with_every_engine() {
     let env = env(&[STOCK, &["markupsafe", "trio"]].concat());
     let project = Project::at("jinja2", &[]).with(env);
