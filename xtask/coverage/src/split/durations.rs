@@ -14,8 +14,7 @@ pub struct Durations(BTreeMap<String, f64>);
 impl Durations {
     /// Reads an object, or the list of pairs that old versions of the plugin wrote.
     pub fn parse(text: &str) -> anyhow::Result<Durations> {
-        let Pairs(pairs) = serde_json::from_str(text).context("no valid test durations")?;
-        Ok(pairs.into_iter().collect())
+        serde_json::from_str(text).context("no valid test durations")
     }
 
     /// The seconds of a test, if known.
@@ -114,38 +113,35 @@ fn even(x: f64, rounded: String, shortest: String) -> String {
     if rounded.parse() == Ok(x) { rounded } else { shortest }
 }
 
-/// The entries of the file in its own order, repeated keys included.
-struct Pairs(Vec<(String, f64)>);
-
-impl<'de> Deserialize<'de> for Pairs {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Pairs, D::Error> {
-        deserializer.deserialize_any(PairsVisitor)
+impl<'de> Deserialize<'de> for Durations {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Durations, D::Error> {
+        deserializer.deserialize_any(DurationsVisitor)
     }
 }
 
-struct PairsVisitor;
+struct DurationsVisitor;
 
-impl<'de> Visitor<'de> for PairsVisitor {
-    type Value = Pairs;
+impl<'de> Visitor<'de> for DurationsVisitor {
+    type Value = Durations;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object of node ids and seconds, or a list of such pairs")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
-        let mut pairs = Vec::new();
-        while let Some(pair) = map.next_entry()? {
-            pairs.push(pair);
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Durations, A::Error> {
+        let mut durations = Durations::default();
+        while let Some((id, seconds)) = map.next_entry::<String, f64>()? {
+            durations.insert(id, seconds);
         }
-        Ok(Pairs(pairs))
+        Ok(durations)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Pairs, A::Error> {
-        let mut pairs = Vec::new();
-        while let Some(pair) = list.next_element()? {
-            pairs.push(pair);
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Durations, A::Error> {
+        let mut durations = Durations::default();
+        while let Some((id, seconds)) = list.next_element::<(String, f64)>()? {
+            durations.insert(id, seconds);
         }
-        Ok(Pairs(pairs))
+        Ok(durations)
     }
 }
 
@@ -215,7 +211,7 @@ mod tests {
     /// The last bit can move a test to another split.
     #[test]
     fn floats_are_read_to_the_last_bit() {
-        // Numerical Recipes' generator: the bits of floats from 1e-5 to 100.
+        // Knuth's generator for MMIX: the bits of floats from 1e-5 to 100.
         let next = |bits: &u64| {
             Some(bits.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407))
         };
