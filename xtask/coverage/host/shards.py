@@ -108,7 +108,7 @@ class Names:
         if function != self._last:
             self._last = function
             scopes = whole.parameter_scopes(item)
-            wide = scopes is None or any(scope != "function" for scope in scopes.values())
+            wide = scopes is None or any(scope.value != "function" for scope in scopes.values())
             self.wide = self.wide or wide
             self._place = self._places.get(self._named(item), self._name) if self._part else 0
         return self._place

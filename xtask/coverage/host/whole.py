@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import types
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pytest
@@ -146,12 +146,9 @@ class Watch:
         return None
 
 
-def parameter_scopes(item: Any) -> dict[str, str] | None:
-    """The scope of each parameter of a test; None where this pytest does not tell."""
-    if not hasattr(item, "callspec"):
-        return {}
-    scopes = getattr(item.callspec, "_arg2scope", None)
-    return None if scopes is None else {name: scope.value for name, scope in scopes.items()}
+def parameter_scopes(item: Any) -> Mapping[str, Any] | None:
+    """pytest's scope of each parameter of a test; None where this pytest does not tell."""
+    return getattr(item.callspec, "_arg2scope", None) if hasattr(item, "callspec") else {}
 
 
 def _wide_parameters(items: Iterable[Any]) -> str | None:
@@ -161,6 +158,6 @@ def _wide_parameters(items: Iterable[Any]) -> str | None:
         if scopes is None:
             return "this pytest does not tell the scopes of parameters"
         for argument, scope in scopes.items():
-            if scope in _WIDE_SCOPES:
-                return f"the parameters of `{argument}` have {scope} scope"
+            if scope.value in _WIDE_SCOPES:
+                return f"the parameters of `{argument}` have {scope.value} scope"
     return None
