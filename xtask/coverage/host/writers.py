@@ -30,8 +30,7 @@ class Writers:
     def __init__(self, measurement: Any, limit: int) -> None:
         self._measurement = measurement
         self._limit = limit
-        self._waiting: deque[tuple[int | None, Folders]] = deque()
-        self._sizes: deque[int] = deque()  # of what waits
+        self._waiting: deque[tuple[int, int | None, Folders]] = deque()  # with its size first
         self._running: dict[int, Splits] = {}  # by pid
 
     @property
@@ -39,8 +38,7 @@ class Writers:
         return bool(self._waiting or self._running)
 
     def add(self, split: int | None, folders: Folders) -> None:
-        self._waiting.append((split, folders))
-        self._sizes.append(self._measurement.size_of(folders))
+        self._waiting.append((self._measurement.size_of(folders), split, folders))
 
     def turn(self, can_fork: bool) -> list[dict[str, Any]]:
         """Start what can be started; returns an event for each split that is written."""
@@ -60,11 +58,12 @@ class Writers:
 
     def _share(self) -> Splits:
         """Take what one more fork is to write, so that all of them write about as much."""
-        share = sum(self._sizes) / (self._limit - len(self._running))
+        share = sum(size for size, *_ in self._waiting) / (self._limit - len(self._running))
         splits, taken = [], 0
         while self._waiting and taken < share:
-            taken += self._sizes.popleft()
-            splits.append(self._waiting.popleft())
+            size, *one = self._waiting.popleft()
+            taken += size
+            splits.append(one)
         return splits
 
     def kill(self) -> None:
