@@ -1,4 +1,5 @@
-//! What a run ends with, in words: tables, thresholds, counts, times, the verdict's line.
+//! What a run ends with, in words: tables, thresholds, counts, times, the verdict's line, and
+//! what to type to run it again.
 
 use anyhow::Result;
 
