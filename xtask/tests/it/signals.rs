@@ -50,6 +50,16 @@ fn engine(name: &str, workers: &str) -> Vec<String> {
     args.map(str::to_owned).collect()
 }
 
+/// The files that the data of a run's splits measured, and whether of each line 2 has run.
+fn kept(project: &Project) -> String {
+    let code = "import coverage, glob, os\nfor file in glob.glob('.xtask/parts/*/*'):\n    \
+                if 'data.' in file or file.endswith('.coverage'):\n        \
+                d = coverage.CoverageData(file); d.read()\n        \
+                for f in d.measured_files():\n            \
+                print(os.path.basename(f), 2 in (d.lines(f) or ()))";
+    project.python_says(code, &[])
+}
+
 /// A run that can be found again by its mark.
 struct Marked {
     running: Running,
@@ -112,12 +122,7 @@ fn a_signal_while_tests_run_ends_everything_and_keeps_what_is_finished() {
             assert_eq!(ran.line("Tests: "), "1 passed, 1 not run", "{name} {signal}: {ran}");
             ran.says("✗ interrupted: interrupted; 1 test did not run\n")
                 .says("The data of finished splits is in `");
-            let kept = "import coverage, glob, os\nfor file in glob.glob('.xtask/parts/*/*'):\n    \
-                        if 'data.' in file or file.endswith('.coverage'):\n        \
-                        d = coverage.CoverageData(file); d.read()\n        \
-                        for f in d.measured_files():\n            \
-                        print(os.path.basename(f), 2 in (d.lines(f) or ()))";
-            let kept = project.python_says(kept, &[]);
+            let kept = kept(&project);
             assert!(kept.contains("slow.py True"), "{name} {signal}: {kept:?}");
             assert!(!project.has(".coverage"), "{name} {signal}");
         }
@@ -194,6 +199,33 @@ fn a_signal_while_data_is_combined_ends_everything_and_keeps_the_data() {
         let parts = project.names(&format!(".xtask/parts/{folder}"));
         assert!(parts.iter().any(|part| part.contains("data.") || part.contains(".coverage")));
         assert!(!project.has(".coverage"));
+    }
+}
+
+#[test]
+fn a_signal_while_data_is_saved_does_not_cut_it_off() {
+    // The worst moment: a data file of coverage has its tables, and not yet its version.
+    let waits = "import os, sqlite3, time\n\n\n\
+                 class Waits(sqlite3.Connection):\n    \
+                 def execute(self, sql, *rest):\n        \
+                 if 'INTO coverage_schema' in sql:\n            \
+                 open('running', 'w').close()\n            \
+                 while not os.path.exists('go'):\n                time.sleep(0.01)\n        \
+                 return super().execute(sql, *rest)\n\n\n\
+                 def pytest_sessionstart():\n    connect = sqlite3.connect\n    \
+                 sqlite3.connect = lambda *args, **how: connect(*args, **how, factory=Waits)\n";
+    // The fork engine makes such a file before its first test only.
+    for name in ["stock", "spawn"] {
+        let project = slow();
+        project.write_all(&[("conftest.py", waits), ("tests/test_b.py", QUICK)]);
+        let args = ["coverage", "--engine", name, "--splits", "1", "--workers-per-split", "1"];
+        let mut run = Marked::start(project.xtask(&args));
+        wait_for(|| project.has("running"));
+        run.running.signal(SIGINT);
+        run.running.until("Stopping: interrupted");
+        project.write("go", "");
+        run.ends(Instant::now()).exits(130).says("Tests: 2 passed\n");
+        assert!(kept(&project).contains("slow.py True"), "{name}");
     }
 }
 

@@ -317,6 +317,13 @@ def another_database(path: Path) -> None:
         db.execute("create table t (a)")
 
 
+def cut_off(path: Path) -> None:
+    """As coverage leaves it when its process ends right after it has made the tables."""
+    with sqlite3.connect(path) as db:
+        for table in ("coverage_schema", "meta", "file", "context", "arc", "line_bits", "tracer"):
+            db.execute(f"delete from {table}")
+
+
 def wrong_schema(path: Path) -> None:
     with sqlite3.connect(path) as db:
         db.execute("update coverage_schema set version = 99")
@@ -337,6 +344,7 @@ FAULTS = {
     "corrupt unseen": (corrupt_unseen, "is damaged: "),
     "folder": (lambda path: (path.unlink(), path.mkdir()), "is damaged: "),
     "database": (another_database, "is not a coverage data file"),
+    "cut off": (cut_off, "is damaged: "),
     "schema": (wrong_schema, "has data format 99, this coverage reads "),
     "tracer": (wrong_tracer, "cannot be combined: Conflicting file tracer name"),
 }

@@ -114,8 +114,11 @@ impl Conductor<'_> {
         } else if self.stage == Stage::Collecting {
             self.ran.ledger.close();
             self.fleet.kill(|_| true);
-        } else {
+        } else if self.stage == Stage::Running {
             self.abort("interrupted");
+        } else {
+            // The tests are over: what is left is to save what they have covered.
+            (self.show)(Happening::Stopping("interrupted"));
         }
     }
 
