@@ -147,7 +147,9 @@ impl Settings {
         let addopts = addopts::read(words, &Origin::Addopts)?;
         let layers = layers(inputs, &typed, &addopts)?;
         let splits = first(&layers, |it| it.pool.splits).or_default(12);
-        let numbers = pool::decide(&layers, splits.value, inputs.machine, inputs.memory_per_worker);
+        let engine = first(&layers, |it| it.pool.engine).or_default(Engine::Auto);
+        let (machine, per_worker) = (inputs.machine, inputs.memory_per_worker);
+        let numbers = pool::decide(&layers, splits.value, engine.value, machine, per_worker);
         let fail_under = first(&layers, |it| it.reporting.fail_under);
         let (timeout, unused) = timeout(&layers, inputs.facts, &typed);
         Ok(Settings {
@@ -158,7 +160,7 @@ impl Settings {
             retries: first(&layers, |it| it.limits.retries).or_default(0),
             timeout,
             slow: first(&layers, |it| it.limits.slow).or_default(10.0),
-            engine: first(&layers, |it| it.pool.engine).or_default(Engine::Auto),
+            engine,
             collect: first(&layers, |it| it.pool.collect).or_default(Collect::Auto),
             isolate: first(&layers, |it| it.pool.isolate).or_default(Isolate::Auto),
             sources: sources(&layers, inputs.facts),

@@ -3,7 +3,7 @@
 
 use super::layer::Layer;
 use super::origin::{Origin, Setting};
-use crate::cli::{Pool, Profile};
+use crate::cli::{Engine, Pool, Profile};
 use crate::machine::Machine;
 
 /// MiB that a worker is taken to need while none has been measured.
@@ -22,15 +22,17 @@ pub(super) struct Numbers {
 pub(super) fn decide(
     layers: &[Layer],
     splits: usize,
+    engine: Engine,
     machine: &Machine,
     per_worker: Option<u64>,
 ) -> Numbers {
     let per_worker = per_worker.unwrap_or(ASSUMED).max(1) * MIB;
     let at_once = said(layers, |pool| pool.max_concurrent_splits, |(splits, _)| splits);
     let workers = said(layers, |pool| pool.workers_per_split, |(_, workers)| workers);
-    let (at_once, workers) = complete(at_once, workers, splits, machine);
+    let suits = |cores| for_cores(cores, engine);
+    let (at_once, workers) = complete(at_once, workers, splits, machine.cores, suits);
     let (at_once, workers) = within_memory(at_once, workers, machine, per_worker);
-    let warnings = warnings(&at_once, &workers, machine, per_worker);
+    let warnings = warnings(&at_once, &workers, machine, per_worker, suits);
     Numbers { splits_at_once: at_once, workers, warnings }
 }
 
@@ -56,8 +58,10 @@ fn numbers(profile: Profile) -> (usize, usize) {
 }
 
 /// The numbers for so many cores.
-fn for_cores(cores: usize) -> (usize, usize) {
+fn for_cores(cores: usize, engine: Engine) -> (usize, usize) {
     match cores {
+        // The workers of a split of this engine collect the whole suite, each by itself.
+        0..4 if engine == Engine::Stock => (cores.max(1), 1),
         0..4 => (1, cores.max(1)),
         4..8 => (2, (cores / 2).min(3)),
         8..12 => numbers(Profile::Balanced),
@@ -70,9 +74,9 @@ fn complete(
     at_once: Option<Setting<usize>>,
     workers: Option<Setting<usize>>,
     splits: usize,
-    machine: &Machine,
+    cores: usize,
+    suits: impl Fn(usize) -> (usize, usize),
 ) -> (Setting<usize>, Setting<usize>) {
-    let cores = machine.cores;
     let ours = |value| Setting::new(value, Origin::Machine(counted(cores, "core")));
     let rest = |given: usize| (cores / given.max(1)).max(1);
     match (at_once, workers) {
@@ -83,7 +87,7 @@ fn complete(
         }
         (None, Some(workers)) => (ours(rest(workers.value).min(splits)), workers),
         (None, None) => {
-            let (at_once, workers) = for_cores(cores);
+            let (at_once, workers) = suits(cores);
             let few = splits < at_once;
             let workers = if few { workers.max(rest(splits)) } else { workers };
             (ours(at_once.min(splits)), ours(workers))
@@ -124,6 +128,7 @@ fn warnings(
     workers: &Setting<usize>,
     machine: &Machine,
     per_worker: u64,
+    suits: impl Fn(usize) -> (usize, usize),
 ) -> Vec<String> {
     let total = at_once.value.saturating_mul(workers.value);
     let room = room(machine, per_worker).unwrap_or(usize::MAX);
@@ -134,7 +139,7 @@ fn warnings(
     } else {
         return Vec::new();
     };
-    let (splits, each) = fitting(machine.cores, room);
+    let (splits, each) = fitting(machine.cores, room, suits);
     vec![format!(
         "{} at once {too_many} slow the machine down; `--max-concurrent-splits {splits} \
          --workers-per-split {each}` fits this machine",
@@ -143,9 +148,9 @@ fn warnings(
 }
 
 /// Numbers whose product exceeds neither the cores nor the memory.
-fn fitting(cores: usize, room: usize) -> (usize, usize) {
+fn fitting(cores: usize, room: usize, suits: impl Fn(usize) -> (usize, usize)) -> (usize, usize) {
     let most = cores.min(room).max(1);
-    let (splits, workers) = for_cores(most);
+    let (splits, workers) = suits(most);
     let within = (1..=splits).map(|splits| (splits, workers.min(most / splits)));
     within.max_by_key(|(splits, workers)| splits * workers).unwrap_or((1, 1))
 }
@@ -194,19 +199,18 @@ mod tests {
 
     #[test]
     fn the_table_from_1_to_64_cores() {
-        for cores in 1..=64 {
-            let numbers = decide(&[], 12, &machine(cores), None);
-            let wanted = match cores {
-                1 => (1, 1),
-                2 => (1, 2),
-                3 => (1, 3),
-                4 | 5 => (2, 2),
-                6 | 7 => (2, 3),
-                8..=11 => (3, 4),
+        for (cores, engine) in (1..=64).flat_map(|it| [(it, Engine::Auto), (it, Engine::Stock)]) {
+            let numbers = decide(&[], 12, engine, &machine(cores), None);
+            let wanted = match (cores, engine) {
+                (1..4, Engine::Stock) => (cores, 1),
+                (1..4, _) => (1, cores),
+                (4 | 5, _) => (2, 2),
+                (6 | 7, _) => (2, 3),
+                (8..=11, _) => (3, 4),
                 _ => (4, 6),
             };
             let found = (numbers.splits_at_once.value, numbers.workers.value);
-            assert_eq!(found, wanted, "{cores}");
+            assert_eq!(found, wanted, "{cores} {engine:?}");
             assert_eq!(numbers.warnings, [""; 0], "{cores}");
             let origin = if cores == 1 { "1 core".to_owned() } else { format!("{cores} cores") };
             assert_eq!(numbers.workers.origin.to_string(), origin);
@@ -249,18 +253,27 @@ mod tests {
             ),
         ];
         for (layers, wanted) in table {
-            assert_eq!(shown(&decide(&layers, 12, &machine(8), None)), wanted);
+            assert_eq!(shown(&decide(&layers, 12, Engine::Auto, &machine(8), None)), wanted);
         }
     }
 
     #[test]
     fn no_more_at_once_than_there_are_splits() {
-        assert_eq!(shown(&decide(&[], 1, &machine(8), None)), "1 (8 cores) x 8 (8 cores)");
-        assert_eq!(shown(&decide(&[], 2, &machine(8), None)), "2 (8 cores) x 4 (8 cores)");
-        assert_eq!(shown(&decide(&[], 3, &machine(8), None)), "3 (8 cores) x 4 (8 cores)");
+        assert_eq!(
+            shown(&decide(&[], 1, Engine::Auto, &machine(8), None)),
+            "1 (8 cores) x 8 (8 cores)"
+        );
+        assert_eq!(
+            shown(&decide(&[], 2, Engine::Auto, &machine(8), None)),
+            "2 (8 cores) x 4 (8 cores)"
+        );
+        assert_eq!(
+            shown(&decide(&[], 3, Engine::Auto, &machine(8), None)),
+            "3 (8 cores) x 4 (8 cores)"
+        );
         let one_each = typed(None, Some(1), None);
         assert_eq!(
-            shown(&decide(&one_each, 3, &machine(8), None)),
+            shown(&decide(&one_each, 3, Engine::Auto, &machine(8), None)),
             "3 (8 cores) x 1 (command line)"
         );
     }
@@ -298,7 +311,7 @@ mod tests {
         ];
         for (layers, mib, per_worker, wanted) in table {
             let machine = Machine { available: Some(mib * MIB), ..machine(12) };
-            assert_eq!(shown(&decide(&layers, 12, &machine, per_worker)), wanted);
+            assert_eq!(shown(&decide(&layers, 12, Engine::Auto, &machine, per_worker)), wanted);
         }
     }
 
@@ -333,10 +346,10 @@ mod tests {
         for (cores, mib, (at_once, each), wanted) in table {
             let machine = Machine { available: mib.map(|mib: u64| mib * MIB), ..machine(cores) };
             let layers = typed(Some(at_once), Some(each), None);
-            assert_eq!(decide(&layers, 12, &machine, None).warnings, [wanted]);
+            assert_eq!(decide(&layers, 12, Engine::Auto, &machine, None).warnings, [wanted]);
         }
         let exactly_twice = typed(Some(2), Some(2), None);
-        assert_eq!(decide(&exactly_twice, 12, &machine(2), None).warnings, [""; 0]);
+        assert_eq!(decide(&exactly_twice, 12, Engine::Auto, &machine(2), None).warnings, [""; 0]);
     }
 
     /// A recommendation that leads to another warning would be none.
@@ -344,7 +357,8 @@ mod tests {
     fn what_fits_really_fits() {
         for cores in 1..=64 {
             for room in 1..=64 {
-                let (splits, workers) = fitting(cores, room);
+                let (splits, workers) =
+                    fitting(cores, room, |cores| for_cores(cores, Engine::Auto));
                 assert!(splits >= 1 && workers >= 1, "{cores} cores, room for {room}");
                 assert!(splits * workers <= cores.min(room), "{cores} cores, room for {room}");
             }
