@@ -207,7 +207,8 @@ class Reporter:
     def pytest_sessionfinish(self, exitstatus: int) -> None:
         # What is left to do is to save the data: a run that stops now must not cut that off. A
         # handler of ours, as what this process still starts would inherit that it is ignored.
-        signal.signal(signal.SIGINT, lambda *_: None)
+        for number in filter(None, (signal.SIGINT, LEAVE)):
+            signal.signal(number, lambda *_: None)
         coverage = current_coverage()
         if coverage is not None:
             self.send("data", file=coverage.get_data().data_filename())
