@@ -199,11 +199,12 @@ def _measured(connection: sqlite3.Connection) -> str | None:
     tables = {name for (name,) in connection.execute("select name from sqlite_master")}
     if TABLES - tables:
         raise Unusable("is not a coverage data file")
-    version = connection.execute("select version from coverage_schema").fetchone()
-    if version is None:
+    row = connection.execute("select version from coverage_schema").fetchone()
+    if row is None:
         raise Unusable("is damaged: its writer was stopped at its start")
-    if version[0] != SCHEMA_VERSION:
-        raise Unusable(f"has data format {version[0]}, this coverage reads {SCHEMA_VERSION}")
+    (version,) = row
+    if version != SCHEMA_VERSION:
+        raise Unusable(f"has data format {version}, this coverage reads {SCHEMA_VERSION}")
     # The rows decide, as they do in coverage's own combine: `meta` lacks the flag in a
     # file whose writer was forked after its parent had saved.
     for table, kind in (("arc", "branches"), ("line_bits", "lines")):

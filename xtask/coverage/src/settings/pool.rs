@@ -29,10 +29,9 @@ pub(super) fn decide(
     let per_worker = per_worker.unwrap_or(ASSUMED).max(1) * MIB;
     let at_once = said(layers, |pool| pool.max_concurrent_splits, |(splits, _)| splits);
     let workers = said(layers, |pool| pool.workers_per_split, |(_, workers)| workers);
-    let suits = |cores| for_cores(cores, engine);
-    let (at_once, workers) = complete(at_once, workers, splits, machine.cores, suits);
+    let (at_once, workers) = complete(at_once, workers, splits, engine, machine);
     let (at_once, workers) = within_memory(at_once, workers, machine, per_worker);
-    let warnings = warnings(&at_once, &workers, machine, per_worker, suits);
+    let warnings = warnings(&at_once, &workers, engine, machine, per_worker);
     Numbers { splits_at_once: at_once, workers, warnings }
 }
 
@@ -74,9 +73,10 @@ fn complete(
     at_once: Option<Setting<usize>>,
     workers: Option<Setting<usize>>,
     splits: usize,
-    cores: usize,
-    suits: impl Fn(usize) -> (usize, usize),
+    engine: Engine,
+    machine: &Machine,
 ) -> (Setting<usize>, Setting<usize>) {
+    let cores = machine.cores;
     let ours = |value| Setting::new(value, Origin::Machine(counted(cores, "core")));
     let rest = |given: usize| (cores / given.max(1)).max(1);
     match (at_once, workers) {
@@ -87,7 +87,7 @@ fn complete(
         }
         (None, Some(workers)) => (ours(rest(workers.value).min(splits)), workers),
         (None, None) => {
-            let (at_once, workers) = suits(cores);
+            let (at_once, workers) = for_cores(cores, engine);
             let few = splits < at_once;
             let workers = if few { workers.max(rest(splits)) } else { workers };
             (ours(at_once.min(splits)), ours(workers))
@@ -126,9 +126,9 @@ fn room(machine: &Machine, per_worker: u64) -> Option<usize> {
 fn warnings(
     at_once: &Setting<usize>,
     workers: &Setting<usize>,
+    engine: Engine,
     machine: &Machine,
     per_worker: u64,
-    suits: impl Fn(usize) -> (usize, usize),
 ) -> Vec<String> {
     let total = at_once.value.saturating_mul(workers.value);
     let room = room(machine, per_worker).unwrap_or(usize::MAX);
@@ -139,7 +139,7 @@ fn warnings(
     } else {
         return Vec::new();
     };
-    let (splits, each) = fitting(machine.cores, room, suits);
+    let (splits, each) = fitting(machine.cores, room, engine);
     vec![format!(
         "{} at once {too_many} slow the machine down; `--max-concurrent-splits {splits} \
          --workers-per-split {each}` fits this machine",
@@ -148,9 +148,9 @@ fn warnings(
 }
 
 /// Numbers whose product exceeds neither the cores nor the memory.
-fn fitting(cores: usize, room: usize, suits: impl Fn(usize) -> (usize, usize)) -> (usize, usize) {
+fn fitting(cores: usize, room: usize, engine: Engine) -> (usize, usize) {
     let most = cores.min(room).max(1);
-    let (splits, workers) = suits(most);
+    let (splits, workers) = for_cores(most, engine);
     let within = (1..=splits).map(|splits| (splits, workers.min(most / splits)));
     within.max_by_key(|(splits, workers)| splits * workers).unwrap_or((1, 1))
 }
@@ -357,8 +357,7 @@ mod tests {
     fn what_fits_really_fits() {
         for cores in 1..=64 {
             for room in 1..=64 {
-                let (splits, workers) =
-                    fitting(cores, room, |cores| for_cores(cores, Engine::Auto));
+                let (splits, workers) = fitting(cores, room, Engine::Auto);
                 assert!(splits >= 1 && workers >= 1, "{cores} cores, room for {room}");
                 assert!(splits * workers <= cores.min(room), "{cores} cores, room for {room}");
             }
