@@ -320,7 +320,7 @@ def another_database(path: Path) -> None:
 def cut_off(path: Path) -> None:
     """As coverage leaves it when its process ends right after it has made the tables."""
     with sqlite3.connect(path) as db:
-        for table in ("coverage_schema", "meta", "file", "context", "arc", "line_bits", "tracer"):
+        for table in report.TABLES:
             db.execute(f"delete from {table}")
 
 
