@@ -8,8 +8,11 @@ import signal
 import time
 from typing import Any, Callable
 
+import pytest
+
 from xtask_host.outlet import Outlet
 
+_ERROR, _INTERRUPTED, _USAGE_ERROR = 3, 2, 4  # pytest's exit statuses
 _STEP = 0.005  # seconds between two looks at collectors that are about to end
 
 
@@ -39,6 +42,13 @@ class Collectors:
             if done:
                 self._tell(self._running.pop(pid), **how_it_ended(status))
 
+    def forget(self, number: int) -> None:
+        """Wait for one that is about to end, and was never told of."""
+        for pid in [pid for pid, it in self._running.items() if it == number]:
+            del self._running[pid]
+            with contextlib.suppress(OSError):
+                os.waitpid(pid, 0)
+
     def end(self, grace: float) -> None:
         """Give them some seconds to end, then end them."""
         until = time.monotonic() + grace
@@ -61,3 +71,16 @@ def how_it_ended(status: int) -> dict[str, int]:
     if os.WIFSIGNALED(status):
         return {"signal": os.WTERMSIG(status)}
     return {"code": os.WEXITSTATUS(status)}
+
+
+def status_of(error: BaseException) -> tuple[int, bool]:
+    """pytest's exit status for what has ended a session, and whether it was to be expected."""
+    if isinstance(error, pytest.exit.Exception):
+        return (_INTERRUPTED if error.returncode is None else error.returncode), True
+    if isinstance(error, pytest.UsageError):
+        return _USAGE_ERROR, True
+    if isinstance(error, (KeyboardInterrupt, pytest.Session.Interrupted)):
+        return _INTERRUPTED, True
+    if isinstance(error, pytest.Session.Failed):
+        return 1, True
+    return _ERROR, False

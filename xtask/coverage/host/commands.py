@@ -11,7 +11,7 @@ import signal
 from collections.abc import Iterator
 from typing import Any, Callable
 
-from xtask_host.outlet import move_high
+from xtask_host.outlet import Outlet, move_high
 
 
 class Commands:
@@ -89,3 +89,15 @@ class Commands:
         self.closed = not chunk
         *lines, self._unread = (self._unread + chunk).split(b"\n")
         return [json.loads(line) for line in lines if line.strip()]
+
+
+class Channel:
+    """The pipes of one collector."""
+
+    def __init__(self, commands: int, events: int) -> None:
+        self.commands = Commands(commands)
+        self.events = Outlet(events)
+
+    def close(self) -> None:
+        os.close(self.commands.fd)
+        self.events.close()

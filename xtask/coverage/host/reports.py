@@ -1,4 +1,4 @@
-"""Reports: turns pytest's reports of a unit into the lines that leave it."""
+"""Reports: what pytest reports about a test, turned into lines of the protocol as it happens."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ from typing import Any
 
 import pytest
 
+from xtask_host import replays
 from xtask_host.outlet import Outlet, encode
+from xtask_host.text import as_text, cut, pack, seconds_of
 
 _clock = time.perf_counter
 
+# Different ones; of each it is told how often it came.
 _MOST_WARNINGS = 100
 _WIDE_SCOPES = ("session", "package", "module")
+_PHASES = ("setup", "call", "teardown")
 
 
 class Reporter:
@@ -26,13 +30,15 @@ class Reporter:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.outlet: Outlet | None = None
+        # What the controller wants to hear again, see `replays`.
+        self.replayed = replays.NOTHING
         self._held = b""
         self.fixtures: dict[str, float] = {}
-        self._warned: set[Any] = set()
+        self._warned: dict[tuple[str, str], int] = {}
         self._forget()
 
     def _forget(self) -> None:
-        self._seconds = {"setup": 0.0, "call": 0.0, "teardown": 0.0}
+        self._seconds = dict.fromkeys(_PHASES, 0.0)
         self._outcome: str | None = None
         self._reason: str | None = None
         self._properties: list[Any] = []
@@ -42,11 +48,16 @@ class Reporter:
         self.unit = unit
         self.fixtures = dict.fromkeys(_WIDE_SCOPES, 0.0)
         self._warned.clear()
+        self._calls: list[replays.Call] = []
         # Whoever wrote to this pipe before may have been killed in mid-line.
         event = {"event": "unit-started", "unit": unit, "pid": outlet.owner}
         outlet.write(b"\n" + encode(event))
 
     def end_unit(self, left: list[int], goes_on: bool) -> None:
+        self._send_calls(None)
+        for (text, where), times in self._warned.items():
+            if times > 1:
+                self._send_warning(text, where, times - 1)
         seconds = {scope: round(spent, 6) for scope, spent in self.fixtures.items()}
         self.send(
             {
@@ -67,16 +78,16 @@ class Reporter:
         self._held = b""
 
     def end(self) -> None:
-        """Make the line that says how the test ended, and hold it for the next `start`."""
+        """Make the lines that say how the test ended, and hold them for the next `start`."""
         event = {"event": "finish", "unit": self.unit, "test": self.test}
         event["outcome"] = self._outcome or "passed"
-        for phase, seconds in self._seconds.items():
-            event[phase] = round(seconds, 6)
+        event.update(self._seconds)
         if self._reason:
             event["reason"] = cut(self._reason, self.limit)
         if self._properties:
             event["properties"] = self._properties
         self._held = encode(event)
+        self._send_calls(self.test)
 
     def send(self, event: dict[str, Any]) -> None:
         self._write(self._held + encode(event))
@@ -86,39 +97,65 @@ class Reporter:
         if self.outlet is not None:
             self.outlet.write(data)
 
+    # What the controller hears again
+
+    def _send_calls(self, test: int | None) -> None:
+        """Behind the test's `finish`: what is tried again is not to be heard."""
+        if self._calls:
+            event = {"event": "replay", "unit": self.unit, "calls": pack(self._calls)}
+            if test is not None:
+                event["test"] = test
+            self._held += encode(event)
+            self._calls = []
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logstart(self, nodeid: str, location: Any) -> None:
+        if self.outlet is not None and self.replayed == replays.ALL:
+            self._calls.append(("start", nodeid, location))
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logfinish(self, nodeid: str, location: Any) -> None:
+        if self.outlet is not None and self.replayed == replays.ALL:
+            self._calls.append(("finish", nodeid, location))
+
+    # What Rust hears
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: Any) -> None:
         if self.outlet is None:
             return
+        if replays.is_wanted(report, self.replayed):
+            self._calls.append(("report", replays.of_report(report, self.config, self.test)))
         if report.outcome == "rerun":  # of pytest-rerunfailures
             self._send_failure("rerun", report)
             self._forget()
             return
-        if not _of_subtest(report):
-            self._seconds[report.when] += report.duration
+        if report.when in _PHASES and not _of_subtest(report):
+            self._seconds[report.when] += seconds_of(getattr(report, "duration", 0.0))
         self._judge(report)
         if report.failed:
             self._send_failure("failed", report)
         if report.when == "teardown":
-            self._properties = [
-                [str(name), cut(str(value), self.limit)] for name, value in report.user_properties
-            ]
+            self._properties = [property_of(one, self.limit) for one in report.user_properties]
 
     def _judge(self, report: Any) -> None:
         """The worst phase decides; a failed call is worse than an error around it."""
         xfail = hasattr(report, "wasxfail")
-        if report.failed:
+        if report.failed and report.when not in _PHASES:
+            # How pytest-xdist and pytest-forked report that the process of a test died.
+            self._outcome = "crashed"
+        elif report.failed:
             outcome = "failed" if report.when == "call" else "error"
-            if self._outcome != "failed":
+            if self._outcome not in ("failed", "crashed"):
                 self._outcome = outcome
-        elif self._outcome in ("failed", "error") or _of_subtest(report):
+        elif self._outcome in ("failed", "error", "crashed") or _of_subtest(report):
             return  # a subtest that is skipped leaves its test as it is
         elif report.skipped:
             self._outcome = "xfailed" if xfail else "skipped"
-            self._reason = report.wasxfail if xfail else _skip_reason(report)
+            self._reason = as_text(report.wasxfail) if xfail else skip_reason(report)
         elif report.when == "call" and xfail:
             self._outcome = "xpassed"
-            self._reason = report.wasxfail
+            self._reason = as_text(report.wasxfail)
 
     def _send_failure(self, event: str, report: Any) -> None:
         self.send(
@@ -126,10 +163,10 @@ class Reporter:
                 "event": event,
                 "unit": self.unit,
                 "test": self.test,
-                "phase": report.when,
+                "phase": report.when if report.when in _PHASES else "crash",
                 "text": cut(_text(report), 4 * self.limit),
-                "message": cut(_message(report), self.limit),
-                "sections": [[name, cut(text, self.limit)] for name, text in report.sections],
+                "message": cut(message_of(report), self.limit),
+                "sections": [property_of(section, self.limit) for section in report.sections],
             }
         )
 
@@ -143,23 +180,39 @@ class Reporter:
         finally:
             self.fixtures[fixturedef.scope] += _clock() - began
 
-    def pytest_warning_recorded(self, warning_message: Any, nodeid: str, location: Any) -> None:
-        if self.outlet is None or len(self._warned) >= _MOST_WARNINGS:
+    def pytest_warning_recorded(
+        self, warning_message: Any, when: str, nodeid: str, location: Any
+    ) -> None:
+        if self.outlet is None:
             return
-        warning = warning_message
-        text = f"{warning.category.__name__}: {warning.message}"
-        where = (text, warning.filename, warning.lineno)
-        if where not in self._warned:
-            self._warned.add(where)
-            self.send(
-                {
-                    "event": "warning",
-                    "unit": self.unit,
-                    "id": nodeid,
-                    "text": cut(text, self.limit),
-                    "where": f"{warning.filename}:{warning.lineno}",
-                }
-            )
+        if self.replayed != replays.NOTHING:
+            warning = replays.of_warning(warning_message)
+            self._calls.append(("warning", warning, when, nodeid, location))
+        key = warning_text(warning_message)
+        if key in self._warned:
+            self._warned[key] += 1
+        elif len(self._warned) < _MOST_WARNINGS:
+            self._warned[key] = 1
+            self._send_warning(*key, 1)
+
+    def _send_warning(self, text: str, where: str, times: int) -> None:
+        event = {"event": "warning", "unit": self.unit, "text": cut(text, self.limit)}
+        self.send({**event, "where": where, "times": times})
+
+
+def property_of(one: Any, limit: int) -> list[str]:
+    """A name and a value; what is no pair is a value without a name."""
+    try:
+        name, value = one
+    except BaseException:
+        name, value = "", one
+    return [as_text(name), cut(value, limit)]
+
+
+def warning_text(warning: Any) -> tuple[str, str]:
+    """A Python warning in words, and where it was issued."""
+    name = getattr(warning.category, "__name__", "Warning")
+    return f"{name}: {as_text(warning.message)}", f"{warning.filename}:{warning.lineno}"
 
 
 def _of_subtest(report: Any) -> bool:
@@ -167,29 +220,27 @@ def _of_subtest(report: Any) -> bool:
     return hasattr(report, "context")
 
 
+def long_text(report: Any) -> str:
+    """The traceback; a `longrepr` of a plugin's own may break while it is rendered."""
+    try:
+        return as_text(report.longreprtext)
+    except BaseException:
+        return as_text(report.longrepr)
+
+
 def _text(report: Any) -> str:
     """The traceback; that of a subtest with its name and values above it."""
-    return (
-        f"{report.head_line}\n{report.longreprtext}" if _of_subtest(report) else report.longreprtext
-    )
+    text = long_text(report)
+    return f"{as_text(report.head_line)}\n{text}" if _of_subtest(report) else text
 
 
-def _message(report: Any) -> str:
+def message_of(report: Any) -> str:
     """The exception alone, where there is one; not that of a fixture that was not found."""
-    return str(getattr(getattr(report.longrepr, "reprcrash", None), "message", ""))
+    return as_text(getattr(getattr(report.longrepr, "reprcrash", None), "message", ""))
 
 
-def _skip_reason(report: Any) -> str:
-    if isinstance(report.longrepr, tuple):
-        reason = str(report.longrepr[2])
+def skip_reason(report: Any) -> str:
+    if isinstance(report.longrepr, tuple) and len(report.longrepr) == 3:
+        reason = as_text(report.longrepr[2])
         return reason[len("Skipped: ") :] if reason.startswith("Skipped: ") else reason
-    return report.longreprtext
-
-
-def cut(text: str, limit: int) -> str:
-    """Keep head and tail: a line must stay small whatever a test prints."""
-    if len(text) <= limit:
-        return text
-    half = limit // 2
-    left_out = len(text) - 2 * half
-    return f"{text[:half]}\n[… {left_out} characters left out …]\n{text[-half:]}"
+    return long_text(report)

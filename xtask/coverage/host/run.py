@@ -15,13 +15,14 @@ import types
 from typing import Any
 
 from xtask_host.commands import Commands
-from xtask_host.outlet import Outlet, exit_now
+from xtask_host.outlet import Outlet, exit_now, move_high
 
 PROTOCOL = 1
 _DEFAULTS: dict[str, Any] = {
     "slot": 0,
     "slots": 1,
     "collectors": 0,
+    "spare": False,
     "engine": "fork",
     "args": [],
     "coverage": None,
@@ -31,16 +32,20 @@ _DEFAULTS: dict[str, Any] = {
     "cache_dir": None,
     "output_limit": 65536,
     "allow_native_threads": False,
+    "worker_log": None,
 }
 _USAGE_ERROR = 4
 
 
 def run(argv: list[str], loader: Any) -> None:
-    fds, settings = _read_arguments(argv)
+    fds, outputs, settings = _read_arguments(argv)
     commands = Commands(fds[0])
-    first = len(fds) - 2 * settings["collectors"]
+    first = len(fds) - 2 * (settings["collectors"] or int(settings["spare"]))
     events, *slots = map(Outlet, fds[1:first])
     _behave_like_python_m(loader.folder)
+    # Before anything of the project can look.
+    if settings["engine"] == "spawn":
+        loader.load("text", "workers").announce(settings, settings["slot"])
     try:
         measurement = _start_coverage(settings, loader)
         if settings["engine"] == "gather":
@@ -55,13 +60,18 @@ def run(argv: list[str], loader: Any) -> None:
         events.send({"event": "bye", "exit": _USAGE_ERROR})
         return
     loader.load(
-        *("reports", "unit", "rows", "session", "stacks", "writers", "collectors", "serve"),
-        *("whole", "shards"),
+        *("text", "plugins", "whole", "replays", "reports", "workers", "listeners", "controller"),
+        *("closing", "unit", "rows", "stacks", "writers", "collectors", "serve", "roles"),
+        *("session", "shards"),
     )
     events.send(_hello(pytest, measurement))
     server = sys.modules["xtask_host.serve"].Server(settings, commands, events, slots, measurement)
+    server.outputs = list(map(move_high, outputs))
     plugins = _plugins(settings, events, server, measurement, fds[first:])
     status = _run_pytest(pytest, _arguments(settings), plugins, events)
+    said = plugins[0].role.said(status)
+    if said is not None:
+        events.send(said)
     _say_goodbye(events, measurement, status)
 
 
@@ -99,14 +109,17 @@ def _leave() -> None:
     exit_now(0)
 
 
-def _read_arguments(argv: list[str]) -> tuple[list[int], dict[str, Any]]:
+def _read_arguments(argv: list[str]) -> tuple[list[int], list[int], dict[str, Any]]:
     options = dict(zip(argv[::2], argv[1::2]))
-    fds = [int(fd) for fd in options["--fds"].split(",")]
+    fds, outputs = (
+        [int(fd) for fd in options.get(name, "").split(",") if fd]
+        for name in ("--fds", "--outputs")
+    )
     with open(options["--config"], encoding="utf-8") as file:
         settings = {**_DEFAULTS, **json.load(file)}
     if settings["protocol"] != PROTOCOL:
         sys.exit(f"this host speaks protocol {PROTOCOL}, not {settings['protocol']}")
-    return fds, settings
+    return fds, outputs, settings
 
 
 def _behave_like_python_m(folder: str) -> None:
@@ -129,12 +142,18 @@ def _start_coverage(settings: dict[str, Any], loader: Any) -> Any:
 def _plugins(
     settings: dict[str, Any], events: Outlet, server: Any, measurement: Any, pipes: list[int]
 ) -> list[Any]:
-    session = sys.modules["xtask_host.session"]
-    plugins = [session.HostSession(events, settings["output_limit"], server.serve)]
+    session, roles = sys.modules["xtask_host.session"], sys.modules["xtask_host.roles"]
+    host = session.HostSession(events, settings, server.serve)
+    role = roles.Worker if settings["engine"] == "spawn" else roles.Parent
+    host.role = role(settings, events, server, host)
+    plugins = [host]
+    if isinstance(host.role, roles.Parent):
+        plugins.append(host.role.controller)
+    channel = sys.modules["xtask_host.commands"].Channel
+    server.channels += [channel(*pair) for pair in zip(pipes[::2], pipes[1::2])]
     if settings["collectors"]:
         shards = sys.modules["xtask_host.shards"]
-        channels = [shards.Channel(*pair) for pair in zip(pipes[::2], pipes[1::2])]
-        plugins.append(shards.Shards(channels, settings, plugins[0], server, measurement))
+        plugins.append(shards.Shards(server.channels, settings, host, server, measurement))
     if measurement is not None and settings["coverage"].get("context") == "test":
         plugins.append(session.Contexts(measurement.cov))
     return plugins

@@ -15,12 +15,15 @@ from typing import Any, Callable
 
 import pytest
 
-from xtask_host import stacks, unit
-from xtask_host.collectors import Collectors, how_it_ended
-from xtask_host.commands import Commands
+from xtask_host import replays, stacks, unit, workers
+from xtask_host.collectors import Collectors, how_it_ended, status_of
+from xtask_host.commands import Channel, Commands
+from xtask_host.controller import Controller
+from xtask_host.listeners import Listeners
 from xtask_host.outlet import Outlet, encode, exit_now, getpid
 from xtask_host.reports import Reporter
 from xtask_host.rows import Following, Row, Unit
+from xtask_host.text import as_text, pack
 from xtask_host.writers import Writers
 
 # Seconds
@@ -59,6 +62,16 @@ class Server:
         self._surroundings: unit.Surroundings | None = None
         self._collectors = Collectors(events)
         self._is_collector = False
+        # Of collectors that have not been forked.
+        self.channels: list[Channel] = []
+        # Hears of tests, if this process is the one that does.
+        self.controller: Controller | None = None
+        # Of all slots, if this is a worker that forks others: each then has a session's end.
+        self.workerinputs: list[dict[str, Any]] | None = None
+        self._slots_used: set[int] = set()
+        # For what tests print, of each slot; none where nobody wants to see it.
+        self.outputs: list[int] = []
+        self._stopped = False  # by a plugin that hears of tests
         # Run from the outermost loop: tests that recurse as deep as they may want a flat stack.
         self._to_run: Callable[[], object] | None = None
 
@@ -71,17 +84,36 @@ class Server:
     def serve(self, session: pytest.Session, reporter: Reporter) -> None:
         self._session = session
         self._reporter = reporter
+        reporter.config = session.config
+        self._listeners = Listeners(session.config)
         self.surround(session)
-        self._can_fork = self._settings["engine"] == "fork" and self._check_threads()
-        if not self._can_fork:
-            unit.look_like_a_worker(session.config, self._settings, self._settings["slot"])
+        forks = self._settings["engine"] == "fork"
+        self._can_fork = forks and self._check_threads()
+        if self.controller is not None:
+            reporter.replayed = self._listeners.level()
+            if not self._can_fork:
+                # It remains the controller of workers that collect themselves.
+                self._events.send(self.controller.nodes_event(reporter.replayed))
+        elif not forks:
+            self._silence_listeners()
         if self._is_collector and self._measurement is not None:
             self._measurement.keep_collected()
         if self._settings.get("freeze", True):
             gc.collect()
             gc.freeze()
-        self._events.send({"event": "ready", "fork": self._can_fork})
+        ready = {"event": "ready", "fork": self._can_fork, "replays": reporter.replayed}
+        self._events.send(ready)
         self._obey_until_finished()
+
+    def _silence_listeners(self) -> None:
+        """In a worker: what only one process is to hear, the controller does."""
+        if self._reporter.replayed == replays.ALL:
+            for impl in self._listeners.heard_once():
+                impl.function = _hears_nothing
+                impl.argnames = ()
+
+    def first_command(self) -> dict[str, Any] | None:
+        return self._commands.first()
 
     def merge(self, session: pytest.Session) -> int:
         """Take over and write what collectors' units leave; returns the errors of collection."""
@@ -95,6 +127,7 @@ class Server:
         try:
             while self._running or not self._finished:
                 self._turn()
+            self._end_idle_workers()
             self._end_leftovers()
             self._collectors.end(_COLLECTORS_GRACE)
             for split in sorted(self._folders, key=str):
@@ -166,8 +199,10 @@ class Server:
                     self._close(split)
         elif name == "abort":
             self._kill(list(self._running.values()))
+        elif name in ("replay", "crashed", "down"):
+            self._replay(name, command)
         elif name == "finish":
-            self._session.testsfailed = command.get("failed", 0)
+            self._session.testsfailed = max(self._session.testsfailed, command.get("failed", 0))
             if "collected" in command:
                 self._session.testscollected = command["collected"]
             self._errors = command.get("errors", 0)
@@ -175,6 +210,28 @@ class Server:
         else:
             text = f"unknown command `{name}`"
             self._events.send({"event": "error", "text": text})
+
+    def _replay(self, name: str, command: dict[str, Any]) -> None:
+        """Have plugins hear of tests; what they make of it may be the end of the session."""
+        assert self.controller is not None
+        slot = command["slot"]
+        try:
+            if name == "replay":
+                self.controller.replay(slot, command["calls"])
+            elif name == "crashed":
+                self.controller.crashed(slot, command["id"], command["text"])
+            else:
+                self.controller.down(slot, command.get("output"), command.get("error"))
+            stopped = self.controller.stopped()
+        except pytest.exit.Exception as error:
+            stopped = "exit", str(error.msg)
+        except BaseException as error:
+            traceback.print_exc()
+            stopped = "internal-error", f"{type(error).__name__}: {as_text(error)}"
+        if stopped is not None and not self._stopped:
+            self._stopped = True
+            event = {"event": "session-stop", "why": stopped[0], "text": stopped[1]}
+            self._events.send(event)
 
     def _rows_of(self, wanted: int) -> list[Row]:
         return [row for row in self._running.values() if row.unit(wanted)]
@@ -190,6 +247,7 @@ class Server:
         after = command.get("after")
         if after is None:
             one = self._take(command)
+            self._slots_used.add(one.slot)
             if self._can_fork:
                 self._fork(one)
             else:
@@ -271,7 +329,26 @@ class Server:
         for other in self._running.values():
             other.close()
         outlet.hand_over()
-        self._surroundings.arrange(one.id, one.slot)
+        self._surroundings.arrange(one.id, one.slot, self._workerinput(one.slot))
+        self._show_output(one.slot)
+        self._silence_listeners()
+
+    def _show_output(self, slot: int) -> None:
+        """From here on what is printed is for the user, line by line."""
+        if self.outputs:
+            unit.silence_terminal(self._session.config)
+            sys.stdout.flush()
+            sys.stderr.flush()
+            for fd in (1, 2):
+                os.dup2(self.outputs[slot - self._settings["slot"]], fd)
+            for stream in (sys.stdout, sys.stderr):
+                with contextlib.suppress(AttributeError, ValueError):
+                    stream.reconfigure(line_buffering=True)
+
+    def _workerinput(self, slot: int) -> dict[str, Any] | None:
+        if self.workerinputs:
+            return self.workerinputs[slot]
+        return self.controller.input_of(slot) if self.controller is not None else None
 
     def _run_row(self, one: Unit, outlet: Outlet, ask: _Ask) -> Unit:
         """Run a unit, and whatever follows it in this process; returns the last one."""
@@ -309,9 +386,44 @@ class Server:
             # Another process has it by now. What it would have shared is not needed any more.
             unit.tear_down(self._session, reporter)
             upcoming = None
+        if upcoming is None and self.workerinputs is not None:
+            self._end_worker(reporter)
         unit.finish(recorder)
         reporter.end_unit(left, upcoming is not None)
         return upcoming
+
+    def _end_worker(self, reporter: Reporter) -> None:
+        """The session's end in a fork, which is one of the workers that plugins know."""
+        try:
+            output, status = workers.end_session(self._session)
+        except BaseException:
+            text = traceback.format_exc()
+            reporter.send({"event": "stop", "why": "session-end", "text": text})
+            return
+        event = {"event": "worker-down", "unit": reporter.unit, "output": pack(output)}
+        reporter.send({**event, "status": status} if status else event)
+
+    def _end_idle_workers(self) -> None:
+        """Plugins wait for as many workers as they were told there are: some had no test."""
+        idle = set(range(self._settings["slots"])) - self._slots_used
+        if self.workerinputs is None or not self._can_fork:
+            return
+        for slot in sorted(idle):
+            pid = self._fork_unnoticed()
+            if pid == 0:
+                self._be_idle(slot)
+            os.waitpid(pid, 0)
+
+    def _be_idle(self, slot: int) -> None:
+        try:
+            self._events.hand_over()
+            workerinput = self._workerinput(slot)
+            self._surroundings.arrange(f"idle{slot}", slot, workerinput)
+            output, _ = workers.end_session(self._session)
+            event = {"event": "worker-down", "slot": slot, "output": pack(output)}
+            self._events.send(event)
+        finally:
+            exit_now(0)
 
     def _run_here(self, one: Unit) -> None:
         """Without forks: in this process, which is the one to be killed if it hangs."""
@@ -319,11 +431,14 @@ class Server:
         def ask(question: Callable[[], None]) -> Unit | None:
             return self._answer(self._commands.ask(question))
 
+        self._show_output(one.slot)
         # Event loops of tests want the wake-up descriptor for themselves.
         self._commands.deafen()
         try:
             with self._commands.end_with_rust():
                 one = self._run_row(one, self._pipe(one), ask)
+                if self.outputs:
+                    sys.stdout.flush()
         finally:
             self._commands.listen()
         self._tell_exit(one, code=0)
@@ -358,6 +473,14 @@ class Server:
         sys.stderr.flush()
         return self._collectors.fork(number, self._fork_unnoticed)
 
+    def forget_collector(self, number: int) -> None:
+        self._collectors.forget(number)
+
+    def drop_channels(self) -> None:
+        """There will be no collectors."""
+        while self.channels:
+            self.channels.pop().close()
+
     def become_collector(self, number: int, commands: Commands, events: Outlet) -> None:
         """Let go of what is the host's; units are forked and served as there."""
         os.close(self._commands.fd)
@@ -368,8 +491,29 @@ class Server:
         self._is_collector = True
         if self._surroundings is not None:
             self._surroundings.settle()
+        self.controller = None
         if self._measurement is not None:
             self._measurement.become_collector(number)
+
+    def leave_because(self, error: BaseException, process: int) -> None:
+        """Say what has ended the session of a collector."""
+        status, expected = status_of(error)
+        if not expected:
+            traceback.print_exc()
+        if not isinstance(error, pytest.Session.Interrupted):
+            text = str(error) if expected else traceback.format_exc()
+            self._events.send({"event": "error", "text": text})
+        self.leave_collector(status, process)
+
+    def leave_collector(self, status: int, process: int) -> None:
+        """The end of a collector; nothing happens in a copy of it that a test has made."""
+        unit.leave_if_a_copy(process)
+        try:
+            if self._measurement is not None:
+                self._measurement.end_collector()
+        finally:
+            self._events.send({"event": "bye", "exit": status})
+            unit.leave(0)
 
     # Ending
 
@@ -515,6 +659,10 @@ def _members(group: int) -> list[int]:
         if (int(its_group), int(its_session)) == (group, session) and state != "Z":
             found.append(int(name))
     return found
+
+
+def _hears_nothing() -> None:
+    """In place of a hook."""
 
 
 def _complain(outlet: Outlet, one: Unit) -> None:

@@ -9,8 +9,12 @@ from typing import Any, Callable
 
 import pytest
 
+from xtask_host.controller import stand_in_for_xdist
+from xtask_host.listeners import Listeners
 from xtask_host.outlet import Outlet
-from xtask_host.reports import Reporter, cut
+from xtask_host.reports import Reporter, long_text, skip_reason, warning_text
+from xtask_host.roles import Role
+from xtask_host.text import as_text, cut
 
 _IDS_PER_LINE = 1000
 
@@ -33,19 +37,26 @@ _OVERRIDES = {
 class HostSession:
     """The plugin given to `pytest.main`."""
 
-    def __init__(self, events: Outlet, limit: int, serve: Callable[..., None]) -> None:
+    def __init__(
+        self, events: Outlet, settings: dict[str, Any], serve: Callable[..., None]
+    ) -> None:
         self.events = events
         self.loop: Callable[[pytest.Session], None] = self.serve_all
+        self.role: Role | None = None
         self.quiet = False  # about what could not be collected
         # In a collector: what files took, and where tests stand.
         self._took: dict[int, list[Any]] = {}
-        self._place_of: dict[Any, tuple[int, int]] | None = None
+        self._place_of: Callable[[pytest.Item], tuple[int, int]] | None = None
         self._serve = serve
-        self._limit = limit
+        self._is_worker_s = settings["identity"] == "xdist"
+        self._limit = settings["output_limit"]
         self._deselected = 0
+        self._warned: set[tuple[str, str]] = set()
         self.reporter = Reporter(self._limit)
 
-    def become_collector(self, events: Outlet, place_of: dict[Any, tuple[int, int]]) -> None:
+    def become_collector(
+        self, events: Outlet, place_of: Callable[[pytest.Item], tuple[int, int]]
+    ) -> None:
         """Tell on its own pipe what a collector has, and in which file each test is."""
         self.events = events
         self._place_of = place_of
@@ -66,6 +77,8 @@ class HostSession:
         known = early_config.known_args_namespace
         if getattr(known, "cov_source", None):
             known.cov_source = []
+        if self._is_worker_s:
+            stand_in_for_xdist(early_config.pluginmanager)
         return (yield)
 
     @pytest.hookimpl(wrapper=True)
@@ -75,7 +88,27 @@ class HostSession:
                 setattr(config.option, name, value)
         _without_rerun_server()
         _without_benchmarks(config.option)
+        self.role.before_configure(config)
         return (yield)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_configure(self, config: pytest.Config) -> None:
+        self.role.configure(config)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionstart(self, session: pytest.Session) -> Generator[None, Any, Any]:
+        self.role.starting(session)
+        result = yield
+        self.role.started(session)
+        return result
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection(self, session: pytest.Session) -> Generator[None, Any, Any]:
+        result = yield
+        why = Listeners(session.config).loop()
+        if why is not None:
+            self.role.give_up(why)
+        return result
 
     def pytest_deselected(self, items: list[Any]) -> None:
         self._deselected += len(items)
@@ -84,23 +117,40 @@ class HostSession:
         if self.quiet:
             return
         if report.failed:
-            text = cut(report.longreprtext, 4 * self._limit)
+            text = cut(long_text(report), 4 * self._limit)
             event = {"event": "collect-error", "id": report.nodeid, "text": text}
             self.events.send(event)
         elif report.skipped:
-            reason = report.longrepr
-            reason = str(reason[2] if isinstance(reason, tuple) else reason)
-            event = {"event": "collect-skip", "id": report.nodeid, "reason": reason}
+            event = {"event": "collect-skip", "id": report.nodeid, "reason": skip_reason(report)}
+            self.events.send(event)
+
+    def pytest_warning_recorded(self, warning_message: Any, when: str) -> None:
+        """Of configuration and collection; those of tests go the way of their reports."""
+        key = warning_text(warning_message)
+        if when in ("config", "collect") and not self.quiet and key not in self._warned:
+            self._warned.add(key)
+            text, where = cut(key[0], self._limit), key[1]
+            event = {"event": "python-warning", "text": text, "where": where, "times": 1}
             self.events.send(event)
 
     @pytest.hookimpl(tryfirst=True)  # instead of pytest's own loop
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         self.loop(session)
+        self.role.tests_are_over(session)
         return True
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(
+        self, session: pytest.Session, exitstatus: int
+    ) -> Generator[None, Any, Any]:
+        self.role.finishing(session, int(exitstatus))
+        result = yield
+        self.role.finished(session)
+        return result
 
     def serve_all(self, session: pytest.Session) -> None:
         """Tell what has been collected, and run of it what is asked for."""
-        self._tell_collection(session.items)
+        self.tell_collection(session.items)
         option = session.config.option
         if session.testsfailed and not option.continue_on_collection_errors:
             raise session.Interrupted(f"{session.testsfailed} errors during collection")
@@ -108,7 +158,7 @@ class HostSession:
             session.config.pluginmanager.register(self.reporter)
             self._serve(session, self.reporter)
 
-    def _tell_collection(self, items: list[pytest.Item]) -> None:
+    def tell_collection(self, items: list[pytest.Item]) -> None:
         for first in range(0, len(items), _IDS_PER_LINE):
             some = items[first : first + _IDS_PER_LINE]
             event: dict[str, Any] = {"event": "ids", "first": first}
@@ -119,7 +169,7 @@ class HostSession:
             if groups:
                 event["groups"] = groups
             if self._place_of is not None:
-                event["files"] = _lengths(self._place_of[item] for item in some)
+                event["files"] = _lengths(map(self._place_of, some))
             self.events.send(event)
         collected = {"event": "collected", "tests": len(items), "deselected": self._deselected}
         if self._place_of is not None:
@@ -137,7 +187,7 @@ def _group(item: pytest.Item) -> str | None:
     if "xdist_group" not in item.keywords:
         return None
     names = {
-        str(mark.args[0] if mark.args else mark.kwargs.get("name", "default"))
+        as_text(mark.args[0] if mark.args else mark.kwargs.get("name", "default"))
         for mark in item.iter_markers("xdist_group")
     }
     return "_".join(sorted(names)) or None

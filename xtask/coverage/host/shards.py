@@ -16,20 +16,17 @@ import json
 import os
 import sys
 import time
-import traceback
 import zlib
 from collections.abc import Generator, Iterable
 from typing import Any, Callable
 
 import pytest
 
-from xtask_host import unit, whole
-from xtask_host.commands import Commands
-from xtask_host.outlet import Outlet, exit_now, getpid
+from xtask_host import whole
+from xtask_host.commands import Channel
+from xtask_host.outlet import exit_now, getpid
 from xtask_host.serve import Server, single_threaded
 from xtask_host.session import HostSession
-
-_ERROR, _INTERRUPTED, _USAGE_ERROR = 3, 2, 4  # pytest's exit statuses
 
 
 class Apart(BaseException):
@@ -143,18 +140,6 @@ class Names:
 
     def _is_another_s(self) -> bool:
         return self._part is not None and self._name % self._part[1] != self._part[0]
-
-
-class Channel:
-    """The pipes of one collector."""
-
-    def __init__(self, commands: int, events: int) -> None:
-        self.commands = Commands(commands)
-        self.events = Outlet(events)
-
-    def close(self) -> None:
-        os.close(self.commands.fd)
-        self.events.close()
 
 
 class Shards:
@@ -284,7 +269,7 @@ class Shards:
         while self._channels:
             self._channels.pop().close()
         self._server.become_collector(number, channel.commands, channel.events)
-        self._host.become_collector(channel.events, self._place_of)
+        self._host.become_collector(channel.events, self._place_of.__getitem__)
         self._host.loop = self._serve
         started = {"event": "collector-started", "collector": number, "pid": getpid()}
         channel.events.send(started)
@@ -367,23 +352,10 @@ class Shards:
         self._leave(0)
 
     def _leave_because(self, error: BaseException) -> None:
-        """Say what has ended the session of a collector."""
-        status, expected = _status(error)
-        if not expected:
-            traceback.print_exc()
-        if not isinstance(error, pytest.Session.Interrupted):
-            text = str(error) if expected else traceback.format_exc()
-            self._host.events.send({"event": "error", "text": text})
-        self._leave(status)
+        self._server.leave_because(error, self._process)
 
     def _leave(self, status: int) -> None:
-        unit.leave_if_a_copy(self._process)
-        try:
-            if self._measurement is not None:
-                self._measurement.end_collector()
-        finally:
-            self._host.events.send({"event": "bye", "exit": status})
-            unit.leave(0)
+        self._server.leave_collector(status, self._process)
 
 
 def _walk(
@@ -439,16 +411,3 @@ def _apart(session: pytest.Session) -> Apart:
     """`perform_collect` calls this hook whatever happens: spare its implementations."""
     session.config.hook.pytest_collection_finish = lambda **_: None
     return Apart()
-
-
-def _status(error: BaseException) -> tuple[int, bool]:
-    """pytest's exit status for what has ended a session, and whether it was to be expected."""
-    if isinstance(error, pytest.exit.Exception):
-        return (_INTERRUPTED if error.returncode is None else error.returncode), True
-    if isinstance(error, pytest.UsageError):
-        return _USAGE_ERROR, True
-    if isinstance(error, (KeyboardInterrupt, pytest.Session.Interrupted)):
-        return _INTERRUPTED, True
-    if isinstance(error, pytest.Session.Failed):
-        return 1, True
-    return _ERROR, False

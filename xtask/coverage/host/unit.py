@@ -15,13 +15,12 @@ from typing import Any, Callable
 
 import pytest
 
+from xtask_host import workers
 from xtask_host.outlet import exit_now, getpid
 from xtask_host.reports import Reporter
 
 # Exit codes of a unit that did not run to its end by itself.
 BROKEN = 70
-# Who started the host, the same for all hosts of a run.
-RUST = os.getppid()
 
 
 def run_tests(
@@ -96,72 +95,74 @@ class Surroundings:
     def __init__(self, config: pytest.Config, settings: dict[str, Any]) -> None:
         self._config = config
         self._settings = settings
-        self._silent = False
         self._temporary = getattr(config, "_tmp_path_factory", None)
         if self._temporary is not None:
             self._base = self._temporary.getbasetemp()
 
-    def arrange(self, unit: int, slot: int) -> None:
+    def arrange(self, unit: int | str, slot: int, workerinput: dict[str, Any] | None) -> None:
         self.settle()
         self._own_temporary_folder(unit)
-        look_like_a_worker(self._config, self._settings, slot)
+        workers.become(self._config, self._settings, slot, workerinput)
 
     def settle(self) -> None:
-        """What any fork needs, of a unit or a collector."""
-        atexit._clear()  # the host's; they would run once per fork
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        self._own_capture_files()
-        self._silence_terminal()
+        settle(self._config)
 
-    def _own_capture_files(self) -> None:
-        """The files of pytest's capture are shared, offsets included, by all that were forked.
-
-        The objects stay: tests may have got hold of `sys.stdout` while they were collected.
-        """
-        capture = self._config.pluginmanager.getplugin("capturemanager")
-        streams = getattr(capture, "_global_capturing", None)
-        if capture is None or streams is None:
-            return
-        capture.suspend_global_capture()
-        for stream in (streams.out, streams.err):
-            # A file in memory is not shared, and has no descriptor.
-            with contextlib.suppress(AttributeError, OSError):
-                fd = stream.tmpfile.fileno()
-                with tempfile.TemporaryFile(buffering=0) as own:
-                    os.dup2(own.fileno(), fd, inheritable=False)
-        # What is left in memory was the host's to print, once.
-        capture.read_global_capture()
-
-    def _silence_terminal(self) -> None:
-        """Plugins look the reporter up, so it stays; what it prints goes nowhere."""
-        terminal = self._config.pluginmanager.getplugin("terminalreporter")
-        writer = getattr(terminal, "_tw", None)
-        if writer is not None and not self._silent:
-            writer._file = open(os.devnull, "w")
-            self._silent = True
-
-    def _own_temporary_folder(self, unit: int) -> None:
+    def _own_temporary_folder(self, unit: int | str) -> None:
         if self._temporary is not None:
             self._temporary._basetemp = None
             self._temporary._given_basetemp = self._base / f"u{unit}"
 
 
-def look_like_a_worker(config: Any, settings: dict[str, Any], slot: int) -> None:
-    """Set what pytest-xdist sets; plugins name databases, ports and folders after it."""
-    if settings["identity"] != "xdist":
+def settle(config: pytest.Config) -> None:
+    """What any fork needs, of a unit or a collector."""
+    atexit._clear()  # the host's; they would run once per fork
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    _own_capture_files(config)
+    silence_terminal(config)
+
+
+def _own_capture_files(config: pytest.Config) -> None:
+    """The files of pytest's capture are shared, offsets included, by all that were forked.
+
+    The objects stay: tests may have got hold of `sys.stdout` while they were collected.
+    """
+    capture = config.pluginmanager.getplugin("capturemanager")
+    streams = getattr(capture, "_global_capturing", None)
+    if capture is None or streams is None:
         return
-    name, count = f"gw{slot}", settings["slots"]
-    run = f"{RUST:x}"
-    os.environ["PYTEST_XDIST_WORKER"] = name
-    os.environ["PYTEST_XDIST_WORKER_COUNT"] = str(count)
-    os.environ["PYTEST_XDIST_TESTRUNUID"] = run
-    config.workerinput = {
-        "workerid": name,
-        "workercount": count,
-        "testrunuid": run,
-        "mainargv": sys.argv,
-    }
-    config.workeroutput = {}
+    capture.suspend_global_capture()
+    for stream in (streams.out, streams.err):
+        # A file in memory is not shared, and has no descriptor.
+        with contextlib.suppress(AttributeError, OSError):
+            fd = stream.tmpfile.fileno()
+            with tempfile.TemporaryFile(buffering=0) as own:
+                os.dup2(own.fileno(), fd, inheritable=False)
+    # What is left in memory was the host's to print, once.
+    capture.read_global_capture()
+
+
+def send_output_to(path: str | None, config: pytest.Config) -> None:
+    """Have what this process prints go to a file of its own, while pytest captures nothing."""
+    if path is None:
+        return
+    sys.stdout.flush()
+    sys.stderr.flush()
+    capture = config.pluginmanager.getplugin("capturemanager")
+    streams = getattr(capture, "_global_capturing", None)
+    kept = [getattr(getattr(streams, name, None), "targetfd_save", None) for name in ("out", "err")]
+    with open(path, "ab", buffering=0) as log:
+        # pytest has copies of 1 and 2, which it puts back whenever it stops to capture.
+        for fd in (1, 2, *kept):
+            if fd is not None:
+                os.dup2(log.fileno(), fd, inheritable=fd in (1, 2))
+
+
+def silence_terminal(config: pytest.Config) -> None:
+    """Plugins look the reporter up, so it stays; what it prints goes nowhere."""
+    terminal = config.pluginmanager.getplugin("terminalreporter")
+    writer = getattr(terminal, "_tw", None)
+    if writer is not None and getattr(writer._file, "name", None) != os.devnull:
+        writer._file = open(os.devnull, "w")
 
 
 def finish(recorder: Any) -> None:

@@ -7,13 +7,12 @@ watched (`Watch`), and the suite then collected anew as a whole.
 
 from __future__ import annotations
 
-import os
-import sys
-import types
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pytest
+
+from xtask_host.plugins import is_local, name_of, package_of
 
 # The versions of pytest with which the tests of this host were run.
 _OLDEST, _NEWEST = (8, 0), (9, 2)
@@ -58,49 +57,23 @@ def why_of_plugins(config: pytest.Config) -> str | None:
         if plugin is None or not _foreign(plugin, config):
             continue
         hooks = {caller.name for caller in manager.get_hookcallers(plugin) or ()}
-        name = _name(plugin, name, config)
-        if hooks & (_COLLECTING if not _local(plugin, config) else {"pytest_collection"}):
+        name = name_of(plugin, name, config)
+        if hooks & (_COLLECTING if not is_local(plugin, config) else {"pytest_collection"}):
             return f"plugin `{name}` may order or select tests"
         if hooks & _SEEING and hooks & _ENDING:
             both = f"`{min(hooks & _SEEING)}` and `{min(hooks & _ENDING)}`"
             return f"{both} in `{name}` may share what they learn"
     for hook in config.hook.pytest_collection_modifyitems.get_hookimpls():
         if (hook.hookwrapper or hook.wrapper) and _foreign(hook.plugin, config):
-            return f"`{_name(hook.plugin, hook.plugin_name, config)}` wraps the ordering of tests"
+            return f"`{name_of(hook.plugin, hook.plugin_name, config)}` wraps the ordering of tests"
     return None
 
 
 def _foreign(plugin: Any, config: pytest.Config) -> bool:
-    package = _module(plugin).partition(".")[0]
+    package = package_of(plugin)
     if package == "pytest_randomly":
         return bool(config.getoption("randomly_reorganize", True))
     return package not in _OURS and package not in _HARMLESS
-
-
-def _module(plugin: Any) -> str:
-    if isinstance(plugin, types.ModuleType):
-        return plugin.__name__
-    return (plugin if isinstance(plugin, type) else type(plugin)).__module__
-
-
-def _file(plugin: Any) -> str:
-    module = plugin if isinstance(plugin, types.ModuleType) else sys.modules.get(_module(plugin))
-    return getattr(module, "__file__", None) or ""
-
-
-def _local(plugin: Any, config: pytest.Config) -> bool:
-    """A conftest, or a plugin of the project's own: what these do is watched."""
-    file = _file(plugin)
-    if os.path.basename(file) == "conftest.py":
-        return True
-    inside = file.startswith(os.path.join(str(config.rootpath), ""))
-    return inside and not {"site-packages", "dist-packages"} & set(file.split(os.sep))
-
-
-def _name(plugin: Any, name: str, config: pytest.Config) -> str:
-    if _local(plugin, config):
-        return os.path.relpath(_file(plugin), config.rootpath)
-    return name
 
 
 class Watch:
@@ -115,7 +88,7 @@ class Watch:
 
     def _watch(self, hook: Any) -> None:
         session, function = self._session, hook.function
-        name = _name(hook.plugin, hook.plugin_name, session.config)
+        name = name_of(hook.plugin, hook.plugin_name, session.config)
 
         def watched(*args: Any) -> Any:
             before = list(session.items)

@@ -30,6 +30,7 @@ macro_rules! engines {
 mod addopts;
 mod budget;
 mod collection;
+mod controller;
 mod faults;
 mod finding;
 mod identity;

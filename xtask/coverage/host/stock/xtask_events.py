@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import faulthandler
 import fcntl
+import io
 import json
 import os
 import signal
@@ -20,6 +21,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+
+from xtask_host.listeners import Listeners
+from xtask_host.outlet import encode
+from xtask_host.reports import long_text, message_of, property_of, skip_reason, warning_text
+from xtask_host.text import as_text, cut, seconds_of
 
 Event = dict[str, Any]
 Send = Callable[..., None]
@@ -51,28 +57,9 @@ class Pipe:
     def send(self, event: str, **fields: Any) -> None:
         if _getpid() != self._pid:
             return
-        line = json.dumps(_clean({"event": event, **fields})) + "\n"
-        data = line.encode()
+        data = encode({"event": event, **fields})
         while data:
             data = data[_write(self._descriptor, data) :]
-
-
-def _clean(value: Any) -> Any:
-    """Replaces lone surrogates: Python writes them into JSON, and other readers refuse them."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode()
-    if isinstance(value, dict):
-        return {key: _clean(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_clean(item) for item in value]
-    return value
-
-
-def _cut(text: str, limit: int) -> str:
-    if len(text) <= limit:
-        return text
-    half = limit // 2
-    return f"{text[:half]}\n… {len(text) - limit} characters left out …\n{text[-half:]}"
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -154,18 +141,15 @@ class Reporter:
         self.send = send
         self._tests: dict[str, Event] = {}
         self._collect_errors: set[str] = set()
+        self._words = io.StringIO()  # of plugins, at the end
         self.send("hello", pid=_getpid())
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed and report.nodeid not in self._collect_errors:
             self._collect_errors.add(report.nodeid)
-            self.send("collect-error", id=report.nodeid, text=_cut(report.longreprtext, TEXT_LIMIT))
+            self.send("collect-error", id=report.nodeid, text=cut(long_text(report), TEXT_LIMIT))
         elif report.skipped:
-            self.send("collect-skip", id=report.nodeid, reason=_reason(report))
-
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
-        if not distributes(self.config):
-            self.send("collected", tests=len(session.items))
+            self.send("collect-skip", id=report.nodeid, reason=skip_reason(report))
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         self.send("start", id=nodeid)
@@ -182,16 +166,13 @@ class Reporter:
             return
         test = self._tests.setdefault(report.nodeid, {"outcome": "passed"})
         if not _of_subtest(report):
-            test[report.when] = report.duration
+            test[report.when] = seconds_of(getattr(report, "duration", 0.0))
         if report.failed and not _sums_up_subtests(report, test):
             timed_out = getattr(report, "xtask_timed_out", False)
             self._failed(report, "timeout" if timed_out else report.when)
         _judge(test, report)
         if report.when == "teardown":
-            test["properties"] = [
-                (str(name), _cut(str(value), SECTION_LIMIT))
-                for name, value in report.user_properties
-            ]
+            test["properties"] = [property_of(one, SECTION_LIMIT) for one in report.user_properties]
             self._finish(report.nodeid, test["outcome"])
 
     def _failed(self, report: pytest.TestReport, phase: str) -> None:
@@ -203,26 +184,84 @@ class Reporter:
         fields = {key: test[key] for key in known if key in test}
         self.send("finish", id=nodeid, outcome=outcome, **fields)
 
+    def pytest_warning_recorded(self, warning_message: Any, when: str) -> None:
+        if not _is_coverage_s(warning_message):
+            text, where = warning_text(warning_message)
+            text = cut(text, SECTION_LIMIT)
+            self.send("warning", text=text, place=where, once=when != "runtest")
+
     @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self, exitstatus: int) -> None:
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Before the first test: what will not hear all of them."""
+        if not distributes(self.config):
+            self.send("collected", tests=len(session.items))
+        if _settings.get("splits", 1) > 1:
+            for name in Listeners(self.config).names():
+                self.send("hears-a-part", name=name)
+
+    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Iterator[None]:
         # What is left to do is to save the data: a run that stops now must not cut that off. A
         # handler of ours, as what this process still starts would inherit that it is ignored.
         for number in filter(None, (signal.SIGINT, LEAVE)):
             signal.signal(number, lambda *_: None)
+        yield
         coverage = current_coverage()
         if coverage is not None:
             self.send("data", file=coverage.get_data().data_filename())
-        self.send("bye", exit=int(exitstatus))
+        text = (self._words.getvalue() + self._short_summary()).strip()
+        if text:
+            self.send("closing-words", text=cut(text, SECTION_LIMIT))
+        most = _max_warnings(self.config)
+        status = int(session.exitstatus)
+        self.send("bye", exit=status, was=int(exitstatus), max_warnings=most)
+
+    @pytest.hookimpl(hookwrapper=True, trylast=True)
+    def pytest_terminal_summary(self, terminalreporter: Any) -> Iterator[None]:
+        """Innermost: around what plugins say, not around pytest's own list of failures."""
+        writer = terminalreporter._tw
+        original, writer._file = writer._file, self._words
+        try:
+            yield
+        finally:
+            writer._file = original
+            original.write(self._words.getvalue())
+
+    def _short_summary(self) -> str:
+        """What `-r` asks for besides failures and errors."""
+        reporter: Any = self.config.pluginmanager.getplugin("terminalreporter")
+        chars = set(getattr(reporter, "reportchars", "")) - set("fEw")
+        if not chars:
+            return ""
+        writer, words = reporter._tw, io.StringIO()
+        kept = writer._file, reporter.reportchars
+        writer._file, reporter.reportchars = words, "".join(sorted(chars))
+        try:
+            reporter.short_test_summary()
+        finally:
+            writer._file, reporter.reportchars = kept
+        return words.getvalue()
+
+
+def _max_warnings(config: pytest.Config) -> int | None:
+    """Of pytest 9.1 and newer: more warnings than that in the whole run are an error."""
+    reporter: Any = config.pluginmanager.getplugin("terminalreporter")
+    most = getattr(reporter, "_get_max_warnings", lambda: None)
+    return most()
+
+
+def _is_coverage_s(warning: Any) -> bool:
+    """Whether a warning is about the measuring, which tests have no part in."""
+    return getattr(warning.category, "__module__", "").startswith("coverage.")
 
 
 def _blow(report: pytest.TestReport, phase: str) -> Event:
     """What there is to say of a phase that failed."""
-    crash = getattr(report.longrepr, "reprcrash", None)
     return {
         "phase": phase,
-        "text": _cut(_text(report), TEXT_LIMIT),
-        "message": _cut(str(getattr(crash, "message", "")), SECTION_LIMIT),
-        "sections": [(name, _cut(text, SECTION_LIMIT)) for name, text in report.sections],
+        "text": cut(_text(report), TEXT_LIMIT),
+        "message": cut(message_of(report), SECTION_LIMIT),
+        "sections": [property_of(section, SECTION_LIMIT) for section in report.sections],
     }
 
 
@@ -240,8 +279,8 @@ def _sums_up_subtests(report: pytest.TestReport, test: Event) -> bool:
 
 def _text(report: pytest.TestReport) -> str:
     """The traceback; that of a subtest with its name and values above it."""
-    text = report.longreprtext
-    return f"{report.head_line}\n{text}" if _of_subtest(report) else text
+    text = long_text(report)
+    return f"{as_text(report.head_line)}\n{text}" if _of_subtest(report) else text
 
 
 def _judge(test: Event, report: pytest.TestReport) -> None:
@@ -252,15 +291,9 @@ def _judge(test: Event, report: pytest.TestReport) -> None:
     elif report.skipped and not _of_subtest(report):
         test["outcome"] = "xfailed" if hasattr(report, "wasxfail") else "skipped"
         xfail = getattr(report, "wasxfail", None)
-        test["reason"] = _reason(report) if xfail is None else xfail
+        test["reason"] = skip_reason(report) if xfail is None else as_text(xfail)
     elif report.when == "call" and hasattr(report, "wasxfail"):
         test["outcome"] = "xpassed"
-
-
-def _reason(report: Any) -> str:
-    if isinstance(report.longrepr, tuple):
-        return str(report.longrepr[2])
-    return str(report.longrepr or "")
 
 
 class Controller:
@@ -390,7 +423,7 @@ class Cut:
             return  # another worker was first, and xdist itself compares what they collected
         temporary = f"{self._file}.{_getpid()}"
         with open(temporary, "w", encoding="utf-8") as stream:
-            json.dump(_clean({"before": self._before, "after": self._after}), stream)
+            stream.write(encode({"before": self._before, "after": self._after}).decode())
         os.replace(temporary, self._file)
 
 

@@ -57,6 +57,8 @@ class Driver:
         )
         for fd in fds:
             os.close(fd)
+        if json.loads(config.read_text()).get("engine") == "spawn":
+            self.send("node")
 
     def _make_pipes(self, slots: int) -> list[int]:
         """The host's ends, in the order in which it is given them."""

@@ -231,7 +231,7 @@ fn read_lines<T>(
             let _ = to.send(wrap(None));
             return;
         }
-        if !text.trim().is_empty() && to.send(wrap(Some(text.trim().to_owned()))).is_err() {
+        if !text.trim().is_empty() && to.send(wrap(Some(text.trim_end().to_owned()))).is_err() {
             return;
         }
         counted += 1;

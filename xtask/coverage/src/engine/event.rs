@@ -46,8 +46,21 @@ pub enum Event {
     },
     /// The file that coverage will be in when the process has ended.
     Data { file: Utf8PathBuf },
-    /// The session has ended with this exit status of pytest.
-    Bye { exit: i32 },
+    /// A warning of Python; `once` where every split meets it.
+    Warning { text: String, place: String, once: bool },
+    /// A plugin hears of tests, but only of those of this split.
+    HearsAPart { name: String },
+    /// What plugins say at the end.
+    ClosingWords { text: String },
+    /// The session has ended with this exit status of pytest; before plugins had their say it
+    /// `was` another one.
+    Bye {
+        exit: i32,
+        #[serde(default)]
+        was: Option<i32>,
+        #[serde(default)]
+        max_warnings: Option<u64>,
+    },
 }
 
 /// How a test ended.

@@ -21,6 +21,7 @@ use self::event::TestOutcome;
 use self::journal::UnitRun;
 use self::ledger::Ledger;
 use crate::report::failures::Failure;
+use crate::report::warnings::Warnings;
 use crate::shard::combine::{Expected, Problem};
 use crate::split::{Durations, FileCost, Isolation};
 
@@ -47,6 +48,8 @@ pub struct Job {
     pub measure: Option<Measure>,
     /// Arguments for pytest: paths, and what the user typed.
     pub pytest_args: Vec<String>,
+    /// What tests print is shown as it comes.
+    pub shows_output: bool,
     /// For the stock engine only: what takes back options of addopts. The host does it itself.
     pub stock_args: Vec<String>,
     /// The interpreter's version, `3.12.1`.
@@ -136,6 +139,13 @@ pub enum Happening<'a> {
         /// How.
         outcome: TestOutcome,
     },
+    /// A test printed a line; nothing captures it.
+    Printed {
+        /// The slot that it runs in, from 0.
+        slot: usize,
+        /// Without its end.
+        line: &'a str,
+    },
     /// A split begins.
     SplitStarted {
         /// 1-based.
@@ -222,6 +232,16 @@ pub struct Ran {
     pub expected: Expected,
     /// What is wrong with the result although no test says so.
     pub problems: Vec<Problem>,
+    /// What pytest or its plugins have against the run although no test says so, a sentence each.
+    pub findings: Vec<String>,
+    /// A plugin takes a run without tests for a good one.
+    pub no_tests_is_fine: bool,
+    /// What pytest's own summary and plugins say at the end.
+    pub closing_words: Vec<String>,
+    /// Warnings of Python.
+    pub warnings: Warnings,
+    /// Nothing ran, for none of our hosts can: what has a way of its own to run tests.
+    pub unsuitable: Option<String>,
     /// The failure budget was used up.
     pub aborted: bool,
     /// Files could not be collected, so that nothing ran.
@@ -256,6 +276,11 @@ impl Ran {
             splits: Vec::new(),
             expected: Expected::default(),
             problems: Vec::new(),
+            findings: Vec::new(),
+            no_tests_is_fine: false,
+            closing_words: Vec::new(),
+            warnings: Warnings::default(),
+            unsuitable: None,
             aborted: false,
             uncollectable: false,
             interrupted: None,

@@ -1,7 +1,7 @@
 //! The stock engine: for each split one pytest with the well-known plugins, pytest-split for
 //! the cut and pytest-xdist for the workers, under `coverage run`. Our plugin only tells.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -27,11 +27,28 @@ use crate::split::{Cut, check_union};
 
 /// Our plugin, and the words by which an interpreter compiles it.
 const PLUGIN: &str = include_str!("../../host/stock/xtask_events.py");
-const COMPILE: &str = "import importlib.util, marshal, sys
-code = compile(sys.stdin.read(), '<xtask events>', 'exec')
-with open(sys.argv[1], 'wb') as file:
-    file.write(importlib.util.MAGIC_NUMBER + bytes(12) + marshal.dumps(code))
+const COMPILE: &str = "import importlib.util, json, marshal, os, sys
+for name, text in json.load(sys.stdin).items():
+    code = compile(text, '<xtask ' + name + '>', 'exec')
+    path = os.path.join(sys.argv[1], name + '.pyc')
+    with open(path + '.new', 'wb') as file:
+        file.write(importlib.util.MAGIC_NUMBER + bytes(12) + marshal.dumps(code))
+    os.replace(path + '.new', path)
 ";
+
+/// What our plugin shares with the hosts of the other engines, a package beside it.
+const SHARED: &[(&str, &str)] = &[
+    ("xtask_host/__init__", ""),
+    ("xtask_host/listeners", include_str!("../../host/listeners.py")),
+    ("xtask_host/outlet", include_str!("../../host/outlet.py")),
+    ("xtask_host/plugins", include_str!("../../host/plugins.py")),
+    ("xtask_host/replays", include_str!("../../host/replays.py")),
+    ("xtask_host/reports", include_str!("../../host/reports.py")),
+    ("xtask_host/text", include_str!("../../host/text.py")),
+];
+
+/// pytest's exit status where there were more warnings than `max_warnings` allows.
+const MAX_WARNINGS_ERROR: i32 = 6;
 
 /// How many seconds after a test's time limit our plugin ends the whole process, at the least:
 /// of the 5 it waits, some may have passed before we heard of the test.
@@ -44,11 +61,13 @@ const SAVING: Duration = Duration::from_millis(600);
 /// Installs our plugin where [`command`] expects it: as bytecode of this interpreter, under a
 /// file name that coverage does not measure.
 pub fn prepare(job: &Job) -> Result<()> {
-    let file = plugin_folder(job).join("xtask_events.pyc");
-    fs::create_dir_all(plugin_folder(job))
-        .with_context(|| format!("failed to make the folder of `{file}`"))?;
-    let compiled = duct::cmd!(job.python.as_std_path(), "-I", "-c", COMPILE, file.as_str())
-        .stdin_bytes(PLUGIN)
+    let folder = plugin_folder(job);
+    fs::create_dir_all(folder.join("xtask_host"))
+        .with_context(|| format!("failed to make `{folder}`"))?;
+    let files: BTreeMap<&str, &str> =
+        SHARED.iter().copied().chain([("xtask_events", PLUGIN)]).collect();
+    let compiled = duct::cmd!(job.python.as_std_path(), "-I", "-c", COMPILE, folder.as_str())
+        .stdin_bytes(serde_json::to_vec(&files)?)
         .stderr_to_stdout()
         .stdout_capture()
         .unchecked()
@@ -91,6 +110,7 @@ pub fn command(job: &Job, split: u32, slot: u32, pipe: Option<i32>) -> Command {
         "timeout": job.timeout,
         "context": job.measure.as_ref().filter(|measure| measure.contexts).map(|_| "test"),
         "cut_file": cut_file(job, split),
+        "splits": job.splits,
     });
     if let Some(descriptor) = pipe {
         settings["events"] = descriptor.into();
@@ -183,10 +203,25 @@ pub fn run(job: &Job, show: &mut dyn FnMut(Happening<'_>)) -> Result<Ran> {
     });
     let _reaping = orphans::reap()?;
     let journal = Journal::create(&job.folders.parts)?;
+    if job.shows_output {
+        show(Happening::Note(&where_output_is(job)));
+    }
     let mut supervisor = Supervisor::new(job, tell, journal, show);
     supervisor.run(&hear)?;
     child::end_descendants();
     Ok(supervisor.finish())
+}
+
+/// pytest prints its own progress between the lines of tests, and xdist's workers print nowhere.
+fn where_output_is(job: &Job) -> String {
+    match job.workers {
+        0 | 1 => format!("what tests print is in `{}`, a file for each split", job.folders.logs),
+        _ => {
+            "workers of pytest-xdist drop what tests print; `--workers-per-split 1` keeps it in a \
+              log, `--engine fork` shows it"
+                .to_owned()
+        }
+    }
 }
 
 enum Message {
@@ -272,6 +307,10 @@ struct Supervisor<'a> {
     cuts: BTreeMap<u32, Cut>,
     stopping: Option<Next>,
     ran: Ran,
+    /// pytest's limit, where there is one.
+    max_warnings: Option<u64>,
+    /// The plugins that were named for hearing of a part of the tests only.
+    told_parts: BTreeSet<String>,
 }
 
 impl<'a> Supervisor<'a> {
@@ -284,7 +323,21 @@ impl<'a> Supervisor<'a> {
         let ran = Ran::new(job.budget);
         let waiting = order(job);
         let (running, cuts) = (BTreeMap::new(), BTreeMap::new());
-        Supervisor { job, tell, journal, show, waiting, running, cuts, stopping: None, ran }
+        let (max_warnings, told_parts) = (None, BTreeSet::new());
+        let stopping = None;
+        Supervisor {
+            job,
+            tell,
+            journal,
+            show,
+            waiting,
+            running,
+            cuts,
+            stopping,
+            ran,
+            max_warnings,
+            told_parts,
+        }
     }
 
     fn run(&mut self, hear: &Receiver<Message>) -> Result<()> {
@@ -417,7 +470,50 @@ impl<'a> Supervisor<'a> {
                 (self.show)(Happening::TestEnded { id: &id, outcome });
             }
             Event::Data { file } => self.of(split, |running| running.data.push(file)),
-            Event::Bye { exit } => self.of(split, |running| running.bye = Some(exit)),
+            Event::Warning { text, place, once: true } => {
+                self.ran.warnings.add_once(text, place, 1);
+            }
+            Event::Warning { text, place, once: false } => self.ran.warnings.add(text, place, 1),
+            Event::HearsAPart { name } => self.hears_a_part(&name),
+            Event::ClosingWords { text } => self.ran.closing_words.push(text),
+            Event::Bye { exit, was, max_warnings } => {
+                self.max_warnings = max_warnings.or(self.max_warnings);
+                self.session_ended(split, exit, was);
+            }
+        }
+    }
+
+    /// A plugin writes down what it hears at the end of a session, and there are several.
+    fn hears_a_part(&mut self, name: &str) {
+        if self.told_parts.insert(name.to_owned()) {
+            let text = format!(
+                "{name} hears of the tests of one split at a time, so what it writes at the end is \
+                 that of one; `--engine fork`, or `--splits 1`, has it hear of all"
+            );
+            (self.show)(Happening::Note(&text));
+        }
+    }
+
+    /// The status of a split's session, and what it was before plugins had their say. Too many
+    /// warnings are counted over all splits.
+    fn session_ended(&mut self, split: u32, exit: i32, was: Option<i32>) {
+        let own = was.filter(|&was| was != exit && exit != MAX_WARNINGS_ERROR);
+        if own == Some(0) {
+            let what = format!("pytest's session of split {split} ended with exit status {exit}");
+            self.ran.findings.push(format!("{what}, which a plugin set, though no test failed"));
+        }
+        let exit =
+            if own == Some(0) || exit == MAX_WARNINGS_ERROR { 0 } else { was.unwrap_or(exit) };
+        self.of(split, |running| running.bye = Some(exit));
+    }
+
+    /// What pytest would say of the warnings of all splits.
+    fn count_warnings(&mut self) {
+        let total = self.ran.warnings.total();
+        let Some(most) = self.max_warnings.filter(|&most| total > most) else { return };
+        if self.stopping.is_none() && self.ran.ledger.failures().is_empty() {
+            let what = format!("{total} warnings are more than `max_warnings = {most}` allows");
+            self.ran.findings.push(format!("pytest would end with exit status 6: {what}"));
         }
     }
 
@@ -665,6 +761,7 @@ impl<'a> Supervisor<'a> {
         if self.stopping.is_none() && self.ran.problems.is_empty() && self.job.splits > 1 {
             self.check_union();
         }
+        self.count_warnings();
         self.ran.peak_memory = super::peak_memory();
         self.ran
     }

@@ -13,3 +13,4 @@ mod program;
 pub mod summary;
 pub mod thresholds;
 pub mod verdict;
+pub mod warnings;

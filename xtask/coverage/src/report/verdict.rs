@@ -12,6 +12,10 @@ pub struct Evidence<'a> {
     pub tally: Tally,
     /// What is missing from the coverage data.
     pub problems: &'a [Problem],
+    /// What pytest or its plugins have against the run although no test failed.
+    pub findings: &'a [String],
+    /// A plugin of pytest takes a run without tests for a good one.
+    pub no_tests_is_fine: bool,
     /// Something of ours broke: what.
     pub broken: Option<&'a str>,
     /// Coverage had no part in the run.
@@ -74,8 +78,9 @@ fn endings(evidence: &Evidence<'_>) -> Vec<Exit> {
     [
         evidence.interrupted.map(Exit::Interrupted),
         (evidence.broken.is_some() || !evidence.problems.is_empty()).then_some(Exit::Incomplete),
-        (evidence.aborted || tally.failures() > 0).then_some(Exit::TestsFailed),
-        (tally.collected == 0).then_some(Exit::NoTests),
+        (evidence.aborted || tally.failures() > 0 || !evidence.findings.is_empty())
+            .then_some(Exit::TestsFailed),
+        (tally.collected == 0 && !evidence.no_tests_is_fine).then_some(Exit::NoTests),
         evidence.counted().next().map(|_| Exit::BelowThreshold),
     ]
     .into_iter()
@@ -108,6 +113,9 @@ fn sentence(worst: Exit, evidence: &Evidence<'_>) -> String {
         Exit::Passed => format!("{} passed", tests(tally.passed + tally.xfailed + tally.xpassed)),
         Exit::TestsFailed if evidence.aborted => {
             format!("stopped after {}{}", failures(tally.failures()), not_run(tally))
+        }
+        Exit::TestsFailed if tally.failures() == 0 => {
+            format!("{}{}", evidence.findings.join("; "), not_run(tally))
         }
         Exit::TestsFailed => format!("{} of {} failed", tally.failures(), tests(tally.collected)),
         Exit::BelowThreshold => below(&evidence.counted().collect::<Vec<_>>()),
@@ -189,6 +197,10 @@ mod tests {
         &PROBLEMS
     }
 
+    fn findings() -> &'static [String] {
+        vec!["pytest's session ended with exit status 6".to_owned()].leak()
+    }
+
     fn below(typed: bool) -> &'static [Missed] {
         let missed = |what: &str| Missed { what: what.to_owned(), ..Missed::default() };
         let first = missed("coverage total of 89 is less than fail-under=90").typed(typed);
@@ -242,6 +254,24 @@ mod tests {
                 5,
                 Outcome::NoTests,
                 "no tests were found",
+            ),
+            (
+                Evidence { tally: Tally::default(), no_tests_is_fine: true, ..good() },
+                0,
+                Outcome::Passed,
+                "0 tests passed",
+            ),
+            (
+                Evidence { findings: findings(), ..good() },
+                1,
+                Outcome::TestsFailed,
+                "pytest's session ended with exit status 6",
+            ),
+            (
+                Evidence { findings: findings(), ..failing() },
+                1,
+                Outcome::TestsFailed,
+                "3 of 10 tests failed",
             ),
             (
                 Evidence { tally: stopped, interrupted: Some(SIGINT), ..good() },

@@ -94,6 +94,7 @@ impl Board {
             | Happening::Failed(_)
             | Happening::Note(_)
             | Happening::Detail(_)
+            | Happening::Printed { .. }
             | Happening::Warning(_) => {}
         }
     }

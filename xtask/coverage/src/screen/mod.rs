@@ -229,6 +229,7 @@ impl Screen {
                 let line = format!("{} failed, is tried again ({retry} of {of})", one_line(id));
                 self.note(&paint.yellow(&format!("↻ {line}")));
             }
+            Happening::Printed { slot, line } => self.say(&format!("[gw{slot}] {line}")),
             Happening::Note(text) => {
                 self.note(&format!("note: {text}"));
             }

@@ -37,6 +37,8 @@ pub struct Addopts {
     pub store_durations: bool,
     /// `--reruns`.
     pub reruns: Option<String>,
+    /// `-s`, `--capture=no`: what tests print is to be shown as it comes.
+    pub shows_output: bool,
     /// Only a part of the suite is selected by options; paths are not looked at.
     pub narrowed: bool,
     /// Files, folders and node ids.
@@ -120,6 +122,7 @@ fn short_name(letter: char) -> &'static str {
         'n' => "--numprocesses",
         'd' => "-d",
         'x' => "--exitfirst",
+        's' => "-s",
         _ => "-",
     }
 }
@@ -276,6 +279,8 @@ impl Addopts {
         match name {
             "--timeout" => self.has_timeout = true,
             "--junitxml" | "--junit-xml" => self.junit = value.map(str::to_owned),
+            "-s" => self.shows_output = true,
+            "--capture" => self.shows_output = matches!(value, Some("no" | "tee-sys")),
             "--reruns" => self.reruns = value.map(str::to_owned),
             "-p" => {
                 self.blocked.extend(value.and_then(|it| it.strip_prefix("no:")).map(str::to_owned))
@@ -390,7 +395,12 @@ mod tests {
         let junit = |file: &str| Addopts { junit: some(file), ..none() };
         let table = [
             ("", none()),
-            ("-ra -q -s -vv --tb=short --tb short -r a -W error -c x.ini -o a=b", none()),
+            ("-ra -q -vv --tb=short --tb short -r a -W error -c x.ini -o a=b", none()),
+            ("-s", Addopts { shows_output: true, ..none() }),
+            ("-vs", Addopts { shows_output: true, ..none() }),
+            ("--capture=no", Addopts { shows_output: true, ..none() }),
+            ("--capture tee-sys", Addopts { shows_output: true, ..none() }),
+            ("-s --capture=fd", none()),
             ("--cov=a --cov=b", sources(&["a", "b"])),
             ("--cov a --cov b", sources(&["a", "b"])),
             ("--cov", sources(&[])),

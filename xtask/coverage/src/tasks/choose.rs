@@ -65,7 +65,7 @@ pub(super) fn collectors(prepared: &Prepared, slots: usize) -> u32 {
 }
 
 /// The stock engine, unless it would measure other things than it was asked to.
-fn stock(prepared: &Prepared) -> Result<Engine> {
+pub(super) fn stock(prepared: &Prepared) -> Result<Engine> {
     if prepared.settings.retries.value > 0 {
         let why = "the stock engine does not take `--retries`; pytest-rerunfailures does the same \
                    there: `-- --reruns N`";

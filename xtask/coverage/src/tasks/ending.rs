@@ -73,6 +73,8 @@ impl Ending<'_> {
         let broken = rendered.as_ref().and_then(Rendered::broken);
         let evidence = Evidence {
             tally: self.ran.ledger.tally(),
+            findings: &self.ran.findings,
+            no_tests_is_fine: self.ran.no_tests_is_fine,
             problems,
             broken: broken.as_deref(),
             unmeasured: self.job.measure.is_none(),
@@ -84,6 +86,7 @@ impl Ending<'_> {
         };
         let verdict = judge(&evidence);
         self.say_failures()?;
+        self.say_closing_words();
         if let Some(rendered) = &rendered {
             self.say_reports(rendered, verdict.partial);
         }
@@ -168,6 +171,23 @@ impl Ending<'_> {
         Ok(())
     }
 
+    /// What pytest would print under the failures: warnings, and what plugins say at the end.
+    fn say_closing_words(&self) {
+        let screen = self.invocation.screen;
+        let warnings = self.ran.warnings.lines();
+        if !warnings.is_empty() && !screen.is_quiet() {
+            let fold = screen.fold("Warnings");
+            let root = format!("{}/", self.project.root);
+            screen.say(&warnings.replace(&root, ""));
+            drop(fold);
+        }
+        if !self.ran.closing_words.is_empty() {
+            let fold = screen.fold("What pytest and its plugins say");
+            self.ran.closing_words.iter().for_each(|words| screen.say(&format!("{words}\n")));
+            drop(fold);
+        }
+    }
+
     fn say_reports(&self, rendered: &Rendered, partial: bool) {
         let screen = self.invocation.screen;
         rendered.warnings.iter().for_each(|warning| screen.warn(warning));
@@ -179,6 +199,9 @@ impl Ending<'_> {
         let screen = self.invocation.screen;
         for problem in evidence.problems {
             screen.say(&screen.paint().red(&format!("✗ {problem}")));
+        }
+        for finding in evidence.findings {
+            screen.say(&screen.paint().red(&format!("✗ {finding}")));
         }
         if self.ran.interrupted.is_some() && self.job.measure.is_some() {
             screen.say(&format!("The data of finished splits is in `{}`", self.job.folders.parts));

@@ -169,6 +169,7 @@ pub(super) fn job_in(room: &State, project: &Project, prepared: &Prepared) -> Re
         timeout: settings.timeout.as_ref().map(|timeout| timeout.value),
         measure: prepared.measures.then(|| measure(settings)),
         pytest_args: pytest_args(prepared),
+        shows_output: shows_output(prepared)?,
         stock_args: stock_args(prepared),
         python_version: facts.python.clone(),
         recorded: history::durations(state, &committed),
@@ -200,6 +201,12 @@ fn measure(settings: &Settings) -> Measure {
 fn everything(prepared: &Prepared) -> impl Iterator<Item = &str> {
     let addopts = prepared.facts.pytest.iter().flat_map(|pytest| &pytest.addopts);
     addopts.chain(&prepared.settings.pytest_args).map(String::as_str)
+}
+
+/// Whether tests print to the screen: the last word on that counts, wherever it stands.
+fn shows_output(prepared: &Prepared) -> Result<bool> {
+    let words: Vec<String> = everything(prepared).map(str::to_owned).collect();
+    Ok(crate::settings::addopts::read(&words, &crate::settings::Origin::Addopts)?.shows_output)
 }
 
 fn reordering(facts: &Facts, settings: &Settings) -> Vec<String> {

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::ending::Ending;
 use super::history::{self, History};
@@ -27,7 +27,7 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
     if again.as_ref().is_some_and(Outstanding::is_empty) {
         return outstanding::nothing(invocation, &prepared);
     }
-    let engine = engine(invocation, project, &mut prepared)?;
+    let mut engine = engine(invocation, project, &mut prepared)?;
     let against = goals::read(invocation, project, &prepared)?;
     let mut job = prepare::job(project, &prepared)?;
     if let Some(again) = &again {
@@ -46,7 +46,11 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
     invocation.screen.call_out_after(prepared.settings.slow.value);
     let mut show = |happening: Happening<'_>| invocation.screen.show(&happening);
     let doing = invocation.screen.doing("Collecting the tests");
-    let ran = run_job(engine, &job, &mut show)?;
+    let mut ran = run_job(engine, &job, &mut show)?;
+    if let Some(why) = ran.unsuitable.take() {
+        let job = &mut job;
+        (engine, ran) = with_stock(invocation, project, &mut prepared, job, &why, &mut show)?;
+    }
     drop(doing);
     let run_seconds = running.elapsed().as_secs_f64();
     remember(invocation, project, &prepared, &ran);
@@ -91,6 +95,27 @@ pub(super) fn engine(
         prepare::stock_plugins(invocation, project, prepared)?;
     }
     Ok(engine)
+}
+
+/// Runs the suite with the plugins that everybody knows, for something in it has a way of its own
+/// to run tests.
+fn with_stock(
+    invocation: &Invocation<'_>,
+    project: &Project,
+    prepared: &mut Prepared,
+    job: &mut Job,
+    why: &str,
+    show: &mut dyn FnMut(Happening<'_>),
+) -> Result<(Engine, Ran)> {
+    show(Happening::Note(&format!("the stock engine runs the tests: {why} runs them its own way")));
+    choose::stock(prepared)?;
+    // xdist has a loop of its own, too, in each of its processes.
+    prepared.settings.max_concurrent_splits.value = prepared.slots();
+    prepared.settings.workers_per_split.value = 1;
+    prepare::stock_plugins(invocation, project, prepared)
+        .with_context(|| format!("{why} needs the stock engine"))?;
+    *job = Job { last_failed: job.last_failed, ..prepare::job(project, prepared)? };
+    Ok((Engine::Stock, run_job(Engine::Stock, job, show)?))
 }
 
 /// Has an engine run a job.

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::Message;
 use super::attempts::Attempts;
+use super::controller::Session;
 use super::fleet::Fleet;
 use super::host::{Mode, Source};
 use super::shards::Shards;
@@ -61,6 +62,9 @@ pub(super) struct Conductor<'a> {
     pub(super) complete: BTreeSet<u32>,
     pub(super) attempts: Attempts,
     pub(super) next_unit: u32,
+    /// The test that failed last.
+    pub(super) last_failed: Option<usize>,
+    pub(super) session: Session,
     /// Units that have left coverage which no host has yet written into a data file.
     pub(super) unwritten: BTreeMap<u32, Unwritten>,
     warned: BTreeSet<String>,
@@ -104,6 +108,8 @@ impl<'a> Conductor<'a> {
             complete: BTreeSet::new(),
             attempts: Attempts::new(job.retries),
             next_unit: 0,
+            last_failed: None,
+            session: Session::default(),
             unwritten: BTreeMap::new(),
             warned: BTreeSet::new(),
         }
@@ -119,13 +125,14 @@ impl<'a> Conductor<'a> {
                 Some(Message::Line { host, source: Source::Host, line: None }) => {
                     self.fell_silent(host);
                 }
-                Some(Message::Line { source: Source::Slot(_), line: None, .. }) => {}
+                Some(Message::Line { source: Source::Slot(_) | Source::Output(_), .. }) => {}
                 Some(Message::Exited { host, status }) => self.exited(host, status),
                 Some(Message::Signal(signal)) => self.signalled(signal),
                 None => self.overdue(),
             }
             self.go_on();
         }
+        self.judge_session();
         self.check_nothing_is_lost();
     }
 
@@ -174,7 +181,7 @@ impl<'a> Conductor<'a> {
     /// Without any duration a file is a unit: there is nothing to weigh files by.
     fn grain(&self) -> Grain {
         match self.durations_are_known() {
-            true => self.job.isolation.grain(self.plan.total(), self.slots.len()),
+            true => self.isolation().grain(self.plan.total(), self.slots.len()),
             false => Grain::FILES,
         }
     }
@@ -284,7 +291,7 @@ impl<'a> Conductor<'a> {
         let may_run = |unit: &Unit| !self.running(None).any(|other| unit.clashes(other));
         let mut idle = (0..self.slots.len()).filter(|&slot| self.slots[slot].is_none());
         idle.find_map(|slot| {
-            let at = pick_first(&self.queue, self.slots.len(), self.job.isolation, |unit| {
+            let at = pick_first(&self.queue, self.slots.len(), self.isolation(), |unit| {
                 self.host_for(slot, unit).is_some() && may_run(unit)
             })?;
             Some((slot, self.host_for(slot, &self.queue[at])?, at))
@@ -351,13 +358,11 @@ impl<'a> Conductor<'a> {
         let mut orphans: Vec<u32> = self.unwritten.keys().copied().collect();
         for (host, member) in self.fleet.living().filter(|(_, member)| !member.retired) {
             orphans.retain(|unit| self.unwritten[unit].host != host);
-            if member.mode != Mode::Shards {
+            if !matches!(member.mode, Mode::Shards | Mode::Controller) {
                 member.host.send(&told);
             }
         }
-        if self.fleet.mode() == Mode::Shards {
-            self.finish_head();
-        }
+        self.finish_head();
         if !orphans.is_empty() {
             self.gather(&orphans);
         }
@@ -380,7 +385,8 @@ impl<'a> Conductor<'a> {
     /// Nothing is lost in silence: no test, and no coverage that a unit has left.
     fn check_nothing_is_lost(&mut self) {
         let Ran { aborted, uncollectable, .. } = self.ran;
-        let ended = aborted || uncollectable || self.ran.refused.is_some();
+        let refused = self.ran.refused.is_some() || self.ran.unsuitable.is_some();
+        let ended = aborted || uncollectable || refused || !self.ran.findings.is_empty();
         if self.ran.interrupted.is_some() {
             return;
         }

@@ -7,10 +7,10 @@ use std::sync::mpsc::Sender;
 
 use anyhow::Result;
 use nix::sys::signal::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Message;
-use super::host::{Host, Mode, Setup};
+use super::host::{Host, Mode, Setup, worker_log};
 use crate::engine::Job;
 use crate::split::Unit;
 
@@ -23,6 +23,23 @@ pub(super) struct Fleet<'a> {
     members: Vec<Member>,
     /// The host of each slot; none while there is none, or where it depends on the unit.
     homes: Vec<Option<usize>>,
+    /// What plugins of the controller have for workers that are hosts, once it is known.
+    nodes: Option<Nodes>,
+}
+
+/// What workers are given before they are configured.
+#[derive(Clone, Debug)]
+pub(super) struct Nodes {
+    /// For each slot, packed by the controller; empty where workers are not to look like any.
+    pub(super) inputs: Vec<String>,
+    /// How much the controller wants to hear of tests.
+    pub(super) replays: u8,
+}
+
+impl Nodes {
+    fn command(&self, slot: usize) -> Value {
+        json!({"cmd": "node", "input": self.inputs.get(slot), "replays": self.replays})
+    }
 }
 
 /// One host.
@@ -70,7 +87,7 @@ impl<'a> Fleet<'a> {
     pub(super) fn start(job: &'a Job, mode: Mode, tell: Sender<Message>) -> Result<Fleet<'a>> {
         let slots = (job.concurrent * job.workers).max(1) as usize;
         let (members, homes) = (Vec::new(), vec![None; slots]);
-        let mut fleet = Fleet { job, tell, mode, head: 0, members, homes };
+        let mut fleet = Fleet { job, tell, mode, head: 0, members, homes, nodes: None };
         fleet.begin()?;
         Ok(fleet)
     }
@@ -85,8 +102,11 @@ impl<'a> Fleet<'a> {
             Mode::Shards => {
                 self.add(Mode::Shards, 0)?;
             }
-            Mode::Spawn => self.settle()?,
-            Mode::Gather => {}
+            Mode::Spawn => {
+                self.add(Mode::Controller, 0)?;
+                self.settle()?;
+            }
+            Mode::Controller | Mode::Gather => {}
         }
         Ok(())
     }
@@ -95,6 +115,7 @@ impl<'a> Fleet<'a> {
     pub(super) fn start_over(&mut self, mode: Mode) -> Result<()> {
         self.kill(|_| true);
         self.homes.fill(None);
+        self.nodes = None;
         self.mode = mode;
         self.begin()
     }
@@ -124,13 +145,45 @@ impl<'a> Fleet<'a> {
         Ok(())
     }
 
-    /// A host that was to fork cannot: it runs units itself, and others do beside it.
+    /// A host that was to fork cannot: it remains the controller, and others run the tests.
     pub(super) fn without_forks(&mut self, host: usize) -> Result<()> {
         self.mode = Mode::Spawn;
-        self.members[host].mode = Mode::Spawn;
+        self.members[host].mode = Mode::Controller;
         self.homes.fill(None);
-        self.homes[0] = Some(host);
         self.settle()
+    }
+
+    /// A worker of a host collects and forks others in its place.
+    pub(super) fn worker_collects(&mut self, host: usize) {
+        self.mode = Mode::Shards;
+        self.members[host].mode = Mode::Shards;
+        self.homes.fill(None);
+        self.without_spare_collectors(host, 1);
+        for collector in self.collectors_of(host) {
+            self.members[collector].host.log = worker_log(self.job);
+        }
+    }
+
+    /// The host whose session hears of tests; none where it is gone.
+    pub(super) fn controller(&self) -> Option<usize> {
+        self.members.get(self.head).filter(|member| !member.gone).map(|_| self.head)
+    }
+
+    /// Has the controller hear of something.
+    pub(super) fn tell_controller(&mut self, command: &Value) {
+        if let Some(host) = self.controller() {
+            self.send(host, command);
+        }
+    }
+
+    /// Hosts that wait to be configured are told what they are.
+    pub(super) fn configure(&mut self, nodes: Nodes) {
+        for slot in 0..self.homes.len() {
+            if let Some(host) = self.homes[slot].filter(|&host| !self.members[host].gone) {
+                self.send(host, &nodes.command(slot));
+            }
+        }
+        self.nodes = Some(nodes);
     }
 
     /// A host that was to have collectors has none: it collects and forks itself.
@@ -153,6 +206,13 @@ impl<'a> Fleet<'a> {
         }
     }
 
+    /// True as long as processes live that collect or run tests, but for the controller.
+    pub(super) fn workers_live(&self) -> bool {
+        let others = self.members.iter().enumerate().filter(|(host, _)| *host != self.head);
+        let mut workers = others.filter(|(_, it)| it.collector || it.mode == Mode::Spawn);
+        workers.any(|(_, it)| it.bye.is_none() && !it.gone)
+    }
+
     /// Starts a host that puts together what units of lost hosts have left.
     pub(super) fn gather(&mut self) -> Result<usize> {
         self.add(Mode::Gather, 0)
@@ -160,12 +220,19 @@ impl<'a> Fleet<'a> {
 
     fn add(&mut self, mode: Mode, slot: usize) -> Result<usize> {
         let number = self.members.len();
-        let collectors = if mode == Mode::Shards { self.job.collectors as usize } else { 0 };
+        let collectors = match mode {
+            Mode::Shards => self.job.collectors as usize,
+            Mode::Fork => 1,
+            Mode::Spawn | Mode::Controller | Mode::Gather => 0,
+        };
         let setup = Setup { number, mode, slot, slots: self.homes.len(), collectors };
         let mut hosts = Host::start(self.job, &setup, &self.tell)?.into_iter();
         self.members.extend(hosts.next().map(|host| Member::new(host, mode)));
         let collector = |host| Member { collector: true, ..Member::new(host, Mode::Fork) };
         self.members.extend(hosts.map(collector));
+        if let Some(nodes) = self.nodes.clone().filter(|_| mode == Mode::Spawn) {
+            self.send(number, &nodes.command(slot));
+        }
         Ok(number)
     }
 

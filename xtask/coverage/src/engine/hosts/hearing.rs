@@ -22,6 +22,7 @@ impl Conductor<'_> {
                     self.broken(host, &format!("said what cannot be read ({error}): {line}"));
                 }
             },
+            Source::Output(slot) => (self.show)(Happening::Printed { slot, line }),
             // A line that its unit did not live to end is followed by `unit-exited`.
             Source::Slot(slot) => match serde_json::from_str(line) {
                 Ok(event) => self.unit_says(host, slot, event),
@@ -68,7 +69,22 @@ impl Conductor<'_> {
             HostEvent::CannotFork { threads, native, names } => {
                 self.cannot_fork(host, threads, native, &names);
             }
-            HostEvent::Ready {} => self.ready(host),
+            HostEvent::HostCollects {} => self.fleet.without_collectors(host),
+            HostEvent::WorkerCollects { why, replays } => self.worker_collects(host, &why, replays),
+            HostEvent::Nodes { inputs, replays } => self.nodes(inputs, replays),
+            HostEvent::WorkerDown { slot, output, status } => {
+                self.worker_down(slot, &output, status);
+            }
+            HostEvent::SessionStop { why, text } => self.session_stopped(&why, &text),
+            HostEvent::SessionEnded(end) => self.session_ended(host, end),
+            HostEvent::PythonWarning { text, place, times } => {
+                self.ran.warnings.add_once(text, place, times);
+            }
+            HostEvent::CannotHost { why } => self.cannot_host(why),
+            HostEvent::Ready { replays } => {
+                self.listens(replays);
+                self.ready(host);
+            }
             HostEvent::Stacks { unit, text } => self.stacks(unit, text),
             HostEvent::Warning { text } => self.warn(text),
             HostEvent::Error { text } => self.broken(host, &format!("reported an error: {text}")),
@@ -112,7 +128,7 @@ impl Conductor<'_> {
         let ids = std::mem::take(&mut member.ids);
         let groups = std::mem::take(&mut member.groups);
         match self.stage {
-            _ if self.fleet.member(host).mode == Mode::Gather => {}
+            _ if matches!(self.fleet.member(host).mode, Mode::Gather | Mode::Controller) => {}
             Stage::Collecting => self.plan(ids, groups),
             Stage::Running => self.compare(host, &ids),
             Stage::Aborting(_) | Stage::Finishing(_) | Stage::Done => {}
@@ -167,8 +183,8 @@ impl Conductor<'_> {
         if self.fleet.peek(host).collector {
             self.share_imports();
             self.join_parts();
-            self.finish_head();
         }
+        self.finish_head();
         if self.stage != Stage::Collecting {
             return;
         }

@@ -21,7 +21,7 @@ use crate::report::failures::Blow;
 const PROTOCOL: u32 = 1;
 
 /// The host's files, by the names under which it looks for them.
-const FILES: [(&str, &str); 19] = [
+const FILES: [(&str, &str); 27] = [
     ("host.py", include_str!("../../../host/host.py")),
     ("loader.py", include_str!("../../../host/loader.py")),
     ("run.py", include_str!("../../../host/run.py")),
@@ -41,6 +41,14 @@ const FILES: [(&str, &str); 19] = [
     ("serve.py", include_str!("../../../host/serve.py")),
     ("shards.py", include_str!("../../../host/shards.py")),
     ("whole.py", include_str!("../../../host/whole.py")),
+    ("text.py", include_str!("../../../host/text.py")),
+    ("plugins.py", include_str!("../../../host/plugins.py")),
+    ("replays.py", include_str!("../../../host/replays.py")),
+    ("workers.py", include_str!("../../../host/workers.py")),
+    ("listeners.py", include_str!("../../../host/listeners.py")),
+    ("controller.py", include_str!("../../../host/controller.py")),
+    ("closing.py", include_str!("../../../host/closing.py")),
+    ("roles.py", include_str!("../../../host/roles.py")),
 ];
 
 /// What a host tells on its own pipe.
@@ -54,6 +62,43 @@ pub(super) enum HostEvent {
     },
     /// The collection cannot be parted; the host goes on as with none.
     CannotShard {
+        why: String,
+    },
+    /// The host collects itself: the process that stood by to do so is gone.
+    HostCollects {},
+    /// A worker collects all and forks others; plugins tell it from the host, their controller.
+    WorkerCollects {
+        why: String,
+        /// The host wants to hear of tests.
+        replays: u8,
+    },
+    /// What plugins of the controller have for each worker, in the order of slots.
+    Nodes {
+        inputs: Vec<String>,
+        replays: u8,
+    },
+    /// A worker has ended its session, and left this for plugins of the controller.
+    WorkerDown {
+        slot: usize,
+        output: String,
+        status: Option<i32>,
+    },
+    /// A plugin that hears of tests wants the session to end, or broke.
+    SessionStop {
+        why: String,
+        text: String,
+    },
+    /// The controller's session is over.
+    SessionEnded(SessionEnd),
+    /// A warning of Python, outside of tests.
+    PythonWarning {
+        text: String,
+        #[serde(rename = "where")]
+        place: String,
+        times: u64,
+    },
+    /// Tests cannot be run by hosts here.
+    CannotHost {
         why: String,
     },
     /// The modules that the test files of a collector have imported.
@@ -104,7 +149,11 @@ pub(super) enum HostEvent {
     Hello {
         stacks_signal: i32,
     },
-    Ready {},
+    Ready {
+        /// The host wants to hear of tests.
+        #[serde(default)]
+        replays: u8,
+    },
     Stacks {
         unit: u32,
         text: String,
@@ -128,6 +177,19 @@ pub(super) enum HostEvent {
     },
     #[serde(other)]
     Unknown,
+}
+
+/// How the controller's session ended.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct SessionEnd {
+    /// pytest's exit status.
+    pub(super) exit: i32,
+    /// What plugins have printed at the end.
+    pub(super) text: Option<String>,
+    /// Who set a status other than pytest's own.
+    pub(super) by: Option<String>,
+    /// The reason, where it is known.
+    pub(super) why: Option<String>,
 }
 
 /// What collecting a file has taken: the number of the file, seconds, how many of these parts of
@@ -171,6 +233,22 @@ pub(super) enum UnitEvent {
         why: String,
         text: String,
     },
+    /// What the controller is to hear of the test before, or of the unit's end.
+    Replay {
+        test: Option<usize>,
+        calls: String,
+    },
+    WorkerDown {
+        output: String,
+        status: Option<i32>,
+    },
+    /// A warning of Python: so many times more.
+    Warning {
+        text: String,
+        #[serde(rename = "where")]
+        place: String,
+        times: u64,
+    },
     /// What follows in its process, if anything?
     Next {},
     /// All tests of the unit are over: may the process begin what it was given to follow?
@@ -206,7 +284,8 @@ impl UnitEvent {
         if let UnitEvent::Start { test }
         | UnitEvent::Failed { test, .. }
         | UnitEvent::Rerun { test, .. }
-        | UnitEvent::Finish { test, .. } = &mut self
+        | UnitEvent::Finish { test, .. }
+        | UnitEvent::Replay { test: Some(test), .. } = &mut self
         {
             *test = number(*test);
         }
@@ -233,6 +312,8 @@ pub(super) enum Source {
     Host,
     /// The unit in this slot, numbered over all hosts.
     Slot(usize),
+    /// What tests print in this slot.
+    Output(usize),
 }
 
 /// How a host runs units.
@@ -244,6 +325,8 @@ pub(super) enum Mode {
     Shards,
     /// In its own process, in one slot.
     Spawn,
+    /// Not at all: its session hears of tests that run elsewhere.
+    Controller,
     /// Not at all: it only puts together what units of other hosts have left.
     Gather,
 }
@@ -254,6 +337,7 @@ impl Mode {
         match self {
             Mode::Fork | Mode::Shards => "fork",
             Mode::Spawn => "spawn",
+            Mode::Controller => "controller",
             Mode::Gather => "gather",
         }
     }
@@ -270,7 +354,7 @@ pub(super) struct Setup {
     pub(super) slot: usize,
     /// How many slots all hosts have together.
     pub(super) slots: usize,
-    /// How many collectors it forks.
+    /// How many processes it may fork to collect, each with pipes of its own.
     pub(super) collectors: usize,
 }
 
@@ -280,7 +364,7 @@ impl Setup {
         match self.mode {
             Mode::Fork | Mode::Shards => self.slots,
             Mode::Spawn => 1,
-            Mode::Gather => 0,
+            Mode::Controller | Mode::Gather => 0,
         }
     }
 
@@ -320,10 +404,18 @@ impl Host {
         for collector in 1..=setup.collectors {
             ends.push(open_pipes(tell, host + collector, std::iter::empty(), &mut pipes)?);
         }
+        let events = pipes.len();
+        let printed: &mut Vec<Lines> = &mut ends[0].1;
+        for slot in (0..setup.pipes()).map(|at| setup.slot + at).filter(|_| job.shows_output) {
+            let wrap = move |line| Message::Line { host, source: Source::Output(slot), line };
+            let (ours, its) = Lines::open(tell.clone(), |_| false, wrap)?;
+            printed.push(ours);
+            pipes.push(its);
+        }
         let log = job.folders.logs.join(setup.name("host", ".log"));
         let work_dir = job.folders.parts.join(setup.name("host", ""));
         fs::create_dir_all(&work_dir).with_context(|| format!("failed to make `{work_dir}`"))?;
-        let command = command(job, setup, &code, pipes.len())?;
+        let command = command(job, setup, &code, events, pipes.len())?;
         let child = Child::start(&command, &log, pipes, Orphaned::Notices)
             .context("failed to start a host")?;
         let tell = tell.clone();
@@ -396,12 +488,22 @@ fn install(folder: &Utf8Path) -> Result<()> {
 }
 
 /// The command that starts a host, and the file it reads.
-fn command(job: &Job, setup: &Setup, code: &Utf8Path, pipes: usize) -> Result<Command> {
+///
+/// Of its pipes the first `events` are those of the protocol, the rest for what tests print.
+fn command(
+    job: &Job,
+    setup: &Setup,
+    code: &Utf8Path,
+    events: usize,
+    pipes: usize,
+) -> Result<Command> {
     let config = job.folders.parts.join(setup.name("host", ".json"));
     fs::write(&config, configuration(job, setup).to_string())
         .with_context(|| format!("failed to write `{config}`"))?;
     let descriptors: Vec<String> = (FIRST_PIPE..).take(pipes).map(|fd| fd.to_string()).collect();
-    let args = ["--fds", &descriptors.join(","), "--config", config.as_str()];
+    let (events, printed) = descriptors.split_at(events);
+    let (events, printed) = (events.join(","), printed.join(","));
+    let args = ["--fds", &events, "--outputs", &printed, "--config", config.as_str()];
     let args = std::iter::once(code.join("host.py").into_string()).chain(args.map(str::to_owned));
     Ok(Command {
         program: job.python.clone(),
@@ -419,15 +521,22 @@ fn configuration(job: &Job, setup: &Setup) -> Value {
         "work_dir": parts.join(setup.name("host", "")),
         "slot": setup.slot,
         "slots": setup.slots,
-        "collectors": setup.collectors,
+        "collectors": if setup.mode == Mode::Shards { setup.collectors } else { 0 },
+        "spare": setup.mode == Mode::Fork,
         "engine": setup.mode.name(),
         "args": job.pytest_args,
         "coverage": job.measure.as_ref().map(|measure| coverage(job, setup, measure)),
         "basetemp": job.folders.temporary.join(setup.name("tmp", "")),
+        "worker_log": worker_log(job),
         // Hosts that run units only read it.
         "cache_dir": parts.join("cache"),
         "allow_native_threads": true,
     })
+}
+
+/// Where a worker prints that is not the host itself: plugins print in both.
+pub(super) fn worker_log(job: &Job) -> Utf8PathBuf {
+    job.folders.logs.join("workers.log")
 }
 
 fn coverage(job: &Job, setup: &Setup, measure: &Measure) -> Value {

@@ -8,6 +8,7 @@
 
 mod attempts;
 mod conductor;
+mod controller;
 mod fleet;
 mod hearing;
 mod host;

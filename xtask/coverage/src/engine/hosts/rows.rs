@@ -62,7 +62,7 @@ impl Row {
 impl Conductor<'_> {
     /// Whether processes are to ask for more at all.
     pub(super) fn has_rows(&self) -> bool {
-        self.job.isolation != Isolation::File
+        self.isolation() != Isolation::File
     }
 
     /// The process in a slot is about to end its unit: what comes after it there?
@@ -116,7 +116,7 @@ impl Conductor<'_> {
     fn following(&self, slot: usize, busy: &Busy) -> Option<usize> {
         let is_whole_host = self.fleet.peek(busy.host).mode == Mode::Spawn;
         let elapsed = busy.row.began.elapsed().as_secs_f64();
-        if self.stage != Stage::Running || !(is_whole_host || self.job.isolation.goes_on(elapsed)) {
+        if self.stage != Stage::Running || !(is_whole_host || self.isolation().goes_on(elapsed)) {
             return None;
         }
         let others: Vec<&Unit> = self.running(Some(slot)).collect();

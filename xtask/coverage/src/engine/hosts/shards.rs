@@ -198,7 +198,9 @@ impl Conductor<'_> {
     /// to do.
     pub(super) fn collector_fell_silent(&mut self, collector: usize) {
         let member = self.fleet.peek(collector);
-        let (well, how) = (member.bye.is_some() || member.retired, member.how.clone());
+        let stands_by = self.fleet.mode() == Mode::Fork;
+        let well = member.bye.is_some() || member.retired || stands_by;
+        let how = member.how.clone();
         if !well {
             let how = how.unwrap_or_else(|| "went away".to_owned());
             let log = self.fleet.peek(collector).host.log.clone();
@@ -215,20 +217,17 @@ impl Conductor<'_> {
         self.finish_head();
     }
 
-    /// The host itself finishes when all its collectors have.
+    /// The host that hears of tests finishes when all have that run them.
     pub(super) fn finish_head(&mut self) {
         let head = self.fleet.head();
-        let at_work = |collector: usize| {
-            let member = self.fleet.peek(collector);
-            member.bye.is_none() && !member.gone
-        };
-        let waits = self.fleet.collectors_of(head).any(at_work);
-        if !matches!(self.stage, Stage::Finishing(_)) || waits || self.fleet.peek(head).told {
+        let is_finishing = matches!(self.stage, Stage::Finishing(_));
+        let is_last = matches!(self.fleet.peek(head).mode, Mode::Shards | Mode::Controller);
+        if !is_finishing || !is_last || self.fleet.workers_live() || self.fleet.peek(head).told {
             return;
         }
         self.fleet.member(head).told = true;
         let failed = self.ran.ledger.failed_ids().len();
-        let collected = self.shards.tests;
+        let collected = self.plan.ids.len();
         self.fleet.send(head, &json!({"cmd": "finish", "failed": failed, "collected": collected}));
     }
 }

@@ -40,6 +40,8 @@ pub(super) struct Busy {
     pub(super) finished: Vec<(usize, TestRun)>,
     /// What the test that is running has failed with, where it will be tried again.
     pub(super) blow: Option<Blow>,
+    /// The last test of it that failed and is repeated elsewhere.
+    pub(super) repeated: Option<usize>,
     /// `unit-ended` came, at this moment: all results are safe.
     pub(super) ended: Option<Instant>,
     /// The test that pytest itself could not cope with, and what it said.
@@ -94,6 +96,7 @@ impl Busy {
             since: Instant::now(),
             finished: Vec::new(),
             blow: None,
+            repeated: None,
             ended: None,
             broken: None,
             limit: Limit::Within,

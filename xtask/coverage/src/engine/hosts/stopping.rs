@@ -157,7 +157,7 @@ impl Conductor<'_> {
                     member.retired = true;
                     member.host.child.kill_group();
                 }
-                Mode::Shards => {}
+                Mode::Shards | Mode::Controller => {}
             }
         }
         let open = self.splits.open();

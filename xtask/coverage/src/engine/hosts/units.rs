@@ -51,6 +51,9 @@ impl Conductor<'_> {
                 self.test_ended(slot, test, outcome, details);
             }
             UnitEvent::Stop { why, text } => self.stopped_itself(slot, &why, text),
+            UnitEvent::Replay { test, calls } => self.replay(slot, test, &calls),
+            UnitEvent::WorkerDown { output, status } => self.worker_down(slot, &output, status),
+            UnitEvent::Warning { text, place, times } => self.ran.warnings.add(text, place, times),
             UnitEvent::Next {} => self.asked(slot),
             UnitEvent::Through {} => self.through(slot),
             UnitEvent::UnitEnded { goes_on, fixtures } => {
@@ -99,6 +102,7 @@ impl Conductor<'_> {
             return;
         }
         let (host, split) = (busy.host, busy.unit.split);
+        self.last_failed = Some(test);
         self.failed(host, self.id(test), Some(split), blow);
     }
 
@@ -109,6 +113,7 @@ impl Conductor<'_> {
         let failed = outcome.is_failure();
         let retried = failed && self.stage == Stage::Running && self.attempts.more(test);
         if let Some(blow) = blow.filter(|_| retried) {
+            self.busy(slot, |busy| busy.repeated = Some(test));
             self.try_again(host, split, test, blow);
             return;
         }
@@ -154,7 +159,8 @@ impl Conductor<'_> {
         }
         self.row_ended(&mut busy);
         if !busy.is_whole() && self.stage == Stage::Running {
-            self.bury(&mut busy, exit);
+            self.bury(slot, &mut busy, exit);
+            self.worker_lost(slot, &exit.how());
         }
         self.unit_ended(slot, &busy);
     }
@@ -208,11 +214,11 @@ impl Conductor<'_> {
     }
 
     /// A unit died: the test that was running is named, and the rest goes on without it.
-    fn bury(&mut self, busy: &mut Busy, exit: &Exit) {
+    fn bury(&mut self, slot: usize, busy: &mut Busy, exit: &Exit) {
         let split = busy.unit.split;
         let rest = busy.rest();
         match busy.killer() {
-            Some(test) => self.bury_test(busy, test, exit),
+            Some(test) => self.bury_test(slot, busy, test, exit),
             None => {
                 let how = exit.how();
                 self.problem(Some(split), format!("lost a process between tests: {how}"));
@@ -224,7 +230,7 @@ impl Conductor<'_> {
         }
     }
 
-    fn bury_test(&mut self, busy: &mut Busy, test: usize, exit: &Exit) {
+    fn bury_test(&mut self, slot: usize, busy: &mut Busy, test: usize, exit: &Exit) {
         let (phase, outcome, text) = match (&busy.broken, &busy.limit) {
             (Some(text), _) => {
                 let text = format!("pytest broke down while this test ran:\n{text}");
@@ -252,6 +258,7 @@ impl Conductor<'_> {
             self.try_again(busy.host, split, test, Blow::new(phase, text));
             return;
         }
+        self.replay_crash(slot, &id, &text);
         self.failed(busy.host, id.clone(), Some(split), Blow::new(phase, text));
         self.ran.ledger.finished(&id, outcome, seconds.into());
         (self.show)(Happening::TestEnded { id: &id, outcome });

@@ -1,0 +1,145 @@
+//! What plugins of pytest hear of tests, in the session of the host that is their controller, and
+//! what they make of it.
+
+use serde_json::json;
+
+use super::conductor::{Conductor, Stage};
+use super::fleet::Nodes;
+use super::host::SessionEnd;
+use crate::engine::Happening;
+use crate::split::Isolation;
+
+/// What is known of the controller's session.
+#[derive(Default)]
+pub(super) struct Session {
+    /// Plugins hear of tests.
+    hears: bool,
+    /// Plugins know each worker, from its start to its end.
+    pub(super) knows_workers: bool,
+    /// A plugin has ended it.
+    stopped: bool,
+    end: Option<SessionEnd>,
+}
+
+impl Conductor<'_> {
+    /// How much the controller wants to hear.
+    pub(super) fn listens(&mut self, replays: u8) {
+        self.session.hears |= replays > 0;
+    }
+
+    /// The controller has been configured: so can be workers.
+    pub(super) fn nodes(&mut self, inputs: Vec<String>, replays: u8) {
+        self.listens(replays);
+        self.session.knows_workers = true;
+        self.fleet.configure(Nodes { inputs, replays });
+    }
+
+    /// Plugins tell workers from the controller: a worker collects, the host hears of tests.
+    pub(super) fn worker_collects(&mut self, host: usize, why: &str, replays: u8) {
+        self.listens(replays);
+        self.session.knows_workers = true;
+        self.fleet.worker_collects(host);
+        (self.show)(Happening::Detail(&format!("One worker collects for all: {why}")));
+    }
+
+    /// Which tests share a process. A worker that plugins know lives as long as the run: they
+    /// look at what it has at its end.
+    pub(super) fn isolation(&self) -> Isolation {
+        match self.job.isolation {
+            Isolation::Row(_) if self.session.knows_workers => Isolation::Worker,
+            isolation => isolation,
+        }
+    }
+
+    /// Has plugins hear of a test that ended in a slot; not of an attempt that is repeated.
+    pub(super) fn replay(&mut self, slot: usize, test: Option<usize>, calls: &str) {
+        let Some(Some(busy)) = self.slots.get(slot) else { return };
+        let is_repeated = test.is_some() && busy.repeated == test;
+        let counts = match self.stage {
+            Stage::Running => true,
+            // The failure that used up the budget is the last thing that is heard.
+            Stage::Aborting(_) => test.is_some() && test == self.last_failed,
+            Stage::Collecting | Stage::Finishing(_) | Stage::Done => false,
+        };
+        if counts && !is_repeated {
+            let told = json!({"cmd": "replay", "slot": slot, "calls": calls});
+            self.fleet.tell_controller(&told);
+        }
+    }
+
+    /// Has plugins hear of a test whose process died.
+    pub(super) fn replay_crash(&mut self, slot: usize, id: &str, text: &str) {
+        if self.session.hears {
+            let told = json!({"cmd": "crashed", "slot": slot, "id": id, "text": text});
+            self.fleet.tell_controller(&told);
+        }
+    }
+
+    /// A worker has ended, with what its plugins have for those of the controller.
+    pub(super) fn worker_down(&mut self, slot: usize, output: &str, status: Option<i32>) {
+        self.fleet.tell_controller(&json!({"cmd": "down", "slot": slot, "output": output}));
+        if let Some(status) = status {
+            let sentence = format!(
+                "a plugin ended the session of worker gw{slot} with exit status {status}, though \
+                 no test of it failed"
+            );
+            self.ran.findings.push(sentence);
+        }
+    }
+
+    /// A worker died.
+    pub(super) fn worker_lost(&mut self, slot: usize, how: &str) {
+        if self.session.knows_workers {
+            self.fleet.tell_controller(&json!({"cmd": "down", "slot": slot, "error": how}));
+        }
+    }
+
+    /// A plugin that hears of tests wants no more of them, or broke.
+    pub(super) fn session_stopped(&mut self, why: &str, text: &str) {
+        self.session.stopped = true;
+        if why == "internal-error" {
+            let log = self.fleet.peek(self.fleet.head()).host.log.clone();
+            let what = format!("a plugin broke when it heard of a test: {text}; see `{log}`");
+            self.problem(None, what);
+        } else {
+            self.ran.findings.push(format!("a plugin stopped the session: {text}"));
+        }
+        self.abort("a plugin stopped the session");
+    }
+
+    /// Tests cannot be run from hosts here, as one says: another engine has to.
+    pub(super) fn cannot_host(&mut self, why: String) {
+        self.ran.unsuitable.get_or_insert(why);
+        self.fleet.kill(|_| true);
+        self.stage = Stage::Done;
+    }
+
+    pub(super) fn session_ended(&mut self, host: usize, end: SessionEnd) {
+        if host == self.fleet.head() {
+            self.ran.closing_words.extend(end.text.clone());
+            self.session.end = Some(end);
+        }
+    }
+
+    /// The status that pytest and its plugins end with must be what the account of tests says.
+    pub(super) fn judge_session(&mut self) {
+        let Some(end) = self.session.end.take() else { return };
+        let ended = self.ran.aborted || self.ran.uncollectable || self.ran.interrupted.is_some();
+        if ended || self.session.stopped || !self.ran.problems.is_empty() {
+            return;
+        }
+        let tally = self.ran.ledger.tally();
+        match (end.exit, tally.failures() > 0, tally.collected == 0) {
+            (0, false, false) | (1, true, _) | (5, false, true) => {}
+            (0, false, true) => self.ran.no_tests_is_fine = true,
+            (exit, ..) => self.ran.findings.push(sentence(exit, &end)),
+        }
+    }
+}
+
+/// What plugins have against a run whose tests say something else.
+fn sentence(exit: i32, end: &SessionEnd) -> String {
+    let by = end.by.as_ref().map(|by| format!(", set by `{by}`")).unwrap_or_default();
+    let why = end.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+    format!("pytest's session ended with exit status {exit}{by}{why}")
+}
