@@ -118,7 +118,7 @@ class Controller:
         return node
 
     def replay(self, slot: int, calls: str) -> None:
-        replays.replay(unpack(calls), self._session.config, self._node(slot))
+        replays.replay(unpack(calls), self._session, self._node(slot))
 
     def crashed(self, slot: int, nodeid: str, text: str) -> None:
         """A test whose process died, or was ended at a limit, has no report but this one."""

@@ -18,8 +18,8 @@ from xtask_host.text import as_text
 # next to nothing, and three reports of each test would cost more than a short test takes.
 NOTHING, NOT_PASSED, ALL = 0, 1, 2
 
-# ("start" | "finish", node id, location), ("report", data),
-# ("warning", data, when, node id, location)
+# (kind, test, …): ("start" | "finish", test, node id, location), ("report", test, data),
+# ("warning", test, data, when, node id, location)
 Call = tuple[Any, ...]
 
 _WARNING_FIELDS = ("filename", "lineno", "line")
@@ -91,10 +91,14 @@ def _category(name: Any) -> Any:
     return found if isinstance(found, type) and issubclass(found, Warning) else Warning
 
 
-def replay(calls: list[Call], config: pytest.Config, node: Any) -> None:
-    """Make the calls in the controller."""
-    hook = config.hook
-    for kind, *arguments in calls:
+def replay(calls: list[Call], session: pytest.Session, node: Any) -> None:
+    """Make the calls in the controller.
+
+    Where it has collected itself, a conftest hears of the tests below it, as in a sequential run.
+    """
+    config, items = session.config, session.items
+    for kind, test, *arguments in calls:
+        hook = items[test].ihook if test < len(items) else config.hook
         if kind == "start":
             hook.pytest_runtest_logstart(nodeid=arguments[0], location=arguments[1])
         elif kind == "finish":

@@ -111,12 +111,12 @@ class Reporter:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logstart(self, nodeid: str, location: Any) -> None:
         if self.outlet is not None and self.replayed == replays.ALL:
-            self._calls.append(("start", nodeid, location))
+            self._calls.append(("start", self.test, nodeid, location))
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logfinish(self, nodeid: str, location: Any) -> None:
         if self.outlet is not None and self.replayed == replays.ALL:
-            self._calls.append(("finish", nodeid, location))
+            self._calls.append(("finish", self.test, nodeid, location))
 
     # What Rust hears
 
@@ -125,7 +125,8 @@ class Reporter:
         if self.outlet is None:
             return
         if replays.is_wanted(report, self.replayed):
-            self._calls.append(("report", replays.of_report(report, self.config, self.test)))
+            data = replays.of_report(report, self.config, self.test)
+            self._calls.append(("report", self.test, data))
         if report.outcome == "rerun":  # of pytest-rerunfailures
             self._send_failure("rerun", report)
             self._forget()
@@ -187,7 +188,7 @@ class Reporter:
             return
         if self.replayed != replays.NOTHING:
             warning = replays.of_warning(warning_message)
-            self._calls.append(("warning", warning, when, nodeid, location))
+            self._calls.append(("warning", self.test, warning, when, nodeid, location))
         key = warning_text(warning_message)
         if key in self._warned:
             self._warned[key] += 1

@@ -64,6 +64,17 @@ def pytest_sessionfinish(session):
     }
 }
 
+/// A conftest further down hears of the tests below it, and of no others.
+#[test]
+fn a_conftest_below_hears_of_its_own_tests() {
+    let conftest = "def pytest_runtest_logstart(nodeid): open('heard', 'a').write(nodeid + ' ')\n";
+    let project = three_tests("");
+    project.write("below/conftest.py", conftest);
+    project.write("below/test_three.py", "def test_it(): pass\n");
+    run(&project, "fork", &[]).exits(1);
+    assert_eq!(project.read("heard"), "below/test_three.py::test_it ");
+}
+
 /// Several sessions, one after the other: no plugin hears of all tests, and that is said first.
 #[test]
 fn stock_names_what_hears_of_one_split_at_a_time() {
@@ -224,6 +235,16 @@ def pytest_runtestloop(session):
         if engine != "stock" {
             output.tells("the stock engine runs the tests: `pytest_runtestloop` in `conftest.py`");
         }
+    }
+
+    /// Whatever status it asks for: tests have not run.
+    fn a_test_that_exits_pytest_ends_the_run_red(engine) {
+        let project = three_tests("");
+        project.write("test_one.py", "import pytest\ndef test_it(): pytest.exit('enough', 0)\n");
+        let more = ["--splits", "1", "--workers-per-split", "1"];
+        let output = run(&project, engine, &more).exits(1);
+        let who = if engine == "stock" { "split 1" } else { "`test_one.py::test_it` stopped" };
+        output.says(&format!("✗ {who}"));
     }
 
     /// A status of its own, as plugins set it that demand more than passing tests.

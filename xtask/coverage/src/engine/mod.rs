@@ -234,6 +234,8 @@ pub struct Ran {
     pub problems: Vec<Problem>,
     /// What pytest or its plugins have against the run although no test says so, a sentence each.
     pub findings: Vec<String>,
+    /// A test or a plugin ended the run before all tests had run.
+    pub stopped: bool,
     /// A plugin takes a run without tests for a good one.
     pub no_tests_is_fine: bool,
     /// What pytest's own summary and plugins say at the end.
@@ -277,6 +279,7 @@ impl Ran {
             expected: Expected::default(),
             problems: Vec::new(),
             findings: Vec::new(),
+            stopped: false,
             no_tests_is_fine: false,
             closing_words: Vec::new(),
             warnings: Warnings::default(),

@@ -661,10 +661,24 @@ impl<'a> Supervisor<'a> {
         if self.stopping.is_some() {
             return SplitState::Stopped;
         }
+        if let Some(exit) = running.bye.filter(|exit| running.collected && !matches!(exit, 3 | 4)) {
+            return self.stopped_itself(split, exit);
+        }
         match running.bye.or(status.code()) {
             Some(exit @ (3 | 4)) if !running.collected => self.refused(split, exit == 4),
             _ => self.died(split, running, status),
         }
+    }
+
+    /// `pytest.exit`, a KeyboardInterrupt, a plugin's `shouldstop`: a sequential run ends here.
+    fn stopped_itself(&mut self, split: u32, exit: i32) -> SplitState {
+        let log = log_file(self.job, split);
+        let what =
+            format!("split {split} was stopped from within, with pytest's exit status {exit}");
+        self.ran.findings.push(format!("{what}; see `{log}`"));
+        self.ran.stopped = true;
+        self.stop("a test or a plugin stopped the session");
+        SplitState::Stopped
     }
 
     fn refused(&mut self, split: u32, usage: bool) -> SplitState {
@@ -679,7 +693,6 @@ impl<'a> Supervisor<'a> {
         let how = match (&running.bad_line, running.bye) {
             (Some(bad), _) => bad.clone(),
             (None, Some(3)) => "met an error inside of pytest or a plugin".to_owned(),
-            (None, Some(2)) => "was interrupted from within (`pytest.exit`, Ctrl-C)".to_owned(),
             (None, Some(exit)) => format!("ended with pytest's exit status {exit}"),
             (None, None) if status.core_dumped() || status.signal().is_some() => {
                 format!("was ended by {}", child::describe(status))

@@ -14,6 +14,8 @@ pub struct Evidence<'a> {
     pub problems: &'a [Problem],
     /// What pytest or its plugins have against the run although no test failed.
     pub findings: &'a [String],
+    /// A test or a plugin of pytest ended the run before all tests had run.
+    pub stopped: bool,
     /// A plugin of pytest takes a run without tests for a good one.
     pub no_tests_is_fine: bool,
     /// Something of ours broke: what.
@@ -41,7 +43,8 @@ impl<'a> Evidence<'a> {
 
     /// True where the coverage is that of a part of the tests only.
     pub fn partial(&self) -> bool {
-        self.narrowed || self.aborted || self.interrupted.is_some() || !self.problems.is_empty()
+        let cut_short = self.aborted || self.stopped || self.interrupted.is_some();
+        self.narrowed || cut_short || !self.problems.is_empty()
     }
 }
 

@@ -74,6 +74,7 @@ impl Ending<'_> {
         let evidence = Evidence {
             tally: self.ran.ledger.tally(),
             findings: &self.ran.findings,
+            stopped: self.ran.stopped,
             no_tests_is_fine: self.ran.no_tests_is_fine,
             problems,
             broken: broken.as_deref(),
@@ -128,9 +129,9 @@ impl Ending<'_> {
 
     /// True where the result is known not to be that of the whole suite.
     fn partial(&self, checked: &Checked) -> bool {
-        let Ran { aborted, uncollectable, .. } = *self.ran;
+        let Ran { aborted, uncollectable, stopped, .. } = *self.ran;
         let narrowed = self.prepared.settings.narrowed;
-        narrowed || aborted || uncollectable || !checked.problems.is_empty()
+        narrowed || aborted || uncollectable || stopped || !checked.problems.is_empty()
     }
 
     fn render(&self, checked: &Checked, ready: Option<Program>) -> Result<Rendered> {

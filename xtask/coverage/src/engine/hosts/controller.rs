@@ -103,6 +103,7 @@ impl Conductor<'_> {
             self.problem(None, what);
         } else {
             self.ran.findings.push(format!("a plugin stopped the session: {text}"));
+            self.ran.stopped = true;
         }
         self.abort("a plugin stopped the session");
     }

@@ -127,12 +127,24 @@ impl Conductor<'_> {
         if why == "internal-error" {
             // One test has broken pytest in its process; the others get a fresh one.
             self.busy(slot, |busy| busy.broken = Some(text));
-        } else if self.stage == Stage::Running && !self.is_broken(slot) {
-            // Of a traceback the last line says it; the test that met it shows the others.
-            let last = text.trim().lines().last().unwrap_or_default();
-            let what = format!("was stopped from within ({why}): {last}");
+        } else if why == "session-end" {
+            let what = format!("has a worker whose session broke at its end:\n{}", text.trim());
             self.problem(self.split_in(slot), what);
+        } else if self.stage == Stage::Running && !self.is_broken(slot) {
+            self.ran.findings.push(self.who_stopped(slot, why, &text));
+            self.ran.stopped = true;
             self.abort("a test or a plugin stopped the session");
+        }
+    }
+
+    fn who_stopped(&self, slot: usize, why: &str, text: &str) -> String {
+        // Of a traceback the last line says it; the test that met it shows the others.
+        let last = text.trim().lines().last().unwrap_or_default();
+        let test = self.slots.get(slot).and_then(Option::as_ref).and_then(Busy::killer);
+        let who = test.map_or_else(|| "a plugin".to_owned(), |test| format!("`{}`", self.id(test)));
+        match why {
+            "exit" => format!("{who} stopped the session by `pytest.exit`: {last}"),
+            _ => format!("{who} stopped the session: {last}"),
         }
     }
 
