@@ -64,6 +64,39 @@ Patch coverage: 28.6% (2 of 7 changed lines; BASE main)
     assert_eq!(diff["files"][0]["missing"], json!([17, 18, 19]));
 }
 
+/// Hooks of git have variables that lead to their own repository and index, and configuration
+/// and attributes may change what a diff looks like: the patch is what it is.
+#[test]
+fn neither_hooks_nor_configuration_change_what_is_compared() {
+    let project = committed();
+    project.write("src/shop/__init__.py", &(SOURCE.to_owned() + NEVER));
+    project.write(".gitattributes", "*.py -diff\n");
+    commit(&project);
+    // Of another repository, where nothing has changed.
+    let other = Project::new(&[("a.py", "")]);
+    git(&other, &["init", "-q"]);
+    commit(&other);
+    let settings = [
+        "diff.noprefix=true",
+        "diff.external=true",
+        "diff.interHunkContext=9",
+        "diff.relative=true",
+        "color.ui=always",
+        "core.quotePath=true",
+    ];
+    settings.iter().for_each(|one| {
+        let (name, value) = one.split_once('=').expect("a setting");
+        git(&project, &["config", name, value]);
+    });
+    let options = ["--diff", "main", "--diff-fail-under", "90", "--report", "none"];
+    let run = project.xtask(&coverage("fork", &options));
+    let run = run.var("GIT_DIR", other.root.join(".git").as_str()).var("GIT_PREFIX", "src/");
+    let run = run.var("GIT_INDEX_FILE", other.root.join(".git/index").as_str());
+    let run = run.var("GIT_WORK_TREE", other.root.as_str()).var("GIT_DIFF_OPTS", "--unified=9");
+    let output = run.var("GIT_EXTERNAL_DIFF", "true").output().exits(2);
+    output.says("Patch coverage: 25.0% (1 of 4 changed lines; BASE main)");
+}
+
 /// A base that went on: its own changes are not ours. A file that was renamed is compared with
 /// what it was, and partial branches are told apart.
 #[test]

@@ -17,12 +17,15 @@ pub struct Changes {
     pub untracked: Vec<Utf8PathBuf>,
 }
 
-/// How to compare, whatever the user's configuration says. Deleted files are left out, and a
-/// renamed file is compared with what it was.
-const DIFF: [&str; 12] = [
+/// How to compare, whatever the user's configuration and attributes say: `-diff` in
+/// `.gitattributes` would make a changed file one without lines. Deleted files are left out, and
+/// a renamed file is compared with what it was.
+const DIFF: [&str; 14] = [
     "-c",
     "core.quotePath=false",
     "diff",
+    "--text",
+    "--no-relative",
     "--no-color",
     "--no-ext-diff",
     "--no-textconv",
@@ -91,6 +94,35 @@ fn merge_base(steps: &Steps<'_>, top: &Utf8Path, base: &str) -> Result<String> {
     Ok(common.trim().to_owned())
 }
 
+/// What is asked is which repository the project lies in, and git answers for another one, or
+/// with another index, where a hook has passed on its own `GIT_DIR` or `GIT_INDEX_FILE`.
 fn git(folder: &Utf8Path, args: &[&str]) -> Step {
-    Step::new("git", folder).args(args.iter().copied())
+    let inherited = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let misleading: Vec<String> = inherited.filter(|name| misleads(name)).collect();
+    let misleading: Vec<&str> = misleading.iter().map(String::as_str).collect();
+    let step = Step::new("git", folder).args(args.iter().copied()).unset(&misleading);
+    // The index is locked where a hook runs, and ours to read only.
+    step.env("GIT_OPTIONAL_LOCKS", "0")
+}
+
+/// Whether a variable of git changes which repository is meant or what a diff looks like. Those
+/// of its configuration do not: CI allows by them that git reads a folder of somebody else.
+fn misleads(name: &str) -> bool {
+    const HARMLESS: [&str; 4] = ["GIT_CONFIG_", "GIT_TRACE", "GIT_EXEC_PATH", "GIT_CEILING_"];
+    let harmless = || HARMLESS.iter().any(|start| name.starts_with(start));
+    name.starts_with("GIT_") && !harmless()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_that_point_elsewhere_are_taken_away() {
+        let taken = ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR"];
+        let taken = taken.iter().chain(&["GIT_OBJECT_DIRECTORY", "GIT_DIFF_OPTS", "GIT_NAMESPACE"]);
+        let kept = ["GIT_CONFIG_COUNT", "GIT_CONFIG_PARAMETERS", "GIT_TRACE", "GITHUB_SHA", "PATH"];
+        assert!(taken.into_iter().all(|name| misleads(name)));
+        assert!(!kept.iter().any(|name| misleads(name)));
+    }
 }
