@@ -3,6 +3,7 @@
 Started once by the project's own interpreter, because only its coverage can read its data.
 What the sequential runs do not agree on is noise of the suite. What all of them have and the
 parallel run lacks is missing, what only the parallel run has is extra: faults, both of them.
+A sequential run measures nothing below folders of the tool's: what the others find there is extra.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import os
 from typing import Any
 
 from coverage import CoverageData
+
+from xtask_files import Hidden
 
 #: Opens the line of stdout that holds the answer.
 MARK = "xtask-report:"
@@ -26,10 +29,11 @@ Places = set[Any]
 class Measured:
     """All that one data file holds."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, hidden: Hidden | None = None) -> None:
         data = CoverageData(path)
         data.read()
-        self.files: Places = set(data.measured_files())
+        files = data.measured_files()
+        self.files: Places = {file for file in files if not (hidden and hidden.hides(file))}
         self.lines = {file: set(data.lines(file) or ()) for file in self.files}
         self.arcs = {file: set(data.arcs(file) or ()) for file in self.files}
 
@@ -79,6 +83,7 @@ def _shown(file: str, root: str) -> str:
 
 def main(request: Json) -> None:
     """Answer on a marked line of stdout."""
-    sequential = [Measured(path) for path in request["sequential"]]
+    hidden = Hidden(request["hidden"], request["sources"], os.getcwd())
+    sequential = [Measured(path, hidden) for path in request["sequential"]]
     answer = compare(sequential, Measured(request["parallel"]), os.getcwd())
     print(f"\n{MARK}{json.dumps(answer)}", flush=True)

@@ -45,15 +45,23 @@ class Measurement:
             check_preimported=True,
             **options,
         )
+        self._branch = settings.get("branch")
         self._imported: dict[str, str] = {}  # source packages that units have met
         self._ours = os.path.join(os.path.realpath(ours), "")
 
     def start(self) -> None:
         self._point_subprocesses_at(self._folder)
+        self._outdo_plugins()
         self.cov.start()
         # `patch = subprocess` has just put the configuration into the environment.
         self._data = self.cov._data
         self._lock_without_python()
+
+    def _outdo_plugins(self) -> None:
+        """What was asked for counts, whatever a plugin of coverage's configures when it starts."""
+        if self._branch is not None and self.cov.config.plugins:
+            self.cov._init()
+            self.cov.set_option("run:branch", self._branch)
 
     def _lock_without_python(self) -> None:
         """Have tracers take and give back the lock itself.

@@ -2,8 +2,8 @@
 
 Run as `python -c PROBE [COVERAGE_CONFIG]` in the project's folder. pytest's and coverage's
 own code reads the configuration, so the answer is what they will see. Nothing of the
-project, no conftest and no plugin is imported. On a Python that is too old it must still
-run, to say so.
+project, no conftest and no plugin is imported, but for plugins of coverage, which may
+configure it. On a Python that is too old it must still run, to say so.
 """
 
 import sys
@@ -34,22 +34,45 @@ def main(rcfile=None):
 
 
 def facts(rcfile):
+    known = folders()
+    coverage, plugins = coverage_config(rcfile)
     return {
         "executable": sys.executable,
         "python": "%d.%d.%d" % sys.version_info[:3],
         "implementation": sys.implementation.name,
         "packages": packages(),
         "pytest": pytest_config(),
-        "coverage": coverage_config(rcfile),
-        "folders": folders(),
+        "coverage": coverage,
+        # With a plugin from somewhere else an answer holds for once.
+        "folders": known if all(map(is_installed, plugins)) else [],
+        "prefixes": prefixes(),
     }
+
+
+def prefixes():
+    """The environment's own folders, and those of the Python that it was made with."""
+    names = ("prefix", "exec_prefix", "base_prefix", "base_exec_prefix")
+    found = {os.path.realpath(getattr(sys, name)) for name in names}
+    return sorted(folder for folder in found if is_utf8(folder))
+
+
+def is_utf8(name):
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def is_installed(name):
+    """Whether a module that has been imported lies among installed ones, or is Python's own."""
+    file = getattr(sys.modules.get(name.partition(".")[0]), "__file__", None) or ""
+    return "site-packages" in file or "dist-packages" in file
 
 
 def folders():
     """Where packages are looked for; nothing where a name is not UTF-8."""
-    try:
-        "".join(sys.path).encode()
-    except UnicodeEncodeError:
+    if not is_utf8("".join(sys.path)):
         return []
     return [os.path.abspath(entry) for entry in sys.path]
 
@@ -164,16 +187,48 @@ def has_timeout(ini, addopts):
 
 
 def coverage_config(rcfile):
+    """What coverage is configured to do, and the plugins that were asked."""
     try:
         import coverage
     except ImportError:
-        return None
+        return None, []
     if not hasattr(coverage, "Coverage"):
-        return None  # A folder of that name, left over.
+        return None, []  # A folder of that name, left over.
     try:
-        config = coverage.Coverage(**({"config_file": rcfile} if rcfile else {})).config
+        cov = coverage.Coverage(**({"config_file": rcfile} if rcfile else {}))
     except coverage.CoverageException as error:
         raise Broken("coverage cannot read its configuration: %s" % error)
+    plugins = listed(cov.config, "plugins")
+    read = as_configured(cov.config)
+    if not plugins:
+        return read, []
+    configurers = configured_by_plugins(cov)
+    heard = as_configured(cov.config)
+    changed = [name for name in heard if heard[name] != read[name]]
+    heard.update(configurers=configurers, changed=changed)
+    return heard, plugins
+
+
+def configured_by_plugins(cov):
+    """Have plugins configure, as coverage does when it starts; returns their names.
+
+    What is wrong with one is said when it starts: no matter of ours.
+    """
+    # As `coverage run` has it: plugins may live in the project's folder.
+    sys.path.insert(0, os.getcwd())
+    try:
+        cov._init()
+        # coverage calls each `module.Class`.
+        return [
+            plugin._coverage_plugin_name.rpartition(".")[0] for plugin in cov._plugins.configurers
+        ]
+    except BaseException:
+        return []
+    finally:
+        del sys.path[0]
+
+
+def as_configured(config):
     names = ("source", "source_pkgs", "source_dirs")
     sources = [source for name in names for source in listed(config, name)]
     return {

@@ -32,6 +32,7 @@ from coverage.results import Numbers, should_fail_under
 from coverage.sqldata import SCHEMA_VERSION
 
 import xtask_cobertura
+import xtask_files
 import xtask_forks
 from xtask_shared import SharedCoverage, parse_ahead
 
@@ -67,6 +68,7 @@ def _work(request: Json, told: _Told) -> None:
         return
     with told.timed("report"):
         cov = _configured(SharedCoverage, request, data_file)
+        cov.hidden = _hidden(request)
         cov.load()
         told["data_file"] = data_file
         _total(cov, request, told)
@@ -229,7 +231,9 @@ def _combine(parts: list[Json], request: Json, target: str, told: _Told) -> str 
         try:
             bad = _first_refused(cov, parts)
             if bad is None:
+                xtask_files.add_unexecuted(cov, request.get("guessed", ()))
                 cov.save()
+                xtask_files.take_out(temporary, _hidden(request))
                 told["combined"] = len(parts)
                 return temporary
         except BaseException:
@@ -261,6 +265,10 @@ def _configured(kind: type[Any], request: Json, data_file: str | None) -> Any:
     for name, value in request["options"].items():
         cov.set_option(name, value)
     return cov
+
+
+def _hidden(request: Json) -> xtask_files.Hidden:
+    return xtask_files.Hidden(request.get("hidden", ()), request.get("sources", ()), os.getcwd())
 
 
 # Reports.

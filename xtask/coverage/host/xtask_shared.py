@@ -61,6 +61,8 @@ class SharedCoverage(coverage.Coverage):
         self._shared_reporters: dict[Any, Any] = {}
         self._shared_analyses: dict[Any, Any] = {}
         self._shared_prepared = False
+        #: Files that are not reported on, whoever has measured them.
+        self.hidden: Any = None
 
     def reopen(self) -> bool:
         """Read the data file anew, and say whether that is so. In a fork that must be done:
@@ -78,6 +80,13 @@ class SharedCoverage(coverage.Coverage):
             self._shared_prepared = True
         # A fresh process would start each report without a filter by context.
         self.get_data().set_query_contexts(None)
+
+    def _get_file_reporters(self, morfs: Any = None) -> Any:
+        if not morfs and self.hidden is not None:
+            morfs = [file for file in self._data.measured_files() if not self.hidden.hides(file)]
+            # An empty list would mean all.
+            return super()._get_file_reporters(morfs) if morfs else []
+        return super()._get_file_reporters(morfs)
 
     def _get_file_reporter(self, morf: Any, *args: Any, **kwargs: Any) -> Any:
         if morf not in self._shared_reporters:

@@ -372,7 +372,7 @@ fn a_command_that_fails_is_shown_with_its_last_words() {
 
 #[test]
 fn packages_are_those_of_the_product() {
-    let table: [(&str, &[&str], &[&str]); 4] = [
+    let table: [(&str, &[&str], &[&str]); 11] = [
         (
             "src-layout",
             &[
@@ -401,6 +401,33 @@ fn packages_are_those_of_the_product() {
             &["recipes.py"],
         ),
         ("src-is-the-package", &["src/__init__.py", "src/a.py"], &["src"]),
+        ("src-of-another-language", &["src/main.c", "a/__init__.py"], &["a"]),
+        ("python-folder", &["src/x.ts", "python/a/__init__.py", "python/setup.py"], &["python/a"]),
+        ("lib-of-modules", &["lib/a.py", "lib/b/c.py", "tests/test_a.py"], &["lib"]),
+        (
+            "backend",
+            &["backend/app/main.py", "backend/tests/test_main.py", "frontend/x.ts"],
+            &["backend/app"],
+        ),
+        ("namespace", &["acme/core/api.py", "tests/test_api.py"], &["acme/core"]),
+        (
+            "other-names-of-tests",
+            &[
+                "a/__init__.py",
+                "checks/__init__.py",
+                "checks/test_a.py",
+                "unit_tests/__init__.py",
+                "unit_tests/test_b.py",
+                "unit_tests/help.py",
+                "contests/__init__.py",
+            ],
+            &["a", "contests"],
+        ),
+        (
+            "modules",
+            &["a.py", "b.py", "tests.py", "docs/conf.py", "env/pyvenv.cfg"],
+            &["a.py", "b.py"],
+        ),
     ];
     for (name, files, wanted) in table {
         let files: Vec<_> = files.iter().chain(&["setup.cfg"]).map(|file| (*file, "")).collect();

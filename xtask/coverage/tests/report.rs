@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use camino::{Utf8Path, Utf8PathBuf};
 use xtask_coverage::exit::{self, Exit};
 use xtask_coverage::report::coverage::{
-    Config, Data, Kind, Rendered, Report, Reporter, Request, render,
+    Config, Data, Hidden, Kind, Rendered, Report, Reporter, Request, render,
 };
 use xtask_coverage::report::summary;
 use xtask_coverage::shard::combine::{Expected, Origin, Part, check};
@@ -95,6 +95,7 @@ impl Project {
             config: Config::Search,
             source: None,
             options: BTreeMap::new(),
+            hidden: Hidden::default(),
         }
     }
 
@@ -109,6 +110,7 @@ impl Project {
                 into: self.root.join(".coverage"),
                 incomplete_into: Some(self.root.join("state/.coverage")),
             },
+            guessed: Vec::new(),
             lines_of: Vec::new(),
             xml_top: None,
             reports: vec![Report { kind: Kind::Term, path: None }],

@@ -37,6 +37,7 @@ mod identity;
 mod isolation;
 mod junit;
 mod live;
+mod measured;
 mod output;
 mod page;
 mod patch;

@@ -124,7 +124,17 @@ def save_coverage() -> None:
     coverage = current_coverage()
     if coverage is not None:
         coverage.stop()
+        begin_data(coverage)
         coverage.save()
+
+
+def begin_data(coverage: Any) -> Any:
+    """Have a data file be there even if nothing of the source has been executed: without one
+    nobody could tell that from one that is lost."""
+    data = coverage.get_data()
+    if not data.measured_files():
+        (data.add_arcs if coverage.config.branch else data.add_lines)({})
+    return data
 
 
 def current_coverage() -> Any:
@@ -208,7 +218,7 @@ class Reporter:
         yield
         coverage = current_coverage()
         if coverage is not None:
-            self.send("data", file=coverage.get_data().data_filename())
+            self.send("data", file=begin_data(coverage).data_filename())
         text = (self._words.getvalue() + self._short_summary()).strip()
         if text:
             self.send("closing-words", text=cut(text, SECTION_LIMIT))

@@ -29,6 +29,9 @@ pub struct Facts {
     /// Where it looks for packages; empty where a name is not UTF-8.
     #[serde(default)]
     pub folders: Vec<Utf8PathBuf>,
+    /// `sys.prefix` and the like: the environment's own folders, without symbolic links.
+    #[serde(default)]
+    pub prefixes: Vec<Utf8PathBuf>,
 }
 
 /// pytest's configuration, as `pytest` typed in the project's folder would read it.
@@ -85,4 +88,10 @@ pub struct CoverageConfig {
     pub dynamic_context: Option<String>,
     /// `[run] patch`.
     pub patch: Vec<String>,
+    /// Plugins that configure coverage when it starts; what they have said is in all of this.
+    #[serde(default)]
+    pub configurers: Vec<String>,
+    /// The fields that they have changed, by name.
+    #[serde(default)]
+    pub changed: Vec<String>,
 }

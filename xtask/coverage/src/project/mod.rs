@@ -11,7 +11,7 @@ mod facts;
 pub mod git;
 pub mod kept;
 mod managers;
-mod packages;
+pub(crate) mod packages;
 pub mod probe;
 mod pyproject;
 pub mod python;

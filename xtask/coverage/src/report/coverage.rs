@@ -28,6 +28,19 @@ pub struct Reporter {
     /// Further settings that differ from the configuration, by coverage's names
     /// (`report:precision`).
     pub options: BTreeMap<String, Value>,
+    /// What is not of the source.
+    pub hidden: Hidden,
+}
+
+/// Folders of which nothing is reported, though the source may be around them: our own, and the
+/// environment's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hidden {
+    /// Absolute.
+    pub folders: Vec<Utf8PathBuf>,
+    /// The source, folders and packages: what of it lies in one of the folders itself is
+    /// reported all the same.
+    pub sources: Vec<String>,
 }
 
 impl Reporter {
@@ -48,6 +61,8 @@ impl Reporter {
         };
         message["source"] = json!(self.source);
         message["options"] = json!(self.options);
+        message["hidden"] = json!(self.hidden.folders);
+        message["sources"] = json!(self.hidden.sources);
         message
     }
 }
@@ -59,6 +74,9 @@ pub struct Request {
     pub reporter: Reporter,
     /// What is reported on.
     pub data: Data,
+    /// All files of the source, absolute, where nobody but us has said what it is: they count
+    /// though no test imports them. With parts only.
+    pub guessed: Vec<Utf8PathBuf>,
     /// Files whose lines are wanted too; absolute, without symbolic links.
     pub lines_of: Vec<Utf8PathBuf>,
     /// Which reports, in the order in which they are made.
@@ -286,6 +304,7 @@ const CODE: Code = Code {
     program: include_str!("../../host/report.py"),
     modules: &[
         ("xtask_cobertura", include_str!("../../host/xtask_cobertura.py")),
+        ("xtask_files", include_str!("../../host/xtask_files.py")),
         ("xtask_forks", include_str!("../../host/xtask_forks.py")),
         ("xtask_shared", include_str!("../../host/xtask_shared.py")),
     ],
@@ -309,6 +328,7 @@ fn message(request: &Request) -> Value {
         "complete": is_complete(&request.data),
         "data_file": into,
         "incomplete_data_file": incomplete_into,
+        "guessed": request.guessed,
         "lines_of": request.lines_of,
         "reports": reports,
         "xml_top": request.xml_top,

@@ -8,9 +8,13 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::coverage::Reporter;
 use super::program::{Code, ask};
 
-const CODE: Code = Code { program: include_str!("../../host/compare.py"), modules: &[] };
+const CODE: Code = Code {
+    program: include_str!("../../host/compare.py"),
+    modules: &[("xtask_files", include_str!("../../host/xtask_files.py"))],
+};
 
 /// What was measured, compared.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -44,12 +48,17 @@ pub struct Place {
 
 /// Compares data files of coverage, with the coverage of the project.
 pub fn compare(
-    python: &Utf8Path,
-    root: &Utf8Path,
+    reporter: &Reporter,
     sequential: &[&Utf8Path],
     parallel: &Utf8Path,
 ) -> Result<Compared> {
-    let request = json!({ "sequential": sequential, "parallel": parallel });
+    let Reporter { python, root, hidden, .. } = reporter;
+    let request = json!({
+        "sequential": sequential,
+        "parallel": parallel,
+        "hidden": hidden.folders,
+        "sources": hidden.sources,
+    });
     ask(python, root, &CODE, &request, None)
 }
 

@@ -98,6 +98,8 @@ pub struct Settings {
     pub sources: Setting<Vec<String>>,
     /// Whether branches are measured; none where coverage's own configuration decides.
     pub branch: Option<Setting<bool>>,
+    /// What a plugin of coverage says of branches, which then decides.
+    pub branch_by_plugin: Option<Setting<bool>>,
     /// Percent.
     pub fail_under: Option<Setting<f64>>,
     /// The threshold was typed, so that it holds for partial runs too.
@@ -164,7 +166,9 @@ impl Settings {
             collect: first(&layers, |it| it.pool.collect).or_default(Collect::Auto),
             isolate: first(&layers, |it| it.pool.isolate).or_default(Isolate::Auto),
             sources: sources(&layers, inputs.facts),
-            branch: branch(&layers),
+            branch: branch(&layers).filter(|setting| !is_coverages(setting)),
+            branch_by_plugin: branch(&layers)
+                .filter(|setting| matches!(setting.origin, Origin::Plugin(_))),
             fail_under_on_command_line: fail_under
                 .as_ref()
                 .is_some_and(|it| it.origin == Origin::CommandLine),
@@ -193,7 +197,8 @@ impl Settings {
         };
         let reports: Vec<_> = self.reports.value.iter().map(|kind| kind.name()).collect();
         let reports = if reports.is_empty() { "none".to_owned() } else { reports.join(", ") };
-        let branch = self.branch.clone().map(|it| it.map(yes_or_no));
+        let branch = self.branch.clone().or_else(|| self.branch_by_plugin.clone());
+        let branch = branch.map(|it| it.map(yes_or_no));
         let mut rows = vec![
             row("splits", &self.splits),
             row("max-concurrent-splits", &self.max_concurrent_splits),
@@ -242,7 +247,7 @@ fn layers(inputs: &Inputs<'_>, typed: &Addopts, addopts: &Addopts) -> Result<Vec
         layers.push(layer::table(Origin::Project, &path, "tool.xtask.coverage", table)?);
     }
     layers.push(pytest_layer(Origin::Addopts, addopts));
-    layers.extend(inputs.facts.coverage.as_ref().map(coverage_layer));
+    layers.extend(inputs.facts.coverage.iter().flat_map(coverage_layers));
     if let Some((folder, table)) = inputs.workspace.table {
         let (path, section) = (folder.join("Cargo.toml"), "workspace.metadata.xtask.coverage");
         layers.push(layer::table(Origin::Workspace, &path, section, table)?);
@@ -262,15 +267,24 @@ fn pytest_layer(origin: Origin, addopts: &Addopts) -> Layer {
     layer
 }
 
-/// What coverage's configuration says, as options of ours.
-fn coverage_layer(coverage: &CoverageConfig) -> Layer {
+/// What coverage's configuration says, as options of ours: what plugins have made of it, and what
+/// the file itself says.
+fn coverage_layers(coverage: &CoverageConfig) -> [Layer; 2] {
     let name = coverage.config_file.as_ref().and_then(|path| path.file_name());
-    let origin = Origin::File(name.unwrap_or("coverage").to_owned());
-    let mut layer = Layer::new(origin, Options::default());
-    layer.options.measure.branch = coverage.branch;
-    layer.options.reporting.fail_under = Some(coverage.fail_under).filter(|&it| it != 0.0);
-    layer.coverage_decides = !(coverage.source.is_empty() && coverage.include.is_empty());
-    layer
+    let file = Origin::File(name.unwrap_or("coverage").to_owned());
+    let plugins = Origin::Plugin(coverage.configurers.join(", "));
+    [(plugins, true), (file, false)].map(|(origin, by_plugin)| {
+        let says = |field: &str| by_plugin == coverage.changed.iter().any(|name| name == field);
+        let mut layer = Layer::new(origin, Options::default());
+        layer.options.measure.branch = coverage.branch && says("branch");
+        // A plugin may take back what the file says.
+        layer.options.measure.no_branch = by_plugin && !coverage.branch && says("branch");
+        let fail_under = Some(coverage.fail_under).filter(|&it| it != 0.0);
+        layer.options.reporting.fail_under = fail_under.filter(|_| says("fail_under"));
+        layer.coverage_decides = !coverage.source.is_empty() && says("source")
+            || !coverage.include.is_empty() && says("include");
+        layer
+    })
 }
 
 /// The value of the strongest layer that has one.
@@ -327,10 +341,13 @@ fn source(path: &Utf8PathBuf) -> String {
     }
 }
 
-/// None where coverage's own configuration decides.
 fn branch(layers: &[Layer]) -> Option<Setting<bool>> {
-    let said = first(layers, |it| it.measure.branches());
-    said.filter(|setting| !matches!(setting.origin, Origin::File(_)))
+    first(layers, |it| it.measure.branches())
+}
+
+/// True for what coverage hears from its own configuration.
+fn is_coverages<T>(setting: &Setting<T>) -> bool {
+    matches!(setting.origin, Origin::File(_) | Origin::Plugin(_))
 }
 
 fn reports(layers: &[Layer]) -> Result<Setting<Vec<Kind>>> {

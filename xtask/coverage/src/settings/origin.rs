@@ -38,6 +38,8 @@ pub enum Origin {
     Addopts,
     /// Another tool's configuration file: coverage's or pytest's. Its name.
     File(String),
+    /// A plugin of coverage that configures it. Its name.
+    Plugin(String),
     /// `[workspace.metadata.xtask.coverage]` in the workspace's `Cargo.toml`.
     Workspace,
     /// `--profile`.
@@ -55,6 +57,7 @@ impl fmt::Display for Origin {
         match self {
             Origin::CommandLine => f.write_str("command line"),
             Origin::Env(name) | Origin::File(name) => f.write_str(name),
+            Origin::Plugin(name) => write!(f, "coverage's plugin {name}"),
             Origin::Project => f.write_str("pyproject.toml [tool.xtask.coverage]"),
             Origin::Addopts => f.write_str("addopts"),
             Origin::Workspace => f.write_str("Cargo.toml [workspace.metadata.xtask.coverage]"),

@@ -76,9 +76,14 @@ pub(super) fn stock(prepared: &Prepared) -> Result<Engine> {
     match coverage.filter(|coverage| refused && coverage.branch) {
         Some(coverage) => {
             let file = coverage.config_file.as_ref().map_or("the configuration", |it| it.as_str());
+            let by_plugin = coverage.changed.iter().any(|name| name == "branch");
+            let (who, next) = match by_plugin {
+                true => (coverage.configurers.join(", "), ""),
+                false => (file.to_owned(), "remove `branch = true` there, or "),
+            };
             let why = format!(
                 "`coverage run`, which the stock engine uses, cannot leave out the branches that \
-                 `{file}` asks for; remove `branch = true` there, or use `--engine fork`"
+                 `{who}` asks for; {next}use `--engine fork`"
             );
             Err(exit::usage(why).into())
         }

@@ -15,7 +15,7 @@ use crate::exit;
 use crate::machine::Machine;
 use crate::project::{Facts, Interpreter, Lock, Project, State, Steps, kept, python};
 use crate::screen::Screen;
-use crate::settings::{Configured, Inputs, Settings, test_folder};
+use crate::settings::{Configured, Inputs, Origin, Setting, Settings, test_folder};
 use crate::split::Durations;
 
 /// Plugins that put the tests into an order of their own, which changes from run to run.
@@ -27,6 +27,8 @@ const REORDERING: [&str; 4] =
 pub(super) struct Prepared {
     /// Where we keep things.
     pub(super) state: State,
+    /// Folders that are ours: nothing in them is the project's source.
+    pub(super) private: Vec<Utf8PathBuf>,
     /// What runs it.
     pub(super) interpreter: Interpreter,
     /// What it says of itself.
@@ -56,6 +58,8 @@ pub(super) fn prepare(invocation: &Invocation<'_>, project: &Project) -> Result<
     let screen = invocation.screen;
     let measures = invocation.typed.task.measures();
     let mut state = State::of(project, invocation.workspace);
+    let target = invocation.workspace.map(|workspace| workspace.target.clone());
+    let private = [state.dir().to_owned()].into_iter().chain(target).collect();
     let lock = state.lock()?;
     let doing = screen.doing("Preparing the environment");
     let announce = |what: &str| doing.step(what);
@@ -74,6 +78,7 @@ pub(super) fn prepare(invocation: &Invocation<'_>, project: &Project) -> Result<
     let settings = read_settings(invocation, project, &facts, &history)?;
     Ok(Prepared {
         state,
+        private,
         interpreter,
         facts,
         settings,
@@ -371,10 +376,23 @@ fn sources(prepared: &Prepared) -> String {
     if !decided.value.is_empty() {
         return format!("{} ({})", decided.value.join(", "), decided.origin);
     }
-    let Some(coverage) = &prepared.facts.coverage else { return String::new() };
-    let named = if coverage.source.is_empty() { &coverage.include } else { &coverage.source };
-    let file = coverage.config_file.as_ref().and_then(|file| file.file_name());
-    format!("{} ({})", named.join(", "), file.unwrap_or("coverage's configuration"))
+    let coverage = prepared.facts.coverage.as_ref();
+    let lists = coverage.into_iter().flat_map(|coverage| [&coverage.source, &coverage.include]);
+    match lists.into_iter().find(|list| !list.is_empty()) {
+        Some(list) => format!("{} ({})", list.join(", "), who_decides(prepared)),
+        None => format!("all that is executed, tests too ({})", decided.origin),
+    }
+}
+
+/// Where coverage's own settings of what is measured come from.
+fn who_decides(prepared: &Prepared) -> String {
+    let Setting { origin, .. } = &prepared.settings.sources;
+    if matches!(origin, Origin::File(_) | Origin::Plugin(_)) {
+        return origin.to_string();
+    }
+    let coverage = prepared.facts.coverage.as_ref();
+    let file = coverage.and_then(|coverage| coverage.config_file.as_ref()?.file_name());
+    file.unwrap_or("coverage's configuration").to_owned()
 }
 
 fn versions(facts: &Facts) -> String {

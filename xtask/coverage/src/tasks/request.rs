@@ -6,9 +6,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::prepare::Prepared;
 use crate::engine::{Job, Ran};
 use crate::machine::Machine;
-use crate::project::{Project, State};
-use crate::report::coverage::{Config, Data, Kind, Report, Reporter, Request};
-use crate::settings::Settings;
+use crate::project::{Project, State, packages};
+use crate::report::coverage::{Config, Data, Hidden, Kind, Report, Reporter, Request};
+use crate::settings::{Origin, Settings};
 use crate::shard::combine::{self, Checked};
 
 /// What there is to combine of a run, and what is wrong with it.
@@ -27,6 +27,36 @@ pub(super) fn reporter(project: &Project, prepared: &Prepared) -> Reporter {
         config: config(settings),
         source: Some(settings.sources.value.clone()).filter(|source| !source.is_empty()),
         options: [].into(),
+        hidden: hidden(project, prepared),
+    }
+}
+
+/// Without a source coverage walks no folder, and finds nothing there.
+fn hidden(project: &Project, prepared: &Prepared) -> Hidden {
+    let Prepared { settings, facts, private, .. } = prepared;
+    let configured = facts.coverage.iter().flat_map(|coverage| &coverage.source);
+    let sources: Vec<String> = match settings.sources.value.as_slice() {
+        [] => configured.cloned().collect(),
+        sources => sources.to_vec(),
+    };
+    if sources.is_empty() {
+        return Hidden::default();
+    }
+    let around = |folder: &&Utf8PathBuf| project.root.starts_with(folder);
+    let folders = private.iter().chain(&facts.prefixes).filter(|folder| !around(folder));
+    let mut folders: Vec<Utf8PathBuf> = folders.cloned().collect();
+    if settings.sources.origin == Origin::Layout {
+        // Tests are no source that anybody would choose.
+        folders.extend(packages::tests(&project.root, &facts.packages_here));
+    }
+    Hidden { folders, sources }
+}
+
+/// All files of the source, where we have chosen it.
+fn guessed(project: &Project, prepared: &Prepared) -> Vec<Utf8PathBuf> {
+    match prepared.settings.sources.origin {
+        Origin::Layout => packages::files(&project.root, &prepared.facts.packages_here),
+        _ => Vec::new(),
     }
 }
 
@@ -41,6 +71,7 @@ pub(super) fn request(
     Request {
         reporter: reporter(project, prepared),
         data,
+        guessed: guessed(project, prepared),
         lines_of: Vec::new(),
         reports,
         xml_top: None,

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use camino::Utf8PathBuf;
 
 use super::prepare::{self, Prepared};
-use super::request::{check_parts, request};
+use super::request::{check_parts, reporter, request};
 use super::words::counts;
 use super::{Invocation, suite};
 use crate::cli::Engine;
@@ -158,9 +158,9 @@ impl Verify<'_> {
     fn compare(&self, sequential: &[Measured], parallel: &Measured) -> Result<Compared> {
         let data = sequential.iter().map(|run| run.data.as_deref());
         let data: Option<Vec<_>> = data.collect();
-        let python = &self.prepared.interpreter.executable;
+        let reporter = reporter(self.project, self.prepared);
         match (data, &parallel.data) {
-            (Some(data), Some(file)) => identity::compare(python, &self.project.root, &data, file),
+            (Some(data), Some(file)) => identity::compare(&reporter, &data, file),
             (None, _) => bail!("the sequential runs have measured nothing"),
             (_, None) => bail!("the parallel run has measured nothing"),
         }

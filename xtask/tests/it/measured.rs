@@ -1,0 +1,233 @@
+//! What is measured: the source, all of it, and nothing of ours or the environment's.
+
+use camino::Utf8Path;
+
+use crate::shop::coverage;
+use crate::support::{Env, Output, Project, Run, STOCK, env, repository};
+
+const WALKED: &str = "\
+[project]
+name = 'walked'
+version = '1'
+[tool.pytest.ini_options]
+pythonpath = ['.']
+[tool.coverage.run]
+source = ['.']
+[tool.coverage.report]
+include_namespace_packages = true
+";
+const TESTED: &str = "from acme.core import api\n\ndef test_f():\n    assert api.f() == 1\n";
+
+/// A project whose source is all around: packages without `__init__.py` count.
+fn walked() -> Project {
+    Project::new(&[
+        ("pyproject.toml", WALKED),
+        ("acme/core/api.py", "def f():\n    return 1\n"),
+        ("tests/test_api.py", TESTED),
+    ])
+}
+
+/// An environment in the folder of the project that has what another one has, and a package more.
+fn environment_within(project: &Project) {
+    let (folder, whole) = (project.root.join(".venv"), project.env().clone());
+    let make = ["-m", "venv", "--without-pip", folder.as_str()];
+    Run::of("python3".into()).args(&make).output().exits(0);
+    let purelib = "import sysconfig; print(sysconfig.get_path('purelib'))";
+    let packages = |env: &Env| env.python_says(&project.root, purelib, &[]).trim().to_owned();
+    let (own, others) = (packages(&Env { root: folder }), packages(&whole));
+    std::fs::write(format!("{own}/others.pth"), others).expect("a file");
+    std::fs::create_dir_all(format!("{own}/more")).expect("a folder");
+    std::fs::write(format!("{own}/more/of_it.py"), "A = 1\n").expect("a file");
+}
+
+/// The table of a run, without lines and heading.
+fn table(output: &Output) -> Vec<&str> {
+    let rows = output.stdout.lines().skip_while(|line| !line.starts_with("---")).skip(1);
+    rows.take_while(|line| !line.starts_with("TOTAL")).filter(|it| !it.starts_with("---")).collect()
+}
+
+fn measured_files(project: &Project) -> Vec<String> {
+    let code = "import coverage, os
+data = coverage.CoverageData('.coverage')
+data.read()
+print(*sorted(map(os.path.relpath, data.measured_files())), sep='\\n')";
+    project.python_says(code, &[]).lines().map(str::to_owned).collect()
+}
+
+engines! {
+    /// Not the state folder, nor a workspace's `target`, nor the environment, should they lie in
+    /// the source; in no report and not in the data.
+    fn neither_our_folders_nor_the_environment(engine) {
+        let project = walked();
+        environment_within(&project);
+        project.write(".xtask/left/over.py", "A = 1\n");
+        project.write("target/xtask/coverage/left/over.py", "A = 1\n");
+        project.write("Cargo.toml", "[workspace]\n");
+        let project = project.without_env();
+        let output = project.run(&coverage(engine, &["--report", "term"])).exits(0);
+        let files = ["acme/core/api.py", "tests/test_api.py"];
+        let named: Vec<&str> =
+            table(&output).iter().filter_map(|row| row.split_whitespace().next()).collect();
+        assert_eq!(named, files, "{output:#?}");
+        let project = project.with(crate::support::stock_env());
+        assert_eq!(measured_files(&project), files);
+    }
+
+    /// A module that no test imports is of the source as well.
+    fn every_module_of_a_source_that_nobody_names(engine) {
+        let project = Project::new(&[
+            ("pytest.ini", "[pytest]\npythonpath = .\n"),
+            ("used.py", "A = 1\n"),
+            ("unused.py", "A = 1\nB = 2\nC = 3\n"),
+            ("template.py", "{{ name }} = 1\n"),
+            ("tests/test_used.py", "import used\n\ndef test_a():\n    assert used.A\n"),
+        ]);
+        let options = ["--report", "term", "--fail-under", "60"];
+        let output = project.run(&coverage(engine, &options)).exits(2);
+        let output = output.tells("Source: template, unused, used (the project's folders)");
+        assert_eq!(
+            table(&output),
+            ["unused.py       3      3     0%", "used.py         1      0   100%"]
+        );
+    }
+
+    /// It is no lack of data that no test imports anything.
+    fn a_source_that_no_test_imports(engine) {
+        let project = Project::new(&[
+            ("pytest.ini", "[pytest]\n"),
+            ("unused.py", "A = 1\n"),
+            ("tests/test_a.py", "def test_a():\n    pass\n"),
+        ]);
+        let output = project.run(&coverage(engine, &["--report", "term"])).exits(0);
+        assert_eq!(table(&output), ["unused.py       1      1     0%"]);
+    }
+}
+
+/// Reports on data that somebody else has measured, with more in it.
+#[test]
+fn reports_leave_out_what_others_have_measured_of_the_environment() {
+    let project = walked();
+    environment_within(&project);
+    let run = ["coverage", "run", "-m", "pytest", "-q"];
+    project.env().module(&project.root, &run).exits(0);
+    assert!(measured_files(&project).iter().any(|file| file.starts_with(".venv")));
+    let project = project.without_env();
+    let output = project.run(&["coverage", "report", "--report", "term"]).exits(0);
+    assert_eq!(table(&output).len(), 2, "{output:#?}");
+}
+
+/// Where Python lies elsewhere than in `src` or the root, and where tests lie beside it.
+#[test]
+fn layouts_of_other_kinds_are_found() {
+    let project = Project::new(&[
+        ("pytest.ini", "[pytest]\npythonpath = backend\n"),
+        ("src/main.ts", ""),
+        ("backend/app/main.py", "def f():\n    return 1\n"),
+        ("backend/app/routes/users.py", "A = 1\n"),
+        ("backend/app/tests/test_more.py", "def test_more():\n    pass\n"),
+        ("backend/tests/test_main.py", "from app import main\n\ndef test_f():\n    main.f()\n"),
+    ]);
+    let options = ["--report", "term", "--", "backend"];
+    let output = project.run(&coverage("fork", &options)).exits(0);
+    let output = output.tells("Source: backend/app (the project's folders)");
+    let rows = [
+        "backend/app/main.py               2      0   100%",
+        "backend/app/routes/users.py       1      1     0%",
+    ];
+    assert_eq!(table(&output), rows);
+}
+
+#[test]
+fn the_banner_names_what_is_measured_where_nobody_says() {
+    let project = Project::new(&[
+        ("pytest.ini", "[pytest]\n"),
+        ("tests/test_a.py", "def test_a():\n    pass\n"),
+    ]);
+    let output = project.run(&coverage("fork", &["--report", "none"])).exits(0);
+    let output = output.tells("Source: all that is executed, tests too (the project's folders)");
+    assert!(!output.stderr.contains("Source:  ("), "{output:#?}");
+}
+
+fn defaults() -> Env {
+    env(&[STOCK, &["covdefaults"]].concat())
+}
+
+fn with_defaults() -> Project {
+    let project = Project::new(&[
+        (".coveragerc", "[run]\nplugins = covdefaults\nsource = app\n"),
+        ("pytest.ini", "[pytest]\npythonpath = .\n"),
+        ("app/__init__.py", "def f(x):\n    if x:\n        return 1\n    return 2\n"),
+        ("tests/test_app.py", "from app import f\n\ndef test_f():\n    assert f(1) == 1\n"),
+    ]);
+    project.with(defaults())
+}
+
+/// Plugins of coverage that configure it: their branches and thresholds are in force, and what
+/// is typed outdoes them.
+#[test]
+fn plugins_that_configure_coverage_are_heard() {
+    let project = with_defaults();
+    for engine in ["fork", "spawn", "stock"] {
+        let output = project.run(&coverage(engine, &["-v", "--report", "term"])).exits(2);
+        let output = output.says("coverage total of 67 is less than fail-under=100");
+        let output = output.tells("    fail-under = 100 (coverage's plugin covdefaults)\n");
+        output.tells("    branch = yes (coverage's plugin covdefaults)\n").says("BrPart");
+    }
+    let options = ["--report", "term", "--no-branch", "--fail-under", "70"];
+    for engine in ["fork", "spawn"] {
+        project.run(&coverage(engine, &options)).exits(0).never_says("BrPart").says("75%");
+    }
+    let refused = project.run(&coverage("stock", &options)).exits(4);
+    refused.tells("cannot leave out the branches that `covdefaults` asks for; use `--engine fork`");
+}
+
+/// One that lies in the project: what it says is asked anew each time.
+#[test]
+fn a_plugin_of_the_project_is_asked_each_time() {
+    let project = with_defaults();
+    project.write(".coveragerc", "[run]\nplugins = own\nsource = app\n");
+    let own = |percent: u32| {
+        format!(
+            "from coverage import CoveragePlugin\n\n\nclass Own(CoveragePlugin):\n    def \
+             configure(self, config):\n        config.set_option('report:fail_under', \
+             {percent})\n\n\ndef coverage_init(reg, options):\n    reg.add_configurer(Own())\n"
+        )
+    };
+    for (percent, exit) in [(80, 2), (70, 0)] {
+        project.write("own.py", &own(percent));
+        let output = project.run(&coverage("fork", &["-v", "--report", "none"])).exits(exit);
+        output.tells(&format!("    fail-under = {percent} (coverage's plugin own)\n"));
+    }
+}
+
+/// A parallel run that measures folders of ours differs from a sequential one.
+#[test]
+fn verify_sees_what_only_a_parallel_run_finds_of_ours() {
+    let project = walked();
+    project.write(".xtask/left/over.py", "A = 1\n");
+    let output = project.run(&["coverage", "verify", "--splits", "1"]).exits(0);
+    output.says("✓ identical: 2 files, 5 lines");
+    let compare = repository().join("xtask/coverage/host");
+    let seen = compared(&project, &compare);
+    assert_eq!(seen, ".xtask/left/over.py\n");
+}
+
+/// What the comparison says of data with a file of ours in it.
+fn compared(project: &Project, host: &Utf8Path) -> String {
+    let code = format!(
+        "import os, sys, coverage
+sys.path.insert(0, {:?})
+import compare
+from xtask_files import Hidden
+file = os.path.abspath('.xtask/left/over.py')
+data = coverage.CoverageData('polluted')
+data.add_lines({{file: [1], os.path.abspath('acme/core/api.py'): [1]}})
+data.write()
+hidden = Hidden([], ['.'], os.getcwd())
+sequential = [compare.Measured('polluted', hidden)] * 2
+answer = compare.compare(sequential, compare.Measured('polluted'), os.getcwd())
+print(*(place['file'] for place in answer['extra']), sep='\\n')",
+        host.as_str()
+    );
+    project.python_says(&code, &[])
+}
