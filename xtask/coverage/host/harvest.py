@@ -14,52 +14,71 @@ import marshal
 import struct
 import zlib
 from array import array
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from coverage import CoverageData
 
 from xtask_host.outlet import Outlet, getpid
 
-# A frame is: length of the payload, its CRC, the payload (marshal). Frames are
+# A frame is: length of the payload, the CRC of all payloads so far, the payload (marshal).
+# Frames are
 #   ("arcs" | "lines", context, {file: packed numbers})
 #   ("tracers", {file: name of the plugin})
 #   ("imported", {source package: its file}, [source packages never met])
+#   ("saved", [names of files that subprocesses have begun])
+#   ("test",), behind what a test has executed
 #   ("end",)
 _HEADER = struct.Struct("<II")
+# Of what a log begins with. Not 0: zeros, which a file that was emptied has where the writer
+# goes on behind them, would be a frame.
+SEED = 1
+_END = marshal.dumps(("end",))
+#: Follows the last frame that was read where something else follows than its successor.
+DAMAGED = ("damaged",)
 _HALF = 1 << 32
 Frame = tuple  # of the shapes above
 
 
-def _frame(content: Frame) -> bytes:
-    payload = marshal.dumps(content)
-    return _HEADER.pack(len(payload), zlib.crc32(payload)) + payload
+def chained(payloads: Iterable[bytes], crc: int) -> tuple[bytes, int]:
+    """Payloads as frames that go on from a CRC, and the CRC to go on from.
 
-
-END = _frame(("end",))
+    What comes later in a log proves what came before: a log that was emptied while it was
+    written, or lost a piece, is not whole whatever is appended to it.
+    """
+    frames = []
+    for payload in payloads:
+        crc = zlib.crc32(payload, crc)
+        frames += [_HEADER.pack(len(payload), crc), payload]
+    return b"".join(frames), crc
 
 
 def read_log(path: str) -> Iterator[Frame]:
     """The whole frames of a log; the last one is `("end",)` only if nothing was cut short."""
     with open(path, "rb") as log:
         content = log.read()
-    at = 0
+    at, running = 0, SEED
     while at + _HEADER.size <= len(content):
         length, crc = _HEADER.unpack_from(content, at)
-        payload = content[at + _HEADER.size : at + _HEADER.size + length]
-        if len(payload) < length or zlib.crc32(payload) != crc:
+        at += _HEADER.size
+        payload = content[at : at + length]
+        if len(payload) < length:
+            return
+        running = zlib.crc32(payload, running)
+        if running != crc:
+            yield DAMAGED
             return
         yield marshal.loads(payload)
-        at += _HEADER.size + length
+        at += length
 
 
 def state_of_log(path: str) -> str:
-    """`whole`, `partial` (its unit was cut short) or `none`."""
+    """`whole`, `partial` (its unit was cut short) or `none`, by a look at its end."""
     try:
         with open(path, "rb") as log:
             size = log.seek(0, 2)
-            log.seek(max(0, size - len(END)))
-            return "whole" if log.read() == END else "partial"
+            log.seek(max(0, size - len(_END)))
+            return "whole" if log.read() == _END else "partial"
     except FileNotFoundError:
         return "none"
 
@@ -97,7 +116,8 @@ class Harvest(CoverageData):
         self.flushed = False  # by the collector: it has forgotten what it had
         self.in_delta = False
         self._log = log
-        self._frames: list[bytes] = []
+        self._payloads: list[bytes] = []
+        self._crc = SEED
         self._context: str | None = None
         self._told_tracers: dict[str, str] = {}
 
@@ -120,7 +140,7 @@ class Harvest(CoverageData):
     def _add(self, kind: str, packed: dict[str, bytes]) -> None:
         self.flushed = self.flushed or not self.in_delta
         if packed:
-            self._frames.append(_frame((kind, self._context or "", packed)))
+            self._keep(kind, self._context or "", packed)
 
     def add_file_tracers(self, file_tracers: Mapping[str, str]) -> None:
         if getpid() != self.home:
@@ -128,7 +148,7 @@ class Harvest(CoverageData):
         new = {k: v for k, v in file_tracers.items() if self._told_tracers.get(k) != v}
         if new:
             self._told_tracers.update(new)
-            self._frames.append(_frame(("tracers", new)))
+            self._keep("tracers", new)
         return None
 
     def touch_files(self, filenames: Collection[str], plugin_name: str | None = None) -> None:
@@ -143,16 +163,26 @@ class Harvest(CoverageData):
         """What `Coverage.save` calls: at the end, or from a signal handler of coverage's."""
         if getpid() != self.home:
             return super().write()
-        if self._frames:
-            frames, self._frames = self._frames, []
-            self._log.write(b"".join(frames))
+        if self._payloads:
+            payloads, self._payloads = self._payloads, []
+            frames, self._crc = chained(payloads, self._crc)
+            self._log.write(frames)
         return None
 
+    def _keep(self, *frame: Any) -> None:
+        self._payloads.append(marshal.dumps(frame))
+
     def tell_packages(self, imported: dict[str, str], unmatched: list[str]) -> None:
-        self._frames.append(_frame(("imported", imported, unmatched)))
+        self._keep("imported", imported, unmatched)
+
+    def tell_saved(self, names: list[str]) -> None:
+        self._keep("saved", names)
+
+    def tell_test(self) -> None:
+        self._keep("test")
 
     def end(self) -> None:
-        self._frames.append(END)
+        self._keep("end")
         self.write()
 
 
@@ -186,8 +216,8 @@ class Recorder:
         """From here on the news go into this harvest."""
         self._harvest = harvest
 
-    def note(self) -> None:
-        """Append the news to the log."""
+    def collect(self) -> None:
+        """Have the harvest hold the news."""
         if self._harvest.flushed:
             self._harvest.flushed = False
             self._seen.clear()
@@ -196,7 +226,6 @@ class Recorder:
         if sizes != self._sizes:
             self._sizes = sizes
             self._flush(self._news())
-        self._harvest.write()
 
     def _news(self) -> dict[str, set[Any]]:
         news = {}

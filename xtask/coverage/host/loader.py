@@ -52,7 +52,8 @@ class Loader:
 def _read(kept: str, stamp: bytes) -> types.CodeType | None:
     """What was compiled before from the same text by the same Python."""
     with contextlib.suppress(OSError, ValueError, EOFError, TypeError):
-        with open(kept, "rb") as file:
+        # Should a pipe be in its place, nobody will write to it.
+        with open(os.open(kept, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
             content = file.read()
         if content.startswith(stamp):
             return marshal.loads(content[len(stamp) :])

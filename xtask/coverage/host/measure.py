@@ -194,7 +194,7 @@ class Measurement:
 
     def _write_part(self, target: str, folders: list[tuple[int, str]]) -> dict[str, Any]:
         part = parts.Part(target, self.branch, self.cov.config.context)
-        units = [(unit, part.add_unit(folder)) for unit, folder in folders]
+        units = [part.add_unit(unit, folder) for unit, folder in folders]
         part.finish()
         unmatched = sorted(part.unmatched or ())
         told = {"units": units, "damaged": part.damaged, "imported": part.imported}
@@ -221,7 +221,9 @@ class Measurement:
             (data.add_arcs if self.branch else data.add_lines)({})
             self.cov._post_save_work()
             self.cov.save()
-        return {"event": "data", "split": None, "file": self._publish(data), "damaged": damaged}
+        file = self._publish(data, damaged)
+        told = [(None, text) for text in damaged]
+        return {"event": "data", "split": None, "file": file, "damaged": told}
 
     def _take_collected(self) -> list[str]:
         """Put what collectors have measured beside what subprocesses of the host have saved."""
@@ -231,7 +233,9 @@ class Measurement:
         target = os.path.join(self._folder, ".coverage.collectors")
         told = self._write_part(target, list(enumerate(folders)))
         self.learn(told)
-        return told["damaged"]
+        cut = [folders[at] for at, state, _ in told["units"] if state != "whole"]
+        damaged = [f"the log of the collector in `{folder}` was cut short" for folder in cut]
+        return damaged + [text for _, text in told["damaged"]]
 
     def _hide_our_files(self, inorout: Any) -> None:
         """Keep the host's own folder out, should it lie inside the measured source."""
@@ -240,12 +244,12 @@ class Measurement:
             found for found in find() if not os.path.realpath(found[0]).startswith(self._ours)
         )
 
-    def _publish(self, data: Any) -> str:
+    def _publish(self, data: Any, damaged: list[str]) -> str:
         parts.close(data)
         own = data.data_filename()
-        for path in parts.saved_files(self._folder):
-            if path != own:
-                parts.merge_file(data, path)
+        others = [path for path in parts.saved_files(self._folder) if path != own]
+        merged = [parts.merge_sound_file(data, path) for path in others]
+        damaged += [wrong for wrong in merged if wrong is not None]
         parts.close(data)
         target = os.path.join(self.data_dir, "host.coverage")
         os.replace(own, target)
@@ -269,14 +273,22 @@ class UnitRecorder:
         self._harvest = new_harvest(self._measurement.cov, folder)
         self._measurement.use_data(self._harvest, folder)
         self._recorder.into(self._harvest)
+        self._watch = parts.Watch(folder)
 
     def note(self) -> None:
-        """Put what was executed since the last call out of reach of a crash."""
+        """Put what a test has executed out of reach of a crash."""
+        self._collect(self._watch.new())
+        self._harvest.tell_test()
+        self._harvest.write()
+
+    def _collect(self, saved: list[str]) -> None:
         self._measurement.notice_disabled_plugins()
-        self._recorder.note()
+        self._recorder.collect()
+        if saved:
+            self._harvest.tell_saved(saved)
 
     def end(self) -> None:
-        self.note()
+        self._collect(self._watch.all_new())
         self._harvest.tell_packages(*self._measurement.packages_met())
         self._harvest.end()
 

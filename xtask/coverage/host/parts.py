@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
+import re
 import sqlite3
 from array import array
 from collections.abc import Iterator
@@ -13,9 +14,13 @@ from typing import Any, Callable
 from coverage import CoverageData
 from coverage.exceptions import CoverageException
 
-from xtask_host.harvest import read_log, unpack_arcs, unpack_lines
+from xtask_host.harvest import DAMAGED, read_log, unpack_arcs, unpack_lines
 
 LOG = "log"
+# Private names are taken at import: tests may replace them.
+_list, _stat = os.listdir, os.stat
+# How coverage names the file of a process, but for the hash that it adds when it saves.
+_SAVED = re.compile(r"(\.coverage\..+\.pid\d+\.X\w+x)(\.H\w+h)?")
 
 
 class Part:
@@ -36,23 +41,27 @@ class Part:
         self._tracers: dict[str, str] = {}
         self.imported: dict[str, str] = {}
         self.unmatched: set[str] | None = None
-        self.damaged: list[str] = []
+        self.damaged: list[tuple[int, str]] = []  # with the unit
         self._add({})
 
-    def add_unit(self, folder: str) -> str:
-        """Take what a unit has left. Returns how much was found: `whole`, `partial` or `none`."""
+    def add_unit(self, unit: int, folder: str) -> tuple[int, str, int]:
+        """Take what a unit has left. Returns how much was found (`whole`, `partial`, `damaged`
+        or `none`), and of how many tests."""
         contexts: dict[str, dict[str, bytes]] = {}
         log = os.path.join(folder, LOG)
         state = "partial" if os.path.exists(log) else "none"
+        tests, announced = 0, set()
         for frame in read_log(log) if state == "partial" else ():
             self._take(frame, contexts)
-            state = "whole" if frame == ("end",) else "partial"
+            state = {("end",): "whole", DAMAGED: "damaged"}.get(frame[:1], "partial")
+            tests += frame[0] == "test"
+            announced.update(frame[1] if frame[0] == "saved" else ())
         with _one_transaction(self._data):
             for context, files in contexts.items():
                 self._data.set_context(context)
                 self._add(files)
-        self.add_saved_files(folder)
-        return state
+        self._add_saved_files(unit, folder, announced)
+        return unit, state, tests
 
     def _take(self, frame: Any, contexts: dict[str, dict[str, bytes]]) -> None:
         if frame[0] in ("arcs", "lines"):
@@ -73,13 +82,15 @@ class Part:
         else:
             self._data.add_lines({k: unpack_lines(v) for k, v in files.items()})
 
-    def add_saved_files(self, folder: str) -> None:
+    def _add_saved_files(self, unit: int, folder: str, announced: set[str]) -> None:
         """Merge what subprocesses of tests have saved."""
         for path in saved_files(folder):
-            try:
-                merge_file(self._data, path)
-            except (CoverageException, sqlite3.Error) as error:
-                self.damaged.append(f"{path}: {error}")
+            announced.discard(process_file(os.path.basename(path)))
+            wrong = merge_sound_file(self._data, path)
+            if wrong is not None:
+                self.damaged.append((unit, wrong))
+        for name in sorted(announced):
+            self.damaged.append((unit, f"`{os.path.join(folder, name)}` is missing"))
 
     def finish(self) -> None:
         """Write what is still in memory; the file gets its name when it is whole."""
@@ -102,6 +113,56 @@ def saved_files(folder: str) -> list[str]:
     """The data files that subprocesses left in a folder, in a fixed order."""
     found = glob.glob(os.path.join(glob.escape(folder), ".coverage*"))
     return sorted(path for path in found if not path.endswith("-journal"))
+
+
+def process_file(name: str) -> str | None:
+    """What the name of a process's data file begins with from its first moment on."""
+    match = _SAVED.fullmatch(name)
+    return match and match[1]
+
+
+class Watch:
+    """Notes which data files subprocesses of tests have begun in a folder.
+
+    One that was there once must be there in the end.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._changed: int | None = None
+        self._known: set[str] = set()
+
+    def new(self) -> list[str]:
+        """Those that have come since the last look. A folder that has not changed is not read."""
+        try:
+            changed = _stat(self._folder).st_mtime_ns
+        except OSError:
+            return []  # a test has removed it; that the log is gone is seen when it is read
+        if changed == self._changed:
+            return []
+        self._changed = changed
+        return self.all_new()
+
+    def all_new(self) -> list[str]:
+        """The same, however short ago the last change is: a clock of files ticks slowly."""
+        try:
+            found = {name for name in map(process_file, _list(self._folder)) if name}
+        except OSError:
+            return []
+        new = sorted(found - self._known)
+        self._known.update(new)
+        return new
+
+
+def merge_sound_file(data: CoverageData, path: str) -> str | None:
+    """Merge a file; returns what is wrong with it, if anything is."""
+    try:
+        if os.path.getsize(path) == 0:
+            return f"`{path}` is empty"
+        merge_file(data, path)
+    except (CoverageException, sqlite3.Error, OSError) as error:
+        return f"`{path}`: {error}"
+    return None
 
 
 def merge_file(data: CoverageData, path: str) -> None:

@@ -103,7 +103,7 @@ class Writers:
         except (OSError, ValueError) as error:
             told = {"error": f"the writer died: {error}"}
         if "error" in told:
-            nothing = [(unit, "none") for unit, _ in folders]
+            nothing = [(unit, "none", 0) for unit, _ in folders]
             return {**event, "file": None, "units": nothing, "error": told["error"]}
         self._measurement.learn(told)
         return {**event, "units": told["units"], "damaged": told["damaged"]}

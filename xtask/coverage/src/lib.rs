@@ -8,6 +8,7 @@
 pub mod cli;
 pub mod engine;
 pub mod exit;
+mod files;
 pub mod machine;
 pub mod project;
 pub mod report;

@@ -231,3 +231,117 @@ print(*(place['file'] for place in answer['extra']), sep='\\n')",
     );
     project.python_says(&code, &[])
 }
+
+const STARTS: &str = "\
+import os, subprocess, sys
+from pathlib import Path
+
+def saved(pattern):
+    top = Path(os.environ['TOP'], '.xtask')
+    return [Path(folder, name) for folder, _, names in os.walk(top)
+            for name in names if Path(name).match(pattern)]
+
+def test_starts():
+    subprocess.run([sys.executable, '-c', 'import app; app.f(1)'], check=True, cwd=os.environ['TOP'])
+
+def test_harms():
+    fault, patterns = os.environ['FAULT'], os.environ['PATTERN'].split(' ')
+    found = [file for pattern in patterns for file in saved(pattern)]
+    assert found
+    for file in found:
+        if fault == 'gone':
+            file.unlink()
+        else:
+            size = file.stat().st_size
+            os.truncate(file, {'empty': 0, 'half': size // 2, 'whole': size}[fault])
+
+def test_goes_on():
+    import app
+    app.f(0)
+";
+
+/// A run of a suite that does this to files of these names while it runs.
+fn harmed(engine: &str, fault: &str, pattern: &str) -> Output {
+    let project = Project::new(&[
+        (".coveragerc", "[run]\npatch = subprocess\nsource = .\n"),
+        ("pytest.ini", "[pytest]\npythonpath = .\n"),
+        ("app.py", "def f(x):\n    if x:\n        return 1\n    return 2\n"),
+        ("tests/test_app.py", STARTS),
+    ]);
+    let options = ["--splits", "1", "--workers-per-split", "1", "--report", "none"];
+    let run = project.xtask(&coverage(engine, &options));
+    let run = run.var("FAULT", fault).var("PATTERN", pattern).var("TOP", project.root.as_str());
+    let output = run.output();
+    output.says("Tests: 3 passed")
+}
+
+const OF_PROCESSES: &str = ".coverage.*.pid* data.*.pid*";
+
+engines! {
+    /// What a process of a test has measured was there, and is not any more.
+    fn data_of_a_process_that_is_taken_away(engine) {
+        harmed(engine, "gone", OF_PROCESSES).exits(3).says("is missing");
+    }
+
+    fn data_of_a_process_that_is_emptied(engine) {
+        harmed(engine, "empty", OF_PROCESSES).exits(3).says("is empty");
+    }
+
+    fn data_of_a_process_that_is_cut_in_half(engine) {
+        harmed(engine, "half", OF_PROCESSES).exits(3).says("malformed");
+    }
+}
+
+#[test]
+fn data_of_a_process_that_nobody_harms_is_fine() {
+    for engine in ["stock", "fork", "spawn"] {
+        harmed(engine, "whole", OF_PROCESSES).exits(0);
+    }
+}
+
+/// What a unit appends later does not make its log whole again.
+#[test]
+fn a_log_that_is_harmed_while_its_unit_runs() {
+    for engine in ["fork", "spawn"] {
+        for fault in ["empty", "half"] {
+            let output = harmed(engine, fault, "log").exits(3);
+            output.says("✗ split 1 left damaged coverage data");
+        }
+        harmed(engine, "gone", "log").exits(3).says("✗ split 1 left no coverage data");
+    }
+}
+
+/// What tells how to cut the suite is never passed over in silence.
+#[test]
+fn durations_that_are_no_text_or_no_file_are_refused() {
+    let project = Project::new(&[("pytest.ini", "[pytest]\n"), ("app.py", "")]);
+    project.write("test_app.py", "def test_app():\n    pass\n");
+    let file = project.root.join(".test_durations");
+    let refused = |why: &str| {
+        let output = project.run(&coverage("fork", &["--report", "none"])).exits(4);
+        let output = output.tells("decides how the suite is cut, but it is broken");
+        output.tells(why);
+    };
+    std::fs::write(&file, b"{\"test_app.py::test_app\": 1.0}\xff").expect("a file");
+    refused("it is not UTF-8");
+    std::fs::remove_file(&file).expect("a file");
+    std::fs::create_dir(&file).expect("a folder");
+    refused("it is no regular file");
+}
+
+/// A pipe in place of a file of ours: nobody writes to it, and nobody waits for that.
+#[test]
+fn no_pipe_in_the_state_folder_is_waited_for() {
+    let project = Project::new(&[("pytest.ini", "[pytest]\n"), ("app.py", "")]);
+    project.write("test_app.py", "def test_app():\n    pass\n");
+    let run = || project.run(&coverage("fork", &["--report", "none"])).exits(0);
+    run();
+    let names =
+        ["facts.json", "run.json", "durations.json", "last-failed.json", "host/fork/serve.py"];
+    for name in names {
+        let path = project.root.join(".xtask").join(name);
+        std::fs::remove_file(&path).expect(name);
+        nix::unistd::mkfifo(path.as_std_path(), nix::sys::stat::Mode::S_IRWXU).expect(name);
+    }
+    run();
+}

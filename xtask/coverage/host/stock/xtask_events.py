@@ -13,6 +13,7 @@ import fcntl
 import io
 import json
 import os
+import re
 import signal
 import sys
 import threading
@@ -32,6 +33,7 @@ Send = Callable[..., None]
 
 # Tests patch these; ours must be the real ones.
 _write, _getpid, _exit, _setitimer = os.write, os.getpid, os._exit, signal.setitimer
+_list, _stat = os.listdir, os.stat
 
 #: Sent by the runner when a process must leave now: what it has measured is saved first.
 LEAVE = getattr(signal, "SIGPWR", None)
@@ -92,6 +94,8 @@ def pytest_configure(config: pytest.Config) -> None:
     # Started by hand, from a printed command, there is nobody to tell.
     send = Pipe(_settings["events"]).send if "events" in _settings else _keep
     register(Reporter(config, send), "xtask-reporter")
+    if current_coverage() is not None:
+        register(Saved(send, os.path.dirname(settings["cut_file"])), "xtask-saved")
     if distributes(config):
         register(Controller(send), "xtask-controller")
     leave_on_signal()
@@ -444,6 +448,42 @@ class _Note:
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         self._note(items)
+
+
+class Saved:
+    """Tells which data files processes of tests have begun: one that was there once must be
+    there in the end. In the process that was started, whose workers have the same folder."""
+
+    # But for the hash that coverage adds when it saves.
+    _NAME = re.compile(r"(data\..+\.pid\d+\.X\w+x)(\.H\w+h)?")
+
+    def __init__(self, send: Send, folder: str) -> None:
+        self._send, self._folder = send, folder
+        self._changed = 0
+        self._told: set[str] = set()
+
+    def pytest_runtest_logfinish(self) -> None:
+        try:
+            changed = _stat(self._folder).st_mtime_ns
+        except OSError:
+            return  # what is missing in it is missed at the end
+        if changed != self._changed:
+            self._changed = changed
+            self._tell()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        self._tell()
+
+    def _tell(self) -> None:
+        try:
+            names = filter(None, map(self._NAME.fullmatch, _list(self._folder)))
+        except OSError:
+            return
+        new = {name[1] for name in names} - self._told
+        self._told |= new
+        if new:
+            self._send("saved", files=[os.path.join(self._folder, name) for name in sorted(new)])
 
 
 class Contexts:

@@ -164,7 +164,7 @@ def test_another_host_adopts_what_a_dead_one_left(project, start):
     other.until("unit-exited")
     other.send("adopt", unit=1, split=1, folder=str(dead.work / "units" / "1"))
     other.finish()
-    assert other.all("data")[0]["units"] == [[2, "whole"], [1, "partial"]]
+    assert [one[:2] for one in other.all("data")[0]["units"]] == [[2, "whole"], [1, "partial"]]
     assert 2 in measured(other)["code_.py"]
 
 
@@ -186,7 +186,7 @@ def test_what_is_left_of_dead_hosts_is_gathered_without_collecting(project, star
     other.send("adopt", unit=2, split=4, folder=str(dead.work / "units" / "2"))
     other.finish()
     split = {one["split"]: one.get("units") for one in other.all("data")}
-    assert split == {3: [[1, "partial"]], 4: [[2, "none"]], None: None}
+    assert split == {3: [[1, "partial", 1]], 4: [[2, "none", 0]], None: None}
     assert 2 in measured(other)["code_.py"] and "test_it.py" in measured(other)
     assert not other.all("ids") and other.all("bye")
 
@@ -218,7 +218,7 @@ def test_a_closed_split_is_written_beside_the_tests(project, start):
     driver.until("unit-exited", unit=2)
     driver.send("close", splits=[2])
     event = driver.until("data")
-    assert (event["split"], event["units"]) == (2, [[2, "whole"]])
+    assert (event["split"], event["units"][0][:2]) == (2, [2, "whole"])
     assert contents([event["file"]])["files"]
     driver.send("kill", unit=1)
     driver.until("unit-exited")
@@ -245,7 +245,7 @@ def test_a_damaged_file_of_a_subprocess_is_told(project, start):
     (driver.work / "units" / "1" / ".coverage.cut.short").write_bytes(b"SQLite format 3\0...")
     driver.finish()
     [event] = [one for one in driver.all("data") if one["split"] == 1]
-    assert ".coverage.cut.short" in event["damaged"][0]
+    assert ".coverage.cut.short" in event["damaged"][0][1]
     assert contents([event["file"]])["files"]
 
 

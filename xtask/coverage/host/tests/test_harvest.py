@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import marshal
 import random
 import sys
 
@@ -29,30 +30,56 @@ def write(path, data):
     return str(path)
 
 
-FRAMES = [("arcs", "", {"a.py": b"12345678"}), ("tracers", {"b.html": "x"})]
+FRAMES = [("arcs", "", {"a.py": b"12345678"}), ("test",), ("tracers", {"b.html": "x"}), ("end",)]
+
+
+def pieces():
+    """The frames as they are written, each on its own."""
+    crc, written = harvest.SEED, []
+    for frame in FRAMES:
+        data, crc = harvest.chained([marshal.dumps(frame)], crc)
+        written.append(data)
+    return written
+
+
+def read(tmp_path, data):
+    return list(harvest.read_log(write(tmp_path / "log", data)))
 
 
 def test_a_log_reads_back(tmp_path):
-    data = b"".join(map(harvest._frame, FRAMES)) + harvest.END
-    log = write(tmp_path / "log", data)
-    assert list(harvest.read_log(log)) == [*FRAMES, ("end",)]
-    assert harvest.state_of_log(log) == "whole"
+    assert read(tmp_path, b"".join(pieces())) == FRAMES
+    assert harvest.state_of_log(str(tmp_path / "log")) == "whole"
 
 
 def test_a_log_cut_anywhere_gives_its_whole_frames(tmp_path):
-    frames = [harvest._frame(frame) for frame in FRAMES]
-    data = b"".join(frames) + harvest.END
-    for length in range(len(data)):
-        log = write(tmp_path / "log", data[:length])
-        whole = (length >= len(frames[0])) + (length >= len(frames[0] + frames[1]))
-        assert list(harvest.read_log(log)) == FRAMES[:whole]
-        assert harvest.state_of_log(log) == "partial"
+    written = pieces()
+    ends = [sum(map(len, written[:number])) for number in range(1, len(written) + 1)]
+    for length in range(ends[-1]):
+        whole = sum(end <= length for end in ends)
+        assert read(tmp_path, b"".join(written)[:length]) == FRAMES[:whole]
+        assert harvest.state_of_log(str(tmp_path / "log")) == "partial"
+
+
+@pytest.mark.parametrize("at", range(len(FRAMES) - 1))
+def test_a_log_that_has_lost_a_piece_is_damaged_from_there(tmp_path, at):
+    written = pieces()
+    del written[at]
+    assert read(tmp_path, b"".join(written)) == [*FRAMES[:at], harvest.DAMAGED]
+
+
+@pytest.mark.parametrize("seen", range(1, len(FRAMES)))
+def test_a_log_that_was_emptied_while_it_was_written_is_damaged(tmp_path, seen):
+    written = pieces()
+    rest = b"".join(written[seen:])
+    assert read(tmp_path, rest) == [harvest.DAMAGED]
+    # As it is where the writer does not append but goes on behind what it has written.
+    assert read(tmp_path, bytes(sum(map(len, written[:seen]))) + rest) == [harvest.DAMAGED]
 
 
 def test_a_damaged_frame_is_not_read(tmp_path):
-    data = bytearray(b"".join(map(harvest._frame, FRAMES)) + harvest.END)
+    data = bytearray(b"".join(pieces()))
     data[12] ^= 1
-    assert list(harvest.read_log(write(tmp_path / "log", bytes(data)))) == []
+    assert read(tmp_path, bytes(data)) == [harvest.DAMAGED]
 
 
 def test_no_log_is_none(tmp_path):

@@ -46,6 +46,8 @@ pub enum Event {
     },
     /// The file that coverage will be in when the process has ended.
     Data { file: Utf8PathBuf },
+    /// Files that processes of tests have begun; coverage may add to the names when it saves.
+    Saved { files: Vec<Utf8PathBuf> },
     /// A warning of Python; `once` where every split meets it.
     Warning { text: String, place: String, once: bool },
     /// A plugin hears of tests, but only of those of this split.

@@ -249,6 +249,8 @@ struct Running {
     finished: Vec<(u32, TestRun)>,
     workers: Vec<Worker>,
     data: Vec<Utf8PathBuf>,
+    /// What processes of tests have begun.
+    saved: Vec<Utf8PathBuf>,
     bad_line: Option<String>,
 }
 
@@ -404,6 +406,7 @@ impl<'a> Supervisor<'a> {
             finished: Vec::new(),
             workers: Vec::new(),
             data: Vec::new(),
+            saved: Vec::new(),
             bad_line: None,
         })
     }
@@ -470,6 +473,7 @@ impl<'a> Supervisor<'a> {
                 (self.show)(Happening::TestEnded { id: &id, outcome });
             }
             Event::Data { file } => self.of(split, |running| running.data.push(file)),
+            Event::Saved { files } => self.of(split, |running| running.saved.extend(files)),
             Event::Warning { text, place, once: true } => {
                 self.ran.warnings.add_once(text, place, 1);
             }
@@ -724,13 +728,13 @@ impl<'a> Supervisor<'a> {
     fn expect_data(&mut self, split: u32, running: &Running) {
         self.ran.expected.splits.insert(split);
         let workers = running.workers.iter().filter_map(|worker| worker.file.as_ref());
-        let files = running.data.iter().chain(workers);
-        let part = |file: &Utf8PathBuf| Part {
-            split: Some(split),
-            file: saved_as(file),
-            origin: Origin::Tests,
-        };
-        self.ran.expected.parts.extend(files.map(part));
+        let files: Vec<&Utf8PathBuf> = running.data.iter().chain(workers).collect();
+        let others = running.saved.iter().filter(|file| !files.contains(file));
+        let part =
+            |file: &Utf8PathBuf, origin| Part { split: Some(split), file: saved_as(file), origin };
+        let own = files.iter().map(|file| part(file, Origin::Tests));
+        let others = others.map(|file| part(file, Origin::Begun));
+        self.ran.expected.parts.extend(own.chain(others));
     }
 
     fn signalled(&mut self, signal: i32) {

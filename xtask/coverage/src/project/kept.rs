@@ -2,7 +2,7 @@
 //! which it depends: starting an interpreter and importing pytest and coverage takes longer than
 //! many a test.
 
-use std::fs::{self, File, Metadata};
+use std::fs::{File, Metadata};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
@@ -11,6 +11,8 @@ use std::time::{Duration, SystemTime};
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
+
+use crate::files;
 
 use super::{Facts, Interpreter, Project, State, Steps, packages, probe, state};
 
@@ -81,7 +83,7 @@ fn file(state: &State, rcfile: Option<&Utf8Path>) -> Utf8PathBuf {
 
 fn known(file: &Utf8Path, surroundings: Option<&str>, project: &Project) -> Option<Facts> {
     let surroundings = surroundings?;
-    let kept: Kept = serde_json::from_str(&fs::read_to_string(file).ok()?).ok()?;
+    let kept: Kept = serde_json::from_str(&files::read_text(file).ok()?).ok()?;
     let stamp = format!("{surroundings}{}", installed(&kept.facts.folders));
     let facts = (kept.stamp == stamp).then_some(kept.facts)?;
     Some(Facts { packages_here: packages::here(&project.root), ..facts })
@@ -182,7 +184,7 @@ fn look(path: &Utf8Path) -> String {
 
 /// What a file says, as a number; whether it may depend on variables (`$`).
 fn content(path: &Utf8Path) -> String {
-    let Ok(text) = fs::read(path) else { return "-\n".to_owned() };
+    let Ok(text) = files::read(path) else { return "-\n".to_owned() };
     let names_variables = if text.contains(&b'$') { "$" } else { "" };
     format!("{:016x}{names_variables}\n", hash(&text))
 }

@@ -27,13 +27,12 @@ pub use state::{Lock, State};
 pub use steps::Steps;
 pub use workspace::Workspace;
 
-use std::fs;
 use std::io::ErrorKind;
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::exit;
+use crate::{exit, files};
 
 /// One Python project: a folder with its configuration and its tests.
 #[derive(Clone, Debug)]
@@ -77,7 +76,7 @@ impl Tool {
 
 /// The text of a file, or None where there is no such file.
 fn read_if_there(path: &Utf8Path) -> Result<Option<String>> {
-    match fs::read_to_string(path) {
+    match files::read_text(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             Ok(None)

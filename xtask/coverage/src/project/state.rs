@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
 use super::{Project, Workspace};
-use crate::exit;
+use crate::{exit, files};
 
 /// The state folder of one project. Its paths are only names until [`State::create`].
 #[derive(Clone, Debug)]
@@ -188,7 +188,7 @@ fn make_folder(folder: &Utf8Path) -> Result<()> {
         .with_context(|| exit::usage(format!("failed to create the folder `{folder}`")))
 }
 
-/// Writes a file of ours.
+/// Writes a file of ours, in place of whatever is there.
 pub(super) fn write(path: &Utf8Path, text: &str) -> Result<()> {
-    fs::write(path, text).with_context(|| exit::usage(format!("failed to write `{path}`")))
+    files::replace(path, text).with_context(|| exit::usage(format!("failed to write `{path}`")))
 }

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::report::coverage::Rendered;
 use crate::report::patch::Patch;
 
+pub(crate) use crate::files::replace;
+
 /// Rises when a field changes its meaning or goes away, not when one is added.
 pub const SCHEMA: u32 = 1;
 
@@ -180,18 +182,6 @@ pub fn write(path: &Utf8Path, summary: &Summary) -> Result<()> {
     let mut text = serde_json::to_string_pretty(summary).context("failed to write the summary")?;
     text.push('\n');
     replace(path, &text).with_context(|| format!("failed to write the summary to `{path}`"))
-}
-
-/// Writes a file as a whole or not at all; makes its folder.
-pub(crate) fn replace(path: &Utf8Path, text: &str) -> std::io::Result<()> {
-    let name = path.file_name().unwrap_or_default();
-    let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
-    std::fs::write(&temporary, text)
-        .and_then(|()| std::fs::rename(&temporary, path))
-        .inspect_err(|_| drop(std::fs::remove_file(&temporary)))
 }
 
 #[cfg(test)]

@@ -15,7 +15,10 @@ pub enum Origin {
     Tests,
     /// What started and collected, before any split: as indispensable.
     Host,
-    /// A process that a test started. Nobody announces these, and one killed while it saved
+    /// A process that a test started, and that was seen to begin its file while the tests ran:
+    /// as indispensable.
+    Begun,
+    /// A process that a test started. Nobody has announced it, and one killed while it saved
     /// leaves a broken file that is no fault of the run.
     Subprocess,
 }
@@ -163,6 +166,7 @@ mod tests {
             expected.splits.extend(split);
             let origin = match who {
                 "host" => Origin::Host,
+                "begun" => Origin::Begun,
                 _ if who == "sub" || who.ends_with('+') => Origin::Subprocess,
                 _ => Origin::Tests,
             };
@@ -195,6 +199,9 @@ mod tests {
             ),
             ("1=a", "", "", &["split 1: `a` is missing"]),
             ("1=a sub=s", "a", "a", &[]),
+            ("1=a begun=s", "a s", "a s", &[]),
+            ("1=a begun=s", "a", "a", &["`s` is missing"]),
+            ("1 begun=s", "s", "s", &["split 1 left no coverage data"]),
             ("1=a sub=s", "a s", "a s", &[]),
             ("1=a", "z a y", "a y z", &[]),
             (

@@ -1,6 +1,5 @@
 //! What a run is measured against: read before it begins, weighed at its end.
 
-use std::fs;
 use std::io::ErrorKind;
 
 use anyhow::{Context, Result};
@@ -8,13 +7,13 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::Invocation;
 use super::prepare::Prepared;
-use crate::exit;
 use crate::project::{Project, Steps, git};
 use crate::report::coverage::Rendered;
 use crate::report::patch::{Changed, Lines, Patch, diff};
 use crate::report::summary::replace;
 use crate::report::thresholds::{Baseline, Missed, changed_lines, each_file, uncovered_lines};
 use crate::settings::{Goals, Origin, Setting, Settings};
+use crate::{exit, files};
 
 /// What coverage was, and what has changed since.
 #[derive(Debug, Default)]
@@ -139,7 +138,7 @@ fn baseline_file(project: &Project) -> Utf8PathBuf {
 
 fn read_baseline(file: &Utf8Path) -> Result<Baseline> {
     let next = "write it with `--update-baseline` and commit it";
-    let text = match fs::read_to_string(file) {
+    let text = match files::read_text(file) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => {
             return Err(exit::usage(format!("`--no-decrease` needs `{file}`; {next}")).into());

@@ -1,13 +1,13 @@
 //! What one run leaves for the next: durations, what a worker needs, how it ended.
 
 use std::collections::BTreeMap;
-use std::fs;
 
 use anyhow::{Context, Result};
 use camino::Utf8Path;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::Ran;
+use crate::files;
 use crate::project::State;
 use crate::report::summary;
 use crate::split::{Durations, FileCost, Observation};
@@ -74,7 +74,7 @@ impl History {
     pub(super) fn read(state: &State) -> History {
         let file = state.run_json();
         let files = [Some(file.clone()), state.in_house(&file)].into_iter().flatten();
-        let text = files.filter_map(|file| fs::read_to_string(file).ok()).next();
+        let text = files.filter_map(|file| files::read_text(&file).ok()).next();
         text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
     }
 
@@ -87,9 +87,8 @@ impl History {
 
 /// Seconds per test: what was recorded on this machine, else what the project has committed.
 pub(super) fn durations(state: &State, committed: &Durations) -> Durations {
-    let read = |path: &Utf8Path| {
-        fs::read_to_string(path).ok().and_then(|text| Durations::parse(&text).ok())
-    };
+    let read =
+        |path: &Utf8Path| files::read_text(path).ok().and_then(|text| Durations::parse(&text).ok());
     let mut durations = committed.clone();
     let recorded = state.durations();
     for file in [state.in_house(&recorded), Some(recorded)].into_iter().flatten() {
@@ -100,7 +99,7 @@ pub(super) fn durations(state: &State, committed: &Durations) -> Durations {
 
 /// Adds what a run has measured to a file of durations.
 pub(super) fn record(path: &Utf8Path, new: &BTreeMap<String, f64>) -> Result<()> {
-    let mut durations = match fs::read_to_string(path) {
+    let mut durations = match files::read_text(path) {
         Ok(text) => Durations::parse(&text)
             .with_context(|| format!("failed to read the durations in `{path}`"))?,
         Err(_) => Durations::default(),

@@ -12,6 +12,7 @@ use super::prepare::Prepared;
 use super::{Invocation, ending};
 use crate::engine::{Job, Ran};
 use crate::exit::{self, Exit};
+use crate::files;
 use crate::project::{Project, State};
 use crate::report::summary::{self, Outcome, Seconds, Splits, Summary, Tally};
 use crate::screen::count;
@@ -29,7 +30,7 @@ pub(super) struct Outstanding {
 impl Outstanding {
     /// What the last run left; nothing where there was none.
     pub(super) fn read(state: &State) -> Outstanding {
-        let text = fs::read_to_string(file(state)).ok();
+        let text = files::read_text(&file(state)).ok();
         text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
     }
 

@@ -12,6 +12,7 @@ use super::{Invocation, choose, isolation};
 use crate::cli::{Collect, Engine};
 use crate::engine::{Folders, Job, Measure};
 use crate::exit;
+use crate::files;
 use crate::machine::Machine;
 use crate::project::{Facts, Interpreter, Lock, Project, State, Steps, kept, python};
 use crate::screen::Screen;
@@ -270,13 +271,13 @@ fn pinned_configuration(prepared: &Prepared) -> Vec<String> {
 /// `.test_durations`.
 pub(super) fn committed_durations(project: &Project, facts: &Facts) -> Option<Utf8PathBuf> {
     let path = durations_path(project, facts);
-    path.is_file().then_some(path)
+    path.exists().then_some(path)
 }
 
 fn read_durations(file: Option<&Utf8Path>) -> Result<Durations> {
     let Some(file) = file else { return Ok(Durations::default()) };
-    let text = fs::read_to_string(file).with_context(|| format!("failed to read `{file}`"))?;
     let what = || exit::usage(format!("`{file}` decides how the suite is cut, but it is broken"));
+    let text = files::read_text(file).with_context(what)?;
     Durations::parse(&text).with_context(what)
 }
 

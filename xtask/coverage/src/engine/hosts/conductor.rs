@@ -71,6 +71,7 @@ pub(super) struct Conductor<'a> {
 }
 
 /// What a unit has left.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Unwritten {
     /// The split of its tests.
     pub(super) split: u32,
@@ -78,6 +79,8 @@ pub(super) struct Unwritten {
     pub(super) host: usize,
     /// It came to its end, so all it has covered must be there.
     pub(super) whole: bool,
+    /// How many tests it told the end of; what each has covered was safe before.
+    pub(super) finished: usize,
 }
 
 impl<'a> Conductor<'a> {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use camino::Utf8PathBuf;
 
-use super::conductor::{Conductor, Stage};
+use super::conductor::{Conductor, Stage, Unwritten};
 use super::host::{HostEvent, Mode, Source, UnitData};
 use super::slot::Exit;
 use crate::engine::{Happening, Refusal, tail};
@@ -89,8 +89,8 @@ impl Conductor<'_> {
             HostEvent::Warning { text } => self.warn(text),
             HostEvent::Error { text } => self.broken(host, &format!("reported an error: {text}")),
             HostEvent::Data { split, file, units, damaged } => {
+                self.damaged(split, damaged);
                 self.data(host, split, file, units);
-                damaged.into_iter().for_each(|text| self.warn(text));
             }
             HostEvent::Bye { exit } => self.bye(host, exit),
         }
@@ -151,29 +151,38 @@ impl Conductor<'_> {
         self.abort("the hosts do not agree on the tests");
     }
 
+    /// Files of subprocesses that are not what they were. Where a unit was cut short, so were they,
+    /// which is no wonder.
+    fn damaged(&mut self, split: Option<u32>, damaged: Vec<(Option<u32>, String)>) {
+        for (unit, text) in damaged {
+            let cut_short = unit.and_then(|unit| self.unwritten.get(&unit));
+            match cut_short.is_some_and(|unit| !unit.whole) {
+                true => self.warn(text),
+                false => {
+                    let what = format!("has lost what a process of its tests measured: {text}");
+                    self.problem(split, what);
+                }
+            }
+        }
+    }
+
     /// A host has written a data file.
     fn data(
         &mut self,
         host: usize,
         split: Option<u32>,
         file: Option<Utf8PathBuf>,
-        units: Option<Vec<(u32, UnitData)>>,
+        units: Option<Vec<(u32, UnitData, usize)>>,
     ) {
         let origin = if units.is_some() { Origin::Tests } else { Origin::Host };
         let Some(file) = file else {
             return self.broken(host, "could not write its coverage data");
         };
         self.ran.expected.parts.push(Part { split, file, origin });
-        for (unit, state) in units.into_iter().flatten() {
+        for (unit, state, tests) in units.into_iter().flatten() {
             let Some(unit) = self.unwritten.remove(&unit) else { continue };
-            match state {
-                UnitData::None => {
-                    self.problem(Some(unit.split), "left no coverage data".to_owned());
-                }
-                UnitData::Partial if unit.whole => {
-                    self.problem(Some(unit.split), "left damaged coverage data".to_owned());
-                }
-                UnitData::Whole | UnitData::Partial => {}
+            if let Some(what) = unit.lacks(state, tests) {
+                self.problem(Some(unit.split), what.to_owned());
             }
         }
     }
@@ -194,5 +203,40 @@ impl Conductor<'_> {
             self.ran.refused.get_or_insert(Refusal { text, usage: exit == 4 });
         }
         self.ran.uncollectable = !self.ran.ledger.failures().is_empty();
+    }
+}
+
+impl Unwritten {
+    /// What is wrong with what was found of a unit, and of so many tests.
+    fn lacks(&self, found: UnitData, tests: usize) -> Option<&'static str> {
+        match found {
+            UnitData::None => Some("left no coverage data"),
+            UnitData::Damaged => Some("left damaged coverage data"),
+            UnitData::Partial if self.whole => Some("left damaged coverage data"),
+            _ if tests < self.finished => Some("left coverage data of fewer tests than have ended"),
+            UnitData::Whole | UnitData::Partial => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_that_ended_has_left_all_and_another_what_its_tests_have_covered() {
+        let unit = |whole, finished| Unwritten { split: 1, host: 0, whole, finished };
+        let table = [
+            (unit(true, 2), UnitData::Whole, 3, true),
+            (unit(true, 2), UnitData::Partial, 2, false),
+            (unit(true, 2), UnitData::Whole, 1, false),
+            (unit(false, 2), UnitData::Partial, 2, true),
+            (unit(false, 2), UnitData::Partial, 1, false),
+            (unit(false, 2), UnitData::Damaged, 2, false),
+            (unit(false, 2), UnitData::None, 0, false),
+        ];
+        for (unit, found, tests, is_all) in table {
+            assert_eq!(unit.lacks(found, tests).is_none(), is_all, "{unit:?} {found:?} {tests}");
+        }
     }
 }

@@ -15,6 +15,7 @@ use super::Message;
 use crate::engine::child::{Child, Command, FIRST_PIPE, Lines, Orphaned};
 use crate::engine::event::{Details, TestOutcome};
 use crate::engine::{Job, Measure};
+use crate::files;
 use crate::report::failures::Blow;
 
 /// The version of the protocol that we speak.
@@ -167,10 +168,12 @@ pub(super) enum HostEvent {
     Data {
         split: Option<u32>,
         file: Option<Utf8PathBuf>,
-        /// The units in it, and what was found of each; absent from the host's own part.
-        units: Option<Vec<(u32, UnitData)>>,
+        /// The units in it, what was found of each, and of how many tests; absent from the
+        /// host's own part.
+        units: Option<Vec<(u32, UnitData, usize)>>,
+        /// What is wrong with files of subprocesses, and in which unit.
         #[serde(default)]
-        damaged: Vec<String>,
+        damaged: Vec<(Option<u32>, String)>,
     },
     Bye {
         exit: i32,
@@ -301,6 +304,8 @@ pub(super) enum UnitData {
     Whole,
     /// That of the tests that ended.
     Partial,
+    /// What is not what was written.
+    Damaged,
     /// Nothing.
     None,
 }
@@ -479,10 +484,10 @@ fn install(folder: &Utf8Path) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("failed to make `{folder}`"))?;
     for (name, text) in FILES {
         let path = folder.join(name);
-        if fs::read(&path).is_ok_and(|there| there == text.as_bytes()) {
+        if files::read(&path).is_ok_and(|there| there == text.as_bytes()) {
             continue;
         }
-        fs::write(&path, text).with_context(|| format!("failed to write `{path}`"))?;
+        files::replace(&path, text).with_context(|| format!("failed to write `{path}`"))?;
     }
     Ok(())
 }

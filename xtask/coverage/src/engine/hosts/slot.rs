@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::rows::Row;
 use crate::engine::child;
+use crate::engine::event::TestOutcome;
 use crate::engine::journal::TestRun;
 use crate::report::failures::Blow;
 use crate::split::{NEXT_WAITS, Unit};
@@ -143,6 +144,12 @@ impl Busy {
     /// All that it covered is safe.
     pub(super) fn is_whole(&self) -> bool {
         self.ended.is_some() && self.broken.is_none()
+    }
+
+    /// How many tests told their own end; others ended with their process.
+    pub(super) fn told(&self) -> usize {
+        let by_us = [TestOutcome::Crashed, TestOutcome::TimedOut];
+        self.finished.iter().filter(|(_, run)| !by_us.contains(&run.outcome)).count()
     }
 
     /// The test that was running when the unit ended, if it ended with that.

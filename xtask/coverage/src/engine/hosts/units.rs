@@ -170,7 +170,8 @@ impl Conductor<'_> {
         let split = busy.unit.split;
         if self.job.measure.is_some() && (busy.is_whole() || !busy.finished.is_empty()) {
             let host = self.hand_over(busy);
-            let unwritten = Unwritten { split, host, whole: busy.ended.is_some() };
+            let (whole, finished) = (busy.ended.is_some(), busy.told());
+            let unwritten = Unwritten { split, host, whole, finished };
             self.unwritten.insert(busy.number, unwritten);
         }
         self.keep(slot, busy);

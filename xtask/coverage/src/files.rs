@@ -1,0 +1,62 @@
+//! Reading files that anybody may have replaced by something else.
+
+use std::fs::{self, OpenOptions};
+use std::io::{Error, ErrorKind, Read, Result};
+use std::os::unix::fs::OpenOptionsExt;
+
+use camino::Utf8Path;
+use nix::libc::O_NONBLOCK;
+
+/// The content of a regular file. A pipe in its place would be waited for without end: what is no
+/// file is an error.
+pub(crate) fn read(path: &Utf8Path) -> Result<Vec<u8>> {
+    // To open a pipe that nobody writes to would wait as well.
+    let mut file = OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(Error::new(ErrorKind::InvalidInput, "it is no regular file"));
+    }
+    let mut content = Vec::new();
+    file.read_to_end(&mut content)?;
+    Ok(content)
+}
+
+/// The same, as text.
+pub(crate) fn read_text(path: &Utf8Path) -> Result<String> {
+    String::from_utf8(read(path)?)
+        .map_err(|_| Error::new(ErrorKind::InvalidData, "it is not UTF-8"))
+}
+
+/// Writes a file as a whole or not at all; makes its folder.
+pub(crate) fn replace(path: &Utf8Path, text: &str) -> Result<()> {
+    let name = path.file_name().unwrap_or_default();
+    let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    fs::write(&temporary, text)
+        .and_then(|()| fs::rename(&temporary, path))
+        .inspect_err(|_| drop(fs::remove_file(&temporary)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_file_is_not_waited_for() {
+        let folder = std::env::temp_dir().join(format!("xtask-files-{}", std::process::id()));
+        let folder = Utf8Path::from_path(&folder).expect("UTF-8");
+        fs::create_dir(folder).expect("a folder");
+        let pipe = folder.join("pipe");
+        nix::unistd::mkfifo(pipe.as_std_path(), nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
+        for path in [&pipe, &folder.to_path_buf(), &"/dev/null".into()] {
+            assert_eq!(read(path).expect_err("no file").to_string(), "it is no regular file");
+        }
+        let text = folder.join("text");
+        fs::write(&text, b"\xff").expect("a file");
+        assert_eq!(read_text(&text).expect_err("no text").to_string(), "it is not UTF-8");
+        fs::write(&text, "ä").expect("a file");
+        assert_eq!(read_text(&text).expect("text"), "ä");
+        fs::remove_dir_all(folder).expect("a folder");
+    }
+}
