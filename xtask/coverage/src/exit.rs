@@ -17,6 +17,8 @@ pub enum Exit {
     Usage,
     /// There was no test to run.
     NoTests,
+    /// pytest's own exit status, where nothing was run but what it shows was passed on.
+    Pytest(u8),
     /// Stopped by a signal: SIGINT and SIGHUP say 130, SIGTERM says 143.
     Interrupted(i32),
 }
@@ -31,6 +33,7 @@ impl Exit {
             Exit::Incomplete => 3,
             Exit::Usage => 4,
             Exit::NoTests => 5,
+            Exit::Pytest(code) => code,
             Exit::Interrupted(signal) if signal == nix::libc::SIGTERM => 143,
             Exit::Interrupted(_) => 130,
         }
@@ -43,10 +46,10 @@ impl Exit {
             Exit::Interrupted(_) => 6,
             Exit::Usage => 5,
             Exit::Incomplete => 4,
-            Exit::TestsFailed => 3,
+            Exit::TestsFailed | Exit::Pytest(1..) => 3,
             Exit::NoTests => 2,
             Exit::BelowThreshold => 1,
-            Exit::Passed => 0,
+            Exit::Passed | Exit::Pytest(0) => 0,
         };
         if rank(other) > rank(self) { other } else { self }
     }

@@ -54,6 +54,7 @@ mod simulate;
 mod support;
 mod test;
 mod thresholds;
+mod typed;
 mod verdict;
 mod verify;
 mod voices;

@@ -6,6 +6,8 @@ use std::fmt::Write;
 use camino::Utf8PathBuf;
 use serde::Deserialize;
 
+use super::again::Again;
+
 /// One failure of one test. A test that fails and then errs in its teardown has two.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
@@ -126,32 +128,25 @@ pub struct Shown {
     pub text: String,
 }
 
-/// The failing tests, as many as the limits allow. `command` is what the user would type before
-/// `--` to run the same project again (`cargo xtask coverage -p inventory`), in words.
-pub fn shown(failures: &[Failure], command: &[String], limits: &Limits) -> Vec<Shown> {
+/// The failing tests, as many as the limits allow.
+pub fn shown(failures: &[Failure], again: &Again, limits: &Limits) -> Vec<Shown> {
     let tests = by_test(failures);
     let tests = tests.iter().take(limits.tests);
-    tests.map(|(id, failures)| show_test(id, failures, command, limits)).collect()
+    tests.map(|(id, failures)| show_test(id, failures, again, limits)).collect()
 }
 
 /// What follows them: the names of the others, and the line that runs all again. Empty where not
 /// more than one failed.
-pub fn rest(failures: &[Failure], command: &[String], limits: &Limits) -> String {
+pub fn rest(failures: &[Failure], again: &Again, limits: &Limits) -> String {
     let tests = by_test(failures);
     let ids: Vec<&str> = tests.iter().map(|(id, _)| *id).collect();
     let mut out = String::new();
     list_names(&mut out, &ids[limits.tests.min(ids.len())..], limits.names);
     if ids.len() > 1 {
-        let again = rerun_all(&ids, command, limits);
-        let _ = writeln!(out, "{}\n    {again}", rerun_title(&ids, limits));
+        let line = rerun_all(&ids, again, limits);
+        let _ = writeln!(out, "{}\n    {line}", rerun_title(&ids, limits));
     }
     out
-}
-
-/// The line that runs these tests again, to paste into a shell.
-pub fn rerun(ids: &[&str], command: &[String]) -> String {
-    let words = command.iter().map(String::as_str).chain(["--"]).chain(ids.iter().copied());
-    shell_words::join(words)
 }
 
 /// Groups by test, in order of first arrival.
@@ -168,7 +163,7 @@ fn by_test(failures: &[Failure]) -> Vec<(&str, Vec<&Failure>)> {
     tests
 }
 
-fn show_test(id: &str, failures: &[&Failure], command: &[String], limits: &Limits) -> Shown {
+fn show_test(id: &str, failures: &[&Failure], again: &Again, limits: &Limits) -> Shown {
     let mut titles = Vec::new();
     let mut out = String::new();
     for failure in failures {
@@ -189,7 +184,7 @@ fn show_test(id: &str, failures: &[&Failure], command: &[String], limits: &Limit
             push_cut(&mut out, text, Keep::End(limits.section_lines), limits.line_bytes, log);
         }
     }
-    let _ = writeln!(out, "rerun: {}\n", rerun(&[id], command));
+    let _ = writeln!(out, "rerun: {}\n", again.line(&[id]));
     Shown { title: titles.into_iter().next().unwrap_or_default(), text: out }
 }
 
@@ -262,11 +257,8 @@ fn rerun_title(ids: &[&str], limits: &Limits) -> String {
 }
 
 /// The line that runs all of them again: by their names, or of very many by `--last-failed`.
-pub(crate) fn rerun_all(ids: &[&str], command: &[String], limits: &Limits) -> String {
-    if ids.len() <= limits.rerun_ids {
-        return rerun(ids, command);
-    }
-    shell_words::join(command.iter().map(String::as_str).chain(["--last-failed"]))
+pub(crate) fn rerun_all(ids: &[&str], again: &Again, limits: &Limits) -> String {
+    if ids.len() <= limits.rerun_ids { again.line(ids) } else { again.last_failed() }
 }
 
 /// A name on one line: pytest lets a custom id hold line breaks.
@@ -283,8 +275,13 @@ mod tests {
         Failure::new(id.to_owned(), Some(3), Blow::new(phase, text), None)
     }
 
-    fn command() -> Vec<String> {
-        ["cargo", "xtask", "coverage", "-p", "in ventory"].map(str::to_owned).to_vec()
+    fn again(command: &[&str]) -> Again {
+        let command = command.iter().map(|&word| word.to_owned()).collect();
+        Again { command, ..Again::default() }
+    }
+
+    fn command() -> Again {
+        again(&["cargo", "xtask", "coverage", "-p", "in ventory"])
     }
 
     fn all(failures: &[Failure], limits: &Limits) -> String {
@@ -410,7 +407,7 @@ rerun all 6, and what did not run:
             "t.py::x[]",
         ];
         for id in ids {
-            let line = rerun(&[id], &["printf".to_owned(), "%s".to_owned()]);
+            let line = again(&["printf", "%s"]).line(&[id]);
             let output = std::process::Command::new("sh").args(["-c", &line]).output()?;
             assert_eq!(String::from_utf8(output.stdout)?, format!("--{id}"), "{line}");
         }

@@ -1,6 +1,7 @@
 //! What a run has to say at its end: coverage's reports, the failing tests, the verdict, the
 //! summary. Nothing here prints, and nothing here knows an engine.
 
+pub mod again;
 pub mod ci;
 pub mod coverage;
 pub mod failures;

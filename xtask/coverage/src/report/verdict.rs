@@ -100,7 +100,7 @@ fn outcome(worst: Exit, evidence: &Evidence<'_>) -> Outcome {
     match worst {
         Exit::Passed => Outcome::Passed,
         Exit::TestsFailed if evidence.aborted => Outcome::Aborted,
-        Exit::TestsFailed => Outcome::TestsFailed,
+        Exit::TestsFailed | Exit::Pytest(_) => Outcome::TestsFailed,
         Exit::BelowThreshold => Outcome::BelowThreshold,
         Exit::Incomplete if evidence.broken.is_some() => Outcome::Error,
         Exit::Incomplete => Outcome::Incomplete,
@@ -120,7 +120,9 @@ fn sentence(worst: Exit, evidence: &Evidence<'_>) -> String {
         Exit::TestsFailed if tally.failures() == 0 => {
             format!("{}{}", evidence.findings.join("; "), not_run(tally))
         }
-        Exit::TestsFailed => format!("{} of {} failed", tally.failures(), tests(tally.collected)),
+        Exit::TestsFailed | Exit::Pytest(_) => {
+            format!("{} of {} failed", tally.failures(), tests(tally.collected))
+        }
         Exit::BelowThreshold => below(&evidence.counted().collect::<Vec<_>>()),
         Exit::Incomplete => match evidence.broken {
             Some(what) => what.to_owned(),

@@ -39,6 +39,8 @@ pub struct Addopts {
     pub reruns: Option<String>,
     /// `-s`, `--capture=no`: what tests print is to be shown as it comes.
     pub shows_output: bool,
+    /// An option with which pytest shows something and runs no test.
+    pub shows: Option<String>,
     /// Only a part of the suite is selected by options; paths are not looked at.
     pub narrowed: bool,
     /// Files, folders and node ids.
@@ -55,6 +57,10 @@ pub fn read(words: &[String], origin: &Origin) -> Result<Addopts> {
     let mut addopts = Addopts::default();
     let mut left = words;
     while let Some((first, rest)) = left.split_first() {
+        if first == "--" {
+            rest.iter().for_each(|word| addopts.positional(word));
+            break;
+        }
         let found = option(first, rest.first().map(String::as_str));
         let taken = found.as_ref().map_or(1, |options| options.words);
         match found {
@@ -123,6 +129,8 @@ fn short_name(letter: char) -> &'static str {
         'd' => "-d",
         'x' => "--exitfirst",
         's' => "-s",
+        'h' => "--help",
+        'V' => "--version",
         _ => "-",
     }
 }
@@ -225,13 +233,33 @@ const WITH_VALUE: &[&str] = &[
     "--anyio-mode",
 ];
 
+/// Options with which pytest shows something and runs no test; it knows no shorter forms of them.
+const SHOWS: &[&str] = &[
+    "--collect-only",
+    "--collectonly",
+    "--co",
+    "--setup-plan",
+    "--setupplan",
+    "--setup-only",
+    "--setuponly",
+    "--fixtures",
+    "--funcargs",
+    "--fixtures-per-test",
+    "--markers",
+    "--help",
+    "--version",
+    "--cache-show",
+];
+
 /// Options whose value may be left out.
 const MAYBE_VALUE: &[&str] = &["--cov", "--debug", "--cache-show"];
 
 impl Addopts {
     /// A file, a folder or a node id.
     fn positional(&mut self, word: &str) {
-        self.paths.push(word.to_owned());
+        // pytest gets it among options again.
+        let escape = if word.starts_with('-') { "./" } else { "" };
+        self.paths.push(format!("{escape}{word}"));
     }
 
     fn options(&mut self, options: &Options<'_>, words: &[String], origin: &Origin) -> Result<()> {
@@ -277,6 +305,7 @@ impl Addopts {
     /// Notes what pytest hears itself, where it matters to us too.
     fn remark(&mut self, name: &str, value: Option<&str>) {
         match name {
+            name if SHOWS.contains(&name) => self.shows = Some(name.to_owned()),
             "--timeout" => self.has_timeout = true,
             "--junitxml" | "--junit-xml" => self.junit = value.map(str::to_owned),
             "-s" => self.shows_output = true,
@@ -442,6 +471,11 @@ mod tests {
             ("-p no:cacheprovider", blocked("cacheprovider")),
             ("-p no:cov", blocked("cov")),
             ("-p xdist", none()),
+            ("--co -q", Addopts { shows: some("--co"), ..none() }),
+            ("-qh", Addopts { shows: some("--help"), ..none() }),
+            ("-VV", Addopts { shows: some("--version"), ..none() }),
+            ("--cache-show 'a*'", Addopts { shows: some("--cache-show"), ..none() }),
+            ("-o x=--co --collect-in-virtualenv --setup-show", none()),
             ("--store-durations", Addopts { store_durations: true, ..none() }),
             ("--reruns=2 --reruns-delay 1", Addopts { reruns: some("2"), ..none() }),
         ];
@@ -480,6 +514,7 @@ mod tests {
         let found = typed("--tb short a.py -n 4 b.py::c --maxfail 2 --timeout -1 d -k e");
         assert_eq!(found.paths, ["a.py", "b.py::c", "d"]);
         assert_eq!(found.rest, ["--tb", "short", "--timeout", "-1", "-k", "e"]);
+        assert_eq!(typed("-q -- --co -a.py b.py").paths, ["./--co", "./-a.py", "b.py"]);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::page::{self, Found};
 use super::prepare::Prepared;
 use super::request::{check_parts, partial_folder, reports, request};
 use super::service::{Told, xml_top};
-use super::words::{rerun_command, say_reports, say_weighed, time_line, verdict_line};
+use super::words::{again, say_reports, say_weighed, time_line, verdict_line};
 use crate::cli::Engine;
 use crate::engine::{Job, Ran, SplitState};
 use crate::exit::Exit;
@@ -155,16 +155,16 @@ impl Ending<'_> {
     }
 
     fn say_failures(&self) -> Result<()> {
-        let command = rerun_command(self.invocation, self.project)?;
+        let again = again(self.invocation, self.project, self.prepared, self.ran)?;
         let (failures, limits) = (self.ran.ledger.failures(), Limits::default());
         let screen = self.invocation.screen;
-        for test in failures::shown(failures, &command, &limits) {
+        for test in failures::shown(failures, &again, &limits) {
             let fold = screen.fold(&test.title);
             screen.say(test.text.trim_end());
             drop(fold);
             screen.say("");
         }
-        let rest = failures::rest(failures, &command, &limits);
+        let rest = failures::rest(failures, &again, &limits);
         if !rest.is_empty() {
             screen.say(rest.trim_end());
             screen.say("");

@@ -15,6 +15,7 @@ mod prepare;
 mod report;
 mod request;
 mod service;
+mod show;
 mod simulate;
 mod suite;
 mod verify;

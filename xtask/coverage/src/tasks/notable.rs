@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 
 use super::ending::Ending;
-use super::words::rerun_command;
+use super::words::again;
 use crate::engine::event::TestOutcome;
 use crate::report::coverage::Rendered;
 use crate::report::notable;
@@ -25,8 +25,8 @@ impl Ending<'_> {
         }
         self.say_unreliable(all);
         if self.ran.ledger.tally().not_run > 0 {
-            let command = shell_words::join(rerun_command(self.invocation, self.project)?);
-            screen.say(&format!("What failed or did not run: {command} --last-failed"));
+            let again = again(self.invocation, self.project, self.prepared, self.ran)?;
+            screen.say(&format!("What failed or did not run: {}", again.last_failed()));
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use camino::Utf8PathBuf;
 
 use super::ending::{Ending, versions};
-use super::words::{counts, rerun_command, title};
+use super::words::{again, counts, title};
 use crate::report::coverage::Rendered;
 use crate::report::page::{Coverage, Page, Test, Unit, render};
 use crate::report::summary::{Seconds, replace};
@@ -76,7 +76,7 @@ fn page<'a>(ending: &Ending<'a>, found: &Found<'a>, folder: Utf8PathBuf) -> Resu
         units: ran.units.iter().map(unit).collect(),
         tests: tests(ending),
         failures: ran.ledger.failures(),
-        command: rerun_command(ending.invocation, project)?,
+        again: again(ending.invocation, project, ending.prepared, ran)?,
         flaky: ran.ledger.flaky(),
         coverage,
         reports,

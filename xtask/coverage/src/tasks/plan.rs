@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::prepare::{self, Prepared};
-use super::{Invocation, choose};
+use super::{Invocation, choose, show};
 use crate::engine::{Job, collect};
 use crate::exit::{self, Exit};
 use crate::project::Project;
@@ -13,6 +13,7 @@ use crate::split::{Plan, Sum};
 /// Collects the suite and shows the cut.
 pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit> {
     let prepared = prepare::prepare(invocation, project)?;
+    show::refuse(&prepared, "there is nothing to plan")?;
     let job = prepare::job(project, &prepared)?;
     let engine = choose::engine(invocation.screen, &prepared)?;
     prepare::banner(invocation.screen, project, &prepared, engine);

@@ -115,7 +115,7 @@ fn read_settings(
 ) -> Result<Settings> {
     Settings::read(&Inputs {
         options: &invocation.typed.options,
-        pytest_args: &invocation.typed.pytest_args,
+        pytest_args: &with_words_of_files(project, &invocation.typed.pytest_args),
         env: invocation.env,
         project: Configured::from(&project.pyproject),
         workspace: Configured::from(invocation.workspace),
@@ -125,6 +125,16 @@ fn read_settings(
         machine: &Machine::here(),
         memory_per_worker: history.memory_per_worker,
     })
+}
+
+/// pytest reads words from a file that is named after `@`, one a line: what they say is meant
+/// like what was typed. One that cannot be read is left to it.
+fn with_words_of_files(project: &Project, typed: &[String]) -> Vec<String> {
+    let read = |word: &String| {
+        let file = project.root.join(word.strip_prefix('@')?);
+        Some(files::read_text(&file).ok()?.lines().map(str::to_owned).collect())
+    };
+    typed.iter().flat_map(|word| read(word).unwrap_or_else(|| vec![word.clone()])).collect()
 }
 
 /// Installs, or asks for, the plugins that the stock engine needs. True where something is new.
@@ -225,7 +235,7 @@ fn reordering(facts: &Facts, settings: &Settings) -> Vec<String> {
 }
 
 /// What pytest gets whatever the engine: paths, and what was typed.
-fn pytest_args(prepared: &Prepared) -> Vec<String> {
+pub(super) fn pytest_args(prepared: &Prepared) -> Vec<String> {
     let settings = &prepared.settings;
     let mut args = settings.test_paths.clone();
     args.extend(settings.pytest_args.iter().cloned());
@@ -234,7 +244,7 @@ fn pytest_args(prepared: &Prepared) -> Vec<String> {
 }
 
 /// What takes back those options of addopts that would get in the way of the stock engine.
-fn stock_args(prepared: &Prepared) -> Vec<String> {
+pub(super) fn stock_args(prepared: &Prepared) -> Vec<String> {
     let Prepared { settings, facts, .. } = prepared;
     let blocked = |name: &str| settings.addopts.blocked.iter().any(|plugin| plugin == name);
     let mut args = Vec::new();

@@ -10,7 +10,7 @@ use camino::Utf8PathBuf;
 use super::Invocation;
 use super::ending::Ending;
 use super::prepare::Prepared;
-use super::words::{counts, rerun_command, word};
+use super::words::{again, counts, word};
 use crate::exit::Exit;
 use crate::project::Project;
 use crate::report::ci::{Annotation, Level, Page, Places, of_failures, of_patch, render};
@@ -72,9 +72,9 @@ impl Ending<'_> {
 
     fn append_page(&self, path: &Utf8PathBuf, told: &Told<'_>) -> Result<()> {
         let limits = Limits { text_lines: 60, ..Limits::default() };
-        let command = rerun_command(self.invocation, self.project)?;
+        let again = again(self.invocation, self.project, self.prepared, self.ran)?;
         let failures = self.ran.ledger.failures();
-        let shown = failures::shown(failures, &command, &limits);
+        let shown = failures::shown(failures, &again, &limits);
         let mut file = OpenOptions::new().create(true).append(true).open(path)?;
         let there = usize::try_from(file.metadata()?.len()).unwrap_or(MOST_PAGE);
         let tally = self.ran.ledger.tally();

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::history::{Collection, STARTING};
 use super::prepare::{self, Prepared};
-use super::{Invocation, choose, isolation, plan};
+use super::{Invocation, choose, isolation, plan, show};
 use crate::cli::Engine;
 use crate::engine::Job;
 use crate::exit::{self, Exit, Fault};
@@ -21,6 +21,7 @@ const LITTLE: f64 = 0.1;
 /// Collects the suite and plays it with more and more workers.
 pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit> {
     let prepared = prepare::prepare(invocation, project)?;
+    show::refuse(&prepared, "there is nothing to plan")?;
     let engine = choose::engine(invocation.screen, &prepared)?;
     if engine != Engine::Fork {
         let name = engine.name();

@@ -10,7 +10,7 @@ use super::history::{self, History};
 use super::outstanding::{self, Outstanding};
 use super::prepare::{self, Prepared};
 use super::request::{processes, reporter};
-use super::{Invocation, choose, goals, isolation};
+use super::{Invocation, choose, goals, isolation, show};
 use crate::cli::Engine;
 use crate::engine::{Happening, Job, Ran, hosts, keep_for_later, stock};
 use crate::exit::{self, Exit};
@@ -21,6 +21,9 @@ use crate::report::coverage::Program;
 pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit> {
     let started = Instant::now();
     let mut prepared = prepare::prepare(invocation, project)?;
+    if let Some(shown) = show::instead(invocation, project, &prepared)? {
+        return Ok(shown);
+    }
     let known = Outstanding::read(&prepared.state);
     let whole = !prepared.settings.narrowed;
     let again = outstanding::asked_for(invocation, project, &mut prepared, &known)?;

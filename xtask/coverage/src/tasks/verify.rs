@@ -8,7 +8,7 @@ use camino::Utf8PathBuf;
 use super::prepare::{self, Prepared};
 use super::request::{check_parts, reporter, request};
 use super::words::counts;
-use super::{Invocation, suite};
+use super::{Invocation, show, suite};
 use crate::cli::Engine;
 use crate::engine::{Happening, Job, Ran};
 use crate::exit::{self, Exit};
@@ -25,6 +25,7 @@ const ROWS: usize = 40;
 /// Runs the suite twice sequentially and once in parallel, and compares.
 pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit> {
     let mut prepared = prepare::prepare(invocation, project)?;
+    show::refuse(&prepared, "there is nothing to compare")?;
     // A failure says nothing against the comparison, so none ends it.
     prepared.settings.max_failures = Setting::new(0, Origin::Default);
     let engine = suite::engine(invocation, project, &mut prepared)?;

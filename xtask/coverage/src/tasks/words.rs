@@ -1,11 +1,16 @@
 //! What a run ends with, in words: tables, thresholds, counts, times, the verdict's line, and
 //! what to type to run it again.
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
 
 use super::Invocation;
+use super::prepare::Prepared;
+use crate::engine::Ran;
 use crate::exit::Exit;
 use crate::project::{Project, discover};
+use crate::report::again::{Again, file_of};
 use crate::report::coverage::Rendered;
 use crate::report::notable;
 use crate::report::patch::Patch;
@@ -64,8 +69,24 @@ pub(super) fn title(kind: &str) -> String {
     }
 }
 
+/// How tests of a run are run again.
+pub(super) fn again(
+    invocation: &Invocation<'_>,
+    project: &Project,
+    prepared: &Prepared,
+    ran: &Ran,
+) -> Result<Again> {
+    let rootdir = prepared.facts.pytest.as_ref().map(|pytest| pytest.rootdir.clone());
+    let rootdir = rootdir.unwrap_or_else(|| project.root.clone());
+    let files: BTreeSet<&str> = ran.ledger.failed_ids().iter().map(|id| file_of(id)).collect();
+    let no_files = files.into_iter().filter(|file| !rootdir.join(file).exists());
+    let no_files = no_files.map(str::to_owned).collect();
+    let command = rerun_command(invocation, project)?;
+    Ok(Again { command, rootdir, root: project.root.clone(), no_files })
+}
+
 /// What the user would type, where this was typed, to run this project again.
-pub(super) fn rerun_command(invocation: &Invocation<'_>, project: &Project) -> Result<Vec<String>> {
+fn rerun_command(invocation: &Invocation<'_>, project: &Project) -> Result<Vec<String>> {
     let task = if invocation.typed.task.measures() { "coverage" } else { "test" };
     let mut command = ["cargo", "xtask", task].map(str::to_owned).to_vec();
     let here = super::here()?;

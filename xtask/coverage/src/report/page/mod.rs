@@ -11,6 +11,7 @@ mod tests;
 
 use camino::Utf8PathBuf;
 
+use super::again::Again;
 use super::coverage::{FileTotals, Totals};
 use super::failures::Failure;
 use super::summary::{Outcome, Seconds, Tally};
@@ -48,8 +49,8 @@ pub struct Page<'a> {
     pub tests: Vec<Test<'a>>,
     /// In order of arrival.
     pub failures: &'a [Failure],
-    /// What the user would type before `--` to run the project again.
-    pub command: Vec<String>,
+    /// How the user runs tests again.
+    pub again: Again,
     /// Tests that passed only when they were repeated.
     pub flaky: Vec<&'a str>,
     /// The coverage; none where nothing was measured.

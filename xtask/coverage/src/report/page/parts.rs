@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use super::text::{count, cut, duration, escape, link, name, thousands};
 use super::{Page, Test};
+use crate::report::again::Again;
 use crate::report::failures::{self, Failure, Limits};
 use crate::report::summary::Outcome;
 
@@ -193,21 +194,21 @@ pub(super) fn failures(page: &Page<'_>) -> String {
     let mut out = String::from("<section id=\"failures\"><h2>Failures</h2>\n");
     let mut left = ALL_TEXTS;
     for failure in page.failures {
-        write_failure(&mut out, failure, &page.command, &mut left);
+        write_failure(&mut out, failure, &page.again, &mut left);
     }
     if ids.len() > 1 {
-        let command = failures::rerun_all(&ids, &page.command, &Limits::default());
+        let line = failures::rerun_all(&ids, &page.again, &Limits::default());
         let _ = writeln!(
             out,
             "<p class=\"rerun\">All of them again: <code>{}</code></p>",
-            escape(&command)
+            escape(&line)
         );
     }
     out.push_str("</section>\n");
     out
 }
 
-fn write_failure(out: &mut String, failure: &Failure, command: &[String], left: &mut usize) {
+fn write_failure(out: &mut String, failure: &Failure, again: &Again, left: &mut usize) {
     let split = failure.split.map(|split| format!(" in split {split}")).unwrap_or_default();
     let why = match failure.message.lines().next() {
         Some(line) => format!(
@@ -233,7 +234,7 @@ fn write_failure(out: &mut String, failure: &Failure, command: &[String], left: 
             escape(log.as_str())
         )
     });
-    let again = escape(&cut(&failures::rerun(&[&failure.id], command), SECTION));
+    let again = escape(&cut(&again.line(&[&failure.id]), SECTION));
     let _ = writeln!(
         out,
         "<p class=\"rerun\">Again: <code>{again}</code></p>{}</details>",

@@ -41,7 +41,10 @@ fn page<'a>(tests: Vec<Test<'a>>, failures: &'a [Failure]) -> Page<'a> {
         units: units.collect(),
         tests,
         failures,
-        command: ["cargo", "xtask", "coverage"].map(str::to_owned).to_vec(),
+        again: Again {
+            command: ["cargo", "xtask", "coverage"].map(str::to_owned).to_vec(),
+            ..Again::default()
+        },
         flaky: Vec::new(),
         coverage: None,
         reports: vec![("HTML".to_owned(), "/p/html cov/index.html".into())],
