@@ -31,7 +31,12 @@ def is_local(plugin: Any, config: pytest.Config) -> bool:
     if os.path.basename(file) == "conftest.py":
         return True
     inside = file.startswith(os.path.join(str(config.rootpath), ""))
-    return inside and not {"site-packages", "dist-packages"} & set(file.split(os.sep))
+    return inside and not is_installed(file)
+
+
+def is_installed(file: str) -> bool:
+    """Whether it lies where packages are installed, be that within the project."""
+    return not {"site-packages", "dist-packages"}.isdisjoint(file.split(os.sep))
 
 
 def name_of(plugin: Any, name: str, config: pytest.Config) -> str:

@@ -25,6 +25,7 @@ import pytest
 from xtask_host import whole
 from xtask_host.commands import Channel
 from xtask_host.outlet import exit_now, getpid
+from xtask_host.plugins import is_installed
 from xtask_host.serve import Server, single_threaded
 from xtask_host.session import HostSession
 
@@ -279,7 +280,7 @@ class Shards:
         before = set(sys.modules)
         parts = {int(file): part for file, part in command.get("parts", {}).items()}
         self._generate(session, set(command["files"]), parts, ids)
-        self._import_as_others(channel, before)
+        self._import_as_others(session, channel, before)
         self._watch = whole.Watch(session)
         if not self._place_of:
             # Hooks would see a session without tests, which there is none of.
@@ -314,14 +315,17 @@ class Shards:
             if files.ids != ids:
                 self._why = "test files come and go while they are collected"
 
-    def _import_as_others(self, channel: Channel, before: set[str]) -> None:
+    def _import_as_others(
+        self, session: pytest.Session, channel: Channel, before: set[str]
+    ) -> None:
         """Import what test files of other collectors have: tests may count on it unawares."""
         own = [
             name
             for name, module in list(sys.modules.items())
             if name not in before and self._is_for_all(module)
         ]
-        channel.events.send({"event": "imported", "modules": own})
+        files = self._files_by_name(session, before)
+        channel.events.send({"event": "imported", "modules": own, "files": files})
         command = channel.commands.first()
         if command is None or command.get("cmd") != "import":
             self._leave(0)
@@ -330,6 +334,23 @@ class Shards:
                 # What cannot be imported alone, tests of this share do not ask for by name.
                 with contextlib.suppress(Exception, SystemExit):
                     importlib.import_module(name)
+
+    def _files_by_name(self, session: pytest.Session, before: set[str]) -> dict[str, str]:
+        """Which files of the project the share has imported, under which names.
+
+        Two test files of one module name are an error, unless they meet in no process; and of
+        two helpers beside them the first that is imported serves both.
+        """
+        top = os.path.join(session.config.rootpath, "")
+        found = {}
+        for name in set(sys.modules) - before:
+            file = getattr(sys.modules.get(name), "__file__", None)
+            if isinstance(file, str) and file.startswith(top) and not is_installed(file):
+                found[name] = file[len(top) :]
+        # Conftests may share a name: pytest sees to that.
+        return {
+            name: file for name, file in found.items() if os.path.basename(file) != "conftest.py"
+        }
 
     def _is_for_all(self, module: Any) -> bool:
         """Not a test file, nor what comes with it, nor what only looks like a module."""

@@ -345,3 +345,42 @@ fn no_pipe_in_the_state_folder_is_waited_for() {
     }
     run();
 }
+
+const PARTS: [&str; 6] = ["coverage", "--collect", "sharded", "--splits", "1", "--report=none"];
+
+/// Two test files of one module name never meet where each is in a part of its own. It is an
+/// error all the same, and none any more once one of them has another name.
+#[test]
+fn parts_of_a_collection_hide_no_clash_of_names() {
+    let project = Project::new(&[
+        ("pytest.ini", "[pytest]\n"),
+        ("app.py", ""),
+        ("tests/a/test_same.py", "def test_a():\n    pass\n"),
+        ("tests/b/test_same.py", "def test_b():\n    pass\n"),
+    ]);
+    let output = project.run(&PARTS).exits(1);
+    let output = output.tells(
+        "the suite is collected again, in one part: `tests/a/test_same.py` and \
+         `tests/b/test_same.py` are both imported as `test_same`",
+    );
+    output.says("import file mismatch").says("tests/b/test_same.py could not be collected");
+    let file = |name: &str| project.root.join("tests/b").join(name);
+    std::fs::rename(file("test_same.py"), file("test_other.py")).expect("a file");
+    let output = project.run(&PARTS).exits(0).says("Tests: 2 passed");
+    assert!(!output.stderr.contains("in one part"), "{output:#?}");
+}
+
+/// Of two helpers of one name a whole collection knows one.
+#[test]
+fn parts_of_a_collection_hide_no_clash_of_helpers() {
+    let project = Project::new(&[
+        ("pytest.ini", "[pytest]\n"),
+        ("app.py", ""),
+        ("tests/a/helper.py", "A = 1\n"),
+        ("tests/a/test_a.py", "from helper import A\n\ndef test_a():\n    pass\n"),
+        ("tests/b/helper.py", "B = 1\n"),
+        ("tests/b/test_b.py", "from helper import B\n\ndef test_b():\n    pass\n"),
+    ]);
+    let output = project.run(&PARTS).exits(1);
+    output.says("cannot import name 'B' from 'helper'");
+}

@@ -40,7 +40,7 @@ pub struct Addopts {
     /// `-s`, `--capture=no`: what tests print is to be shown as it comes.
     pub shows_output: bool,
     /// An option with which pytest shows something and runs no test.
-    pub shows: Option<String>,
+    pub only_shows: Option<String>,
     /// Only a part of the suite is selected by options; paths are not looked at.
     pub narrowed: bool,
     /// Files, folders and node ids.
@@ -305,7 +305,7 @@ impl Addopts {
     /// Notes what pytest hears itself, where it matters to us too.
     fn remark(&mut self, name: &str, value: Option<&str>) {
         match name {
-            name if SHOWS.contains(&name) => self.shows = Some(name.to_owned()),
+            name if SHOWS.contains(&name) => self.only_shows = Some(name.to_owned()),
             "--timeout" => self.has_timeout = true,
             "--junitxml" | "--junit-xml" => self.junit = value.map(str::to_owned),
             "-s" => self.shows_output = true,
@@ -471,10 +471,10 @@ mod tests {
             ("-p no:cacheprovider", blocked("cacheprovider")),
             ("-p no:cov", blocked("cov")),
             ("-p xdist", none()),
-            ("--co -q", Addopts { shows: some("--co"), ..none() }),
-            ("-qh", Addopts { shows: some("--help"), ..none() }),
-            ("-VV", Addopts { shows: some("--version"), ..none() }),
-            ("--cache-show 'a*'", Addopts { shows: some("--cache-show"), ..none() }),
+            ("--co -q", Addopts { only_shows: some("--co"), ..none() }),
+            ("-qh", Addopts { only_shows: some("--help"), ..none() }),
+            ("-VV", Addopts { only_shows: some("--version"), ..none() }),
+            ("--cache-show 'a*'", Addopts { only_shows: some("--cache-show"), ..none() }),
             ("-o x=--co --collect-in-virtualenv --setup-show", none()),
             ("--store-durations", Addopts { store_durations: true, ..none() }),
             ("--reruns=2 --reruns-delay 1", Addopts { reruns: some("2"), ..none() }),

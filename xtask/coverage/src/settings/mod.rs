@@ -115,7 +115,7 @@ pub struct Settings {
     /// `--junitxml`: a file, relative to the project's folder.
     pub junit: Option<Setting<String>>,
     /// An option with which pytest shows something and runs no test.
-    pub shows: Option<Setting<String>>,
+    pub only_shows: Option<Setting<String>>,
     /// Whether `.test_durations` is written.
     pub store_durations: Setting<bool>,
     /// What addopts ask for, as pytest will read them again.
@@ -180,7 +180,7 @@ impl Settings {
             cov_config: of_pytest(&typed, &addopts, |it| it.cov_config.clone()),
             cov_context: of_pytest(&typed, &addopts, |it| it.cov_context.clone()),
             junit: of_pytest(&typed, &addopts, |it| it.junit.clone()),
-            shows: of_pytest(&typed, &addopts, |it| it.shows.clone()),
+            only_shows: of_pytest(&typed, &addopts, |it| it.only_shows.clone()),
             store_durations: first(&layers, |it| it.limits.stores_durations()).or_default(false),
             test_paths: test_paths(inputs, &typed, &addopts),
             notices: [&addopts.notices[..], &typed.notices, unused.as_slice()].concat(),

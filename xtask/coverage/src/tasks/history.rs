@@ -50,7 +50,9 @@ pub(super) struct Collection {
 impl Collection {
     /// What a run adds to it.
     pub(super) fn after(&self, ran: &Ran) -> Collection {
-        let unshardable = ran.unshardable.clone().or_else(|| self.unshardable.clone());
+        // What kept the parts from being the whole may be an error, and mended next time.
+        let found = ran.unshardable.clone().filter(|_| !ran.uncollectable);
+        let unshardable = found.or_else(|| self.unshardable.clone());
         if ran.collected_files.is_empty() {
             let seconds = Some(ran.collect_seconds);
             let mut files = self.files.clone();

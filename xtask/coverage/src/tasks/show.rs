@@ -17,7 +17,7 @@ pub(super) fn instead(
     project: &Project,
     prepared: &Prepared,
 ) -> Result<Option<Exit>> {
-    let Some(Setting { value: option, origin }) = &prepared.settings.shows else {
+    let Some(Setting { value: option, origin }) = &prepared.settings.only_shows else {
         return Ok(None);
     };
     if invocation.typed.general.last_failed {
@@ -44,7 +44,7 @@ pub(super) fn instead(
 
 /// For tasks that need a run.
 pub(super) fn refuse(prepared: &Prepared, what: &str) -> Result<()> {
-    match &prepared.settings.shows {
+    match &prepared.settings.only_shows {
         Some(Setting { value: option, origin }) => {
             let why = format!("with `{option}` ({origin}) pytest runs no test, so {what}");
             Err(exit::usage(why).into())

@@ -47,7 +47,7 @@ impl Conductor<'_> {
             HostEvent::CollectSkip { id, reason } => self.ran.ledger.skipped_file(&id, reason),
             HostEvent::Files { files } => self.share_files(host, files),
             HostEvent::CannotShard { why } => self.cannot_shard(host, &why),
-            HostEvent::Imported { modules } => self.imported(host, modules),
+            HostEvent::Imported { modules, files } => self.imported(host, modules, files),
             HostEvent::Reordered { why, parts } => self.reordered(&why, parts),
             HostEvent::CollectorExited { collector, code, signal, error } => {
                 self.collector_exited(host, collector, &Exit { code, signal, error });

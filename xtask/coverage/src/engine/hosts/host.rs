@@ -1,5 +1,6 @@
 //! One host: Python of ours that collects a suite and runs units of it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{PipeWriter, Write};
 use std::os::fd::OwnedFd;
@@ -105,6 +106,9 @@ pub(super) enum HostEvent {
     /// The modules that the test files of a collector have imported.
     Imported {
         modules: Vec<String>,
+        /// Files of the project by the names of their modules.
+        #[serde(default)]
+        files: BTreeMap<String, String>,
     },
     /// The parts of the collection are not the whole.
     Reordered {

@@ -18,6 +18,8 @@ pub(super) struct Shards {
     files: Vec<String>,
     /// What stands for the names in files that are parted, as the first collector told it.
     names: HashMap<usize, u32>,
+    /// Files of the project that collectors have imported, by the names of their modules.
+    modules: BTreeMap<String, String>,
     /// Tests that collectors have found.
     tests: u64,
     /// The host of each test of the plan; empty where the collection is not parted.
@@ -58,7 +60,16 @@ impl Conductor<'_> {
     }
 
     /// A collector has imported its test files, and waits to hear what others have.
-    pub(super) fn imported(&mut self, collector: usize, modules: Vec<String>) {
+    pub(super) fn imported(
+        &mut self,
+        collector: usize,
+        modules: Vec<String>,
+        files: BTreeMap<String, String>,
+    ) {
+        if let Some(why) = clash(&self.shards.modules, &files) {
+            return self.reordered(&why, false);
+        }
+        self.shards.modules.extend(files);
         self.fleet.member(collector).imported = Some(modules);
         self.share_imports();
     }
@@ -232,6 +243,14 @@ impl Conductor<'_> {
     }
 }
 
+/// What would be one module for a collection of the whole, and an error as a rule.
+fn clash(known: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> Option<String> {
+    let other = |(name, file): &(&String, &String)| known.get(*name).is_some_and(|it| it != *file);
+    let (name, file) = new.iter().find(other)?;
+    let (first, second) = (file.min(&known[name]), file.max(&known[name]));
+    Some(format!("`{first}` and `{second}` are both imported as `{name}`"))
+}
+
 /// What collecting each file may take: as it did last time; where that is not known, by its size.
 fn costs(files: &[(String, u64)], known: &BTreeMap<String, FileCost>) -> Vec<FileCost> {
     let measured: Vec<(u64, f64)> =
@@ -248,6 +267,19 @@ fn costs(files: &[(String, u64)], known: &BTreeMap<String, FileCost>) -> Vec<Fil
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_of_one_module_name_clash() {
+        let modules = |all: &[(&str, &str)]| -> BTreeMap<String, String> {
+            all.iter().map(|(name, file)| ((*name).to_owned(), (*file).to_owned())).collect()
+        };
+        let known = modules(&[("test_a", "a/test_a.py"), ("help", "help.py")]);
+        assert_eq!(clash(&known, &modules(&[("help", "help.py"), ("test_b", "b.py")])), None);
+        assert_eq!(
+            clash(&known, &modules(&[("test_a", "b/test_a.py")])).as_deref(),
+            Some("`a/test_a.py` and `b/test_a.py` are both imported as `test_a`")
+        );
+    }
 
     #[test]
     fn a_file_weighs_what_it_took_or_what_others_of_its_size_did() {
