@@ -155,10 +155,15 @@ impl Conductor<'_> {
     /// which is no wonder.
     fn damaged(&mut self, split: Option<u32>, damaged: Vec<(Option<u32>, String)>) {
         for (unit, text) in damaged {
-            let cut_short = unit.and_then(|unit| self.unwritten.get(&unit));
-            match cut_short.is_some_and(|unit| !unit.whole) {
-                true => self.warn(text),
-                false => {
+            let unit = unit.and_then(|unit| self.unwritten.get(&unit));
+            let whole = unit.is_none_or(|unit| unit.whole);
+            match (whole, unit.map(|unit| unit.split).or(split)) {
+                (false, _) => self.warn(text),
+                (true, None) => {
+                    let what = "what a process measured that was started before the tests is lost";
+                    self.problem(None, format!("{what}: {text}"));
+                }
+                (true, split) => {
                     let what = format!("has lost what a process of its tests measured: {text}");
                     self.problem(split, what);
                 }
