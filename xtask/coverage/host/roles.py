@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from xtask_host import unit, workers
+from xtask_host import temporary, unit, workers
 from xtask_host.closing import Closing
 from xtask_host.controller import Controller
 from xtask_host.listeners import Listeners
@@ -163,6 +163,7 @@ class Worker(Role):
         packed = command.get("input")
         given = unpack(packed) if packed is not None else None
         self._host.reporter.replayed = command.get("replays", 0)
+        temporary.share(config, self._settings["basetemp_file"], f"popen-gw{self._slot}")
         workers.become(config, self._settings, self._slot, given)
 
     def give_up(self, why: str) -> None:
@@ -237,6 +238,7 @@ class WorkerBefore(Role):
         started = {"event": "collector-started", "collector": 0, "pid": self._process}
         events.send(started)
         given = self._inputs[0] if self._inputs else None
+        temporary.share(config, self._settings["basetemp_file"], "worker")
         workers.become(config, self._settings, 0, given)
 
     def starting(self, session: pytest.Session) -> None:

@@ -29,10 +29,12 @@ _DEFAULTS: dict[str, Any] = {
     "freeze": True,
     "identity": "xdist",
     "basetemp": None,
+    "basetemp_file": None,
     "cache_dir": None,
     "output_limit": 65536,
     "allow_native_threads": False,
     "worker_log": None,
+    "last_failed": None,
 }
 _USAGE_ERROR = 4
 
@@ -61,8 +63,8 @@ def run(argv: list[str], loader: Any) -> None:
         return
     loader.load(
         *("text", "plugins", "whole", "replays", "reports", "workers", "listeners", "controller"),
-        *("closing", "unit", "rows", "stacks", "writers", "collectors", "serve", "roles"),
-        *("session", "shards"),
+        *("closing", "together", "last_failed", "temporary", "unit", "rows", "stacks", "writers"),
+        *("collectors", "serve", "roles", "session", "shards"),
     )
     events.send(_hello(pytest, measurement))
     server = sys.modules["xtask_host.serve"].Server(settings, commands, events, slots, measurement)
@@ -149,6 +151,10 @@ def _plugins(
     plugins = [host]
     if isinstance(host.role, roles.Parent):
         plugins.append(host.role.controller)
+    if settings["last_failed"] is not None:
+        last_failed = sys.modules["xtask_host.last_failed"].LastFailed(settings["last_failed"])
+        host.last_failed = last_failed
+        plugins.append(last_failed)
     channel = sys.modules["xtask_host.commands"].Channel
     server.channels += [channel(*pair) for pair in zip(pipes[::2], pipes[1::2])]
     if settings["collectors"]:

@@ -10,11 +10,13 @@ from typing import Any, Callable
 import pytest
 
 from xtask_host.controller import stand_in_for_xdist
+from xtask_host.last_failed import LastFailed
 from xtask_host.listeners import Listeners
 from xtask_host.outlet import Outlet
 from xtask_host.reports import Reporter, long_text, skip_reason, warning_text
 from xtask_host.roles import Role
-from xtask_host.text import as_text, cut
+from xtask_host.text import cut
+from xtask_host.together import document_of, marks
 
 _IDS_PER_LINE = 1000
 
@@ -44,6 +46,7 @@ class HostSession:
         self.loop: Callable[[pytest.Session], None] = self.serve_all
         self.role: Role | None = None
         self.quiet = False  # about what could not be collected
+        self.last_failed: LastFailed | None = None
         # In a collector: what files took, and where tests stand.
         self._took: dict[int, list[Any]] = {}
         self._place_of: Callable[[pytest.Item], tuple[int, int]] | None = None
@@ -150,6 +153,8 @@ class HostSession:
 
     def serve_all(self, session: pytest.Session) -> None:
         """Tell what has been collected, and run of it what is asked for."""
+        if self.last_failed is not None:
+            self._choose(session, self.last_failed)
         self.tell_collection(session.items)
         option = session.config.option
         if session.testsfailed and not option.continue_on_collection_errors:
@@ -158,16 +163,27 @@ class HostSession:
             session.config.pluginmanager.register(self.reporter)
             self._serve(session, self.reporter)
 
+    def _choose(self, session: pytest.Session, last_failed: LastFailed) -> None:
+        """Leave only the tests that are to run again: here, whatever hooks make of their ids."""
+        kept, others, not_found = last_failed.choose(session.items, document_of)
+        if not_found["ids"]:
+            self.events.send({"event": "not-found", **not_found})
+        if others:
+            session.items[:] = kept
+            session.testscollected = len(kept)
+            session.config.hook.pytest_deselected(items=others)
+
     def tell_collection(self, items: list[pytest.Item]) -> None:
+        known = marks(items)
         for first in range(0, len(items), _IDS_PER_LINE):
             some = items[first : first + _IDS_PER_LINE]
             event: dict[str, Any] = {"event": "ids", "first": first}
             event["ids"] = [item.nodeid for item in some]
-            groups = {
-                str(first + at): group for at, item in enumerate(some) if (group := _group(item))
-            }
-            if groups:
-                event["groups"] = groups
+            for kind, names in known.items():
+                places = range(first, first + len(some))
+                here = {str(at): names[at] for at in places if at in names}
+                if here:
+                    event[kind] = here
             if self._place_of is not None:
                 event["files"] = _lengths(map(self._place_of, some))
             self.events.send(event)
@@ -180,17 +196,6 @@ class HostSession:
 def _lengths(places: Iterable[tuple[int, int]]) -> list[list[int]]:
     """Runs of equal places: each with the length of its run."""
     return [[*place, sum(1 for _ in run)] for place, run in groupby(places)]
-
-
-def _group(item: pytest.Item) -> str | None:
-    """The group of pytest-xdist's `xdist_group`, named as its `loadgroup` names it."""
-    if "xdist_group" not in item.keywords:
-        return None
-    names = {
-        as_text(mark.args[0] if mark.args else mark.kwargs.get("name", "default"))
-        for mark in item.iter_markers("xdist_group")
-    }
-    return "_".join(sorted(names)) or None
 
 
 def _without_benchmarks(option: Any) -> None:

@@ -15,7 +15,7 @@ from typing import Any, Callable
 
 import pytest
 
-from xtask_host import workers
+from xtask_host import temporary, workers
 from xtask_host.outlet import exit_now, getpid
 from xtask_host.reports import Reporter
 
@@ -97,20 +97,31 @@ class Surroundings:
         self._settings = settings
         self._temporary = getattr(config, "_tmp_path_factory", None)
         if self._temporary is not None:
-            self._base = self._temporary.getbasetemp()
+            self._base = temporary.base_for_forks(self._temporary, settings["basetemp_file"])
 
     def arrange(self, unit: int | str, slot: int, workerinput: dict[str, Any] | None) -> None:
         self.settle()
-        self._own_temporary_folder(unit)
+        self._own_temporary_folder(unit, slot)
         workers.become(self._config, self._settings, slot, workerinput)
 
     def settle(self) -> None:
         settle(self._config)
 
-    def _own_temporary_folder(self, unit: int | str) -> None:
-        if self._temporary is not None:
-            self._temporary._basetemp = None
-            self._temporary._given_basetemp = self._base / f"u{unit}"
+    def _own_temporary_folder(self, unit: int | str, slot: int) -> None:
+        """As a worker of pytest-xdist has it; those that follow in its slot have others, for
+        names in it are taken."""
+        if self._temporary is None:
+            return
+        folder = self._base / f"popen-gw{slot}"
+        try:
+            folder.mkdir(mode=0o700)
+        except FileExistsError:
+            folder = self._base / f"popen-gw{slot}-{unit}"
+            folder.mkdir(mode=0o700, exist_ok=True)
+        # As if given, so that the end of this process removes nothing of the run's.
+        self._temporary._basetemp = self._temporary._given_basetemp = folder
+        if hasattr(self._temporary, "_exit_stack"):
+            self._temporary._exit_stack = contextlib.ExitStack()
 
 
 def settle(config: pytest.Config) -> None:

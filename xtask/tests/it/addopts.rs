@@ -54,9 +54,10 @@ for file in sorted(data.measured_files()):
     }
 
     fn workers_of_addopts_are_replaced_and_that_is_said_once(engine) {
-        let project = shop("addopts = '-n4 --dist=loadscope'", "");
+        let project = shop("addopts = '-n4 --dist=loadfile'", "");
         let output = project.run(&coverage(engine, &[])).exits(0);
-        let note = "note: addopts has `-n4 --dist=loadscope`; \
+        let note = "note: addopts has `-n4 --dist=loadfile`: a file is never in two processes at \
+                    once; \
                     `--workers-per-split` decides the number of workers\n";
         assert_eq!(output.stderr.matches(note).count(), 1, "{output}");
         assert!(!log(&project).contains("4 workers"), "{output}");

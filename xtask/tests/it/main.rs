@@ -27,6 +27,7 @@ macro_rules! engines {
     )*};
 }
 
+mod account;
 mod addopts;
 mod budget;
 mod collection;

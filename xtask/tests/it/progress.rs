@@ -114,13 +114,6 @@ fn last_failed_runs_a_file_that_could_not_be_collected() {
     assert_eq!(output.line("Tests: "), "2 passed, 2 failed");
 }
 
-#[test]
-fn last_failed_needs_pytests_cache() {
-    let project = shop("addopts = '-p no:cacheprovider'", "");
-    let output = project.run(&["test", "--last-failed"]).exits(4);
-    output.tells("`--last-failed` needs pytest's plugin `cacheprovider`");
-}
-
 /// Only where something has changed, and only from one complete run to the next.
 #[test]
 fn changes_since_the_last_complete_run_are_told() {

@@ -18,15 +18,19 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
 
+from xtask_host.last_failed import LastFailed, told
 from xtask_host.listeners import Listeners
 from xtask_host.outlet import encode
 from xtask_host.reports import long_text, message_of, property_of, skip_reason, warning_text
+from xtask_host.temporary import share
 from xtask_host.text import as_text, cut, seconds_of
+from xtask_host.together import document_of, marks
 
 Event = dict[str, Any]
 Send = Callable[..., None]
@@ -74,6 +78,7 @@ def pytest_load_initial_conftests(early_config: Any) -> Iterator[None]:
     yield
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest's own reads what is said of temporary files in it
 def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # A background job of a shell starts so, and could then not be interrupted.
@@ -81,9 +86,11 @@ def pytest_configure(config: pytest.Config) -> None:
     worker = hasattr(config, "workerinput")
     if not worker and not _settings:
         return
+    if not worker and _settings["folder"] is not None:
+        share(config, _settings["basetemp_file"], _settings["folder"])
     register = config.pluginmanager.register
     settings = config.workerinput["xtask"] if worker else _settings
-    register(Cut(config.pluginmanager, settings["cut_file"]), "xtask-cut")
+    register(Cut(config.pluginmanager, settings), "xtask-cut")
     if settings["timeout"] is not None:
         register(Timeout(settings["timeout"]), "xtask-timeout")
     if settings["context"] is not None:
@@ -93,7 +100,9 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     # Started by hand, from a printed command, there is nobody to tell.
     send = Pipe(_settings["events"]).send if "events" in _settings else _keep
-    register(Reporter(config, send), "xtask-reporter")
+    copies = Copies()
+    register(copies, "xtask-copies")
+    register(Reporter(config, send, copies), "xtask-reporter")
     if current_coverage() is not None:
         register(Saved(send, os.path.dirname(settings["cut_file"])), "xtask-saved")
     if distributes(config):
@@ -150,10 +159,11 @@ def current_coverage() -> Any:
 class Reporter:
     """Turns pytest's reports into events, in the process that was started."""
 
-    def __init__(self, config: pytest.Config, send: Send) -> None:
+    def __init__(self, config: pytest.Config, send: Send, copies: Copies) -> None:
         self.config = config
         self.send = send
-        self._tests: dict[str, Event] = {}
+        self._copies = copies
+        self._tests: dict[tuple[str, int], Event] = {}
         self._collect_errors: set[str] = set()
         self._words = io.StringIO()  # of plugins, at the end
         self.send("hello", pid=_getpid())
@@ -170,33 +180,35 @@ class Reporter:
 
     @pytest.hookimpl(tryfirst=True)  # the terminal's makes one more failure of failed subtests
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        key = report.nodeid, self._copies.of(report)
         if report.when not in ("setup", "call", "teardown"):  # xdist's report of a crash
-            self._failed(report, "crash")
-            self._finish(report.nodeid, "crashed")
+            self._failed(report, key, "crash")
+            self._finish(report, key, "crashed")
             return
         if report.outcome == "rerun":
-            self._tests.pop(report.nodeid, None)
-            self.send("rerun", id=report.nodeid, **_blow(report, report.when))
+            self._tests.pop(key, None)
+            self.send("rerun", id=key[0], copy=key[1], **_blow(report, report.when))
             return
-        test = self._tests.setdefault(report.nodeid, {"outcome": "passed"})
+        test = self._tests.setdefault(key, {"outcome": "passed"})
         if not _of_subtest(report):
             test[report.when] = seconds_of(getattr(report, "duration", 0.0))
         if report.failed and not _sums_up_subtests(report, test):
             timed_out = getattr(report, "xtask_timed_out", False)
-            self._failed(report, "timeout" if timed_out else report.when)
+            self._failed(report, key, "timeout" if timed_out else report.when)
         _judge(test, report)
         if report.when == "teardown":
             test["properties"] = [property_of(one, SECTION_LIMIT) for one in report.user_properties]
-            self._finish(report.nodeid, test["outcome"])
+            self._finish(report, key, test["outcome"])
 
-    def _failed(self, report: pytest.TestReport, phase: str) -> None:
-        self.send("failed", id=report.nodeid, **_blow(report, phase))
+    def _failed(self, report: pytest.TestReport, key: tuple[str, int], phase: str) -> None:
+        self.send("failed", id=key[0], copy=key[1], **_blow(report, phase))
 
-    def _finish(self, nodeid: str, outcome: str) -> None:
-        test = self._tests.pop(nodeid, {})
+    def _finish(self, report: pytest.TestReport, key: tuple[str, int], outcome: str) -> None:
+        test = self._tests.pop(key, {})
+        self._copies.end(report)
         known = ("setup", "call", "teardown", "reason", "properties")
         fields = {key: test[key] for key in known if key in test}
-        self.send("finish", id=nodeid, outcome=outcome, **fields)
+        self.send("finish", id=key[0], copy=key[1], outcome=outcome, **fields)
 
     def pytest_warning_recorded(self, warning_message: Any, when: str) -> None:
         if not _is_coverage_s(warning_message):
@@ -267,6 +279,41 @@ def _max_warnings(config: pytest.Config) -> int | None:
 def _is_coverage_s(warning: Any) -> bool:
     """Whether a warning is about the measuring, which tests have no part in."""
     return getattr(warning.category, "__module__", "").startswith("coverage.")
+
+
+class Copies:
+    """Tells tests of one id apart: each worker of xdist runs one at a time."""
+
+    def __init__(self) -> None:
+        self._shared: set[str] = set()
+        self._begun: dict[str, int] = {}
+        self._running: dict[tuple[str, int], int] = {}
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self._expect(item.nodeid for item in session.items)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
+        self._expect(ids)
+
+    def _expect(self, ids: Iterable[str]) -> None:
+        self._shared = {id for id, count in Counter(ids).items() if count > 1}
+
+    def of(self, report: pytest.TestReport) -> int:
+        if report.nodeid not in self._shared:
+            return 0
+        key = _runner(report)
+        if key not in self._running:
+            self._running[key] = self._begun.get(report.nodeid, 0)
+            self._begun[report.nodeid] = self._running[key] + 1
+        return self._running[key]
+
+    def end(self, report: pytest.TestReport) -> None:
+        self._running.pop(_runner(report), None)
+
+
+def _runner(report: pytest.TestReport) -> tuple[str, int]:
+    return report.nodeid, id(getattr(report, "node", None))
 
 
 def _blow(report: pytest.TestReport, phase: str) -> Event:
@@ -351,6 +398,11 @@ class Controller:
         channel.waitclose()
         self._send("worker", id=node.gateway.id, pid=pid, file=file)
 
+    @pytest.hookimpl(hookwrapper=True, optionalhook=True)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Iterator[None]:
+        outcome = yield
+        outcome.force_result(with_whole_documents(outcome.get_result(), config, log))
+
     def pytest_xdist_node_collection_finished(self, node: Any, ids: list[str]) -> None:
         if self._uncollectable and not node.config.option.continue_on_collection_errors:
             # xdist would run the tests of all other files, which pytest does not.
@@ -364,6 +416,52 @@ class Controller:
     def pytest_testnodedown(self, node: Any, error: object | None) -> None:
         if error:
             self._send("worker-lost", id=node.gateway.id, text=str(error))
+
+
+def with_whole_documents(scheduler: Any, config: pytest.Config, log: Any) -> Any:
+    """A scheduler of xdist's own, but for documents, which it keeps whole: the examples in one
+    build on each other. `loadfile` and `loadscope` do that anyway."""
+    from xdist.scheduler import LoadGroupScheduling, LoadScheduling
+
+    documents = Documents(_settings["cut_file"])
+
+    class Load(LoadScheduling):
+        def _send_tests(self, node: Any, num: int) -> None:
+            count = documents.without_a_cut(self.collection, self.pending, num)
+            super()._send_tests(node, count)
+
+    class LoadGroup(LoadGroupScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return documents.of(nodeid) or super()._split_scope(nodeid)
+
+    ours = {LoadScheduling: Load, LoadGroupScheduling: LoadGroup}.get(type(scheduler))
+    return scheduler if ours is None else ours(config, log)
+
+
+class Documents:
+    """The documents in which tests are examples; workers note them with the cut, which is there
+    when all have collected."""
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self._known: dict[str, str] | None = None
+
+    def of(self, nodeid: str) -> str | None:
+        if self._known is None:
+            with open(self._file, encoding="utf-8") as stream:
+                cut = json.load(stream)
+            documents = cut["marks"].get("documents", {})
+            self._known = {cut["before"][int(at)]: name for at, name in documents.items()}
+        return self._known.get(told(nodeid)) if self._known else None
+
+    def without_a_cut(self, ids: list[str], pending: list[int], count: int) -> int:
+        """So many of these, or as many more as it takes to come to the end of a document."""
+        while 0 < count < len(pending):
+            document = self.of(ids[pending[count - 1]])
+            if document is None or document != self.of(ids[pending[count]]):
+                break
+            count += 1
+        return count
 
 
 START_WORKER = """
@@ -409,8 +507,15 @@ class Cut:
     """Notes the tests right before and right after pytest-split takes its group, in a file: a
     worker of xdist has no other way to tell before its session ends."""
 
-    def __init__(self, manager: pytest.PytestPluginManager, file: str) -> None:
-        self._manager, self._file = manager, file
+    def __init__(self, manager: pytest.PytestPluginManager, settings: Event) -> None:
+        self._manager, self._file = manager, settings["cut_file"]
+        self._last_failed: LastFailed | None = None
+        if settings["last_failed"] is not None:
+            self._last_failed = LastFailed(settings["last_failed"])
+            manager.register(self._last_failed, "xtask-last-failed")
+        self._not_found: Event = {}
+        self._items: list[pytest.Item] = []
+        self._marks: dict[str, dict[int, str]] = {}
         self._before: list[str] = []
         self._after: list[str] = []
 
@@ -426,19 +531,52 @@ class Cut:
         self._manager.register(_Note(self._note_after), "xtask-after-cut")
 
     def _note_before(self, items: list[pytest.Item]) -> None:
+        if self._last_failed is not None:
+            kept, others, self._not_found = self._last_failed.choose(items, document_of)
+            if others:
+                items[:] = kept
+                others[0].config.hook.pytest_deselected(items=others)
+        self._items = list(items)
+        self._marks = marks(items)
         self._before = [item.nodeid for item in items]
 
     def _note_after(self, items: list[pytest.Item]) -> None:
+        if len(items) < len(self._items) and self._marks["documents"]:
+            items[:] = self._with_whole_documents({id(item) for item in items})
+        self._items = []
         self._after = [item.nodeid for item in items]
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_collection_finish(self) -> None:
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        if len(session.items) < len(self._after):
+            self._leave_out({item.nodeid for item in session.items})
         if os.path.exists(self._file):
             return  # another worker was first, and xdist itself compares what they collected
         temporary = f"{self._file}.{_getpid()}"
         with open(temporary, "w", encoding="utf-8") as stream:
-            stream.write(encode({"before": self._before, "after": self._after}).decode())
+            cut = {"before": self._before, "after": self._after, "not_found": self._not_found}
+            stream.write(encode({**cut, "marks": self._marks}).decode())
         os.replace(temporary, self._file)
+
+    def _with_whole_documents(self, group: set[int]) -> list[pytest.Item]:
+        """The tests of this group, and a document in that of its first example: the others
+        build on it."""
+        firsts: dict[str, int] = {}
+        documents = self._marks["documents"]
+
+        def is_here(at: int) -> bool:
+            place = firsts.setdefault(documents[at], at) if at in documents else at
+            return id(self._items[place]) in group
+
+        return [item for at, item in enumerate(self._items) if is_here(at)]
+
+    def _leave_out(self, chosen: set[str]) -> None:
+        """What hooks behind ours have taken out of this group was not to run."""
+        taken = set(self._after) - chosen
+        if taken:
+            self._before = [id for id in self._before if id not in taken]
+            self._marks = {}  # they go by place
+            self._after = [id for id in self._after if id not in taken]
 
 
 class _Note:

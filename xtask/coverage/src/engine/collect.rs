@@ -6,8 +6,8 @@ use super::{Job, stock, tail};
 use crate::exit;
 use crate::split::Cut;
 
-/// The node ids of the whole suite, in collection order; empty where there are no tests.
-pub fn ids(job: &Job) -> Result<Vec<String>> {
+/// The whole suite in collection order; empty where there are no tests.
+pub fn suite(job: &Job) -> Result<Cut> {
     let job = Job { splits: 1, workers: 1, measure: None, ..job.clone() };
     stock::prepare(&job)?;
     stock::prepare_split(&job, 1)?;
@@ -18,7 +18,7 @@ pub fn ids(job: &Job) -> Result<Vec<String>> {
     match status.code() {
         Some(0 | 5) => {
             let text = std::fs::read_to_string(stock::cut_file(&job, 1)).unwrap_or_default();
-            Ok(serde_json::from_str::<Cut>(&text).map(|cut| cut.before).unwrap_or_default())
+            Ok(serde_json::from_str(&text).unwrap_or_default())
         }
         _ => Err(exit::usage(format!("pytest failed to collect:\n{}", tail(&log, 40))).into()),
     }

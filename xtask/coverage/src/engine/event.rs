@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::report::failures::Blow;
 use crate::report::junit::PhaseTimes;
 
-/// One line of the stock engine's plugin, `host/stock/xtask_events.py`.
+/// One line of the stock engine's plugin, `host/stock/xtask_events.py`. `copy` tells tests of one
+/// id in one split apart.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "the fields are those of pytest's reports")]
@@ -28,18 +29,24 @@ pub enum Event {
     /// A test failed, at the moment it does.
     Failed {
         id: String,
+        #[serde(default)]
+        copy: u32,
         #[serde(flatten)]
         blow: Blow,
     },
     /// An attempt failed and is repeated; what was said of the test before does not count.
     Rerun {
         id: String,
+        #[serde(default)]
+        copy: u32,
         #[serde(flatten)]
         blow: Blow,
     },
     /// A test has ended.
     Finish {
         id: String,
+        #[serde(default)]
+        copy: u32,
         outcome: TestOutcome,
         #[serde(flatten)]
         details: Details,

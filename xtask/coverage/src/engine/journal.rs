@@ -35,12 +35,20 @@ pub struct UnitRun {
 pub struct TestRun {
     /// Its node id.
     pub id: String,
+    /// Which of the tests with this id, where several have it.
+    #[serde(skip_serializing_if = "is_the_first")]
+    pub copy: u32,
     /// How it ended, this time.
     pub outcome: TestOutcome,
     /// When it began.
     pub started: f64,
     /// What its phases took.
     pub seconds: f64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_the_first(copy: &u32) -> bool {
+    *copy == 0
 }
 
 /// The file that the results of a run go to.

@@ -14,9 +14,10 @@ pub struct Ledger {
     /// How many failed tests end the run; 0 means never.
     budget: u64,
     collected: u64,
-    tests: HashMap<String, Test>,
+    tests: HashMap<Key, Test>,
     failures: Vec<Failure>,
     failed_ids: Vec<String>,
+    failed_tests: u64,
     collect_errors: HashSet<String>,
     /// Why, by node id.
     skipped_files: BTreeMap<String, String>,
@@ -25,6 +26,9 @@ pub struct Ledger {
     ended: usize,
     closed: bool,
 }
+
+/// A node id, and which of the tests that have it: mostly there is but one.
+type Key = (String, u32);
 
 #[derive(Debug, Default)]
 struct Test {
@@ -54,7 +58,7 @@ impl Ledger {
 
     /// True when the failure budget is used up.
     pub fn exhausted(&self) -> bool {
-        self.budget > 0 && self.failed_ids.len() as u64 >= self.budget
+        self.budget > 0 && self.failed_tests >= self.budget
     }
 
     /// Notes a failure of a test. False where it came after the end and does not count.
@@ -62,9 +66,12 @@ impl Ledger {
         if self.closed || self.repeats_collect_error(&failure) {
             return false;
         }
-        let test = self.tests.entry(failure.id.clone()).or_default();
+        let test = self.tests.entry((failure.id.clone(), failure.copy)).or_default();
         if test.failed_in.is_none() {
-            self.failed_ids.push(failure.id.clone());
+            self.failed_tests += 1;
+            if failure.copy == 0 || !self.failed_ids.contains(&failure.id) {
+                self.failed_ids.push(failure.id.clone());
+            }
         }
         test.failed_in = Some(worse(test.failed_in, failure.phase));
         self.failures.push(failure);
@@ -84,21 +91,25 @@ impl Ledger {
         if self.closed {
             return;
         }
-        let id = attempt.id.as_str();
-        if self.tests.remove(id).is_some_and(|test| test.failed_in.is_some()) {
-            self.failures.retain(|failure| failure.id != id);
-            self.failed_ids.retain(|failed| failed != id);
+        let key = (attempt.id.clone(), attempt.copy);
+        if self.tests.remove(&key).is_some_and(|test| test.failed_in.is_some()) {
+            let is_it = |failure: &Failure| failure.id == key.0 && failure.copy == key.1;
+            self.failures.retain(|failure| !is_it(failure));
+            self.failed_tests -= 1;
+            if !self.failures.iter().any(|failure| failure.id == key.0) {
+                self.failed_ids.retain(|failed| *failed != key.0);
+            }
         }
         self.repeated.push(attempt);
     }
 
-    /// Notes the end of a test.
-    pub fn finished(&mut self, id: &str, outcome: TestOutcome, details: Details) {
+    /// Notes the end of a test, the `copy`th of those with this id.
+    pub fn finished(&mut self, id: &str, copy: u32, outcome: TestOutcome, details: Details) {
         if self.closed {
             return;
         }
         self.ended += 1;
-        let test = self.tests.entry(id.to_owned()).or_default();
+        let test = self.tests.entry((id.to_owned(), copy)).or_default();
         test.outcome = Some(outcome);
         test.details = Some(details);
         test.place = self.ended;
@@ -126,41 +137,70 @@ impl Ledger {
 
     /// The tests that passed only when they were repeated.
     pub fn flaky(&self) -> Vec<&str> {
-        let passed =
-            |id: &&str| self.tests.get(*id).and_then(Test::outcome) == Some(TestOutcome::Passed);
-        let repeated: BTreeSet<&str> = self.repeated.iter().map(|it| it.id.as_str()).collect();
-        repeated.into_iter().filter(passed).collect()
-    }
-
-    /// Seconds per node id, of the tests that ran to their end.
-    pub fn durations(&self) -> BTreeMap<String, f64> {
-        let ended = |(id, test): (&String, &Test)| {
-            let skipped = test.outcome == Some(TestOutcome::Skipped);
-            let details = test.details.as_ref().filter(|_| !skipped)?;
-            Some((id.clone(), details.seconds.total()))
+        let passed = |attempt: &&Failure| {
+            self.outcome(&attempt.id, attempt.copy) == Some(TestOutcome::Passed)
         };
-        self.tests.iter().filter_map(ended).collect()
+        let flaky: BTreeSet<&str> =
+            self.repeated.iter().filter(passed).map(|it| it.id.as_str()).collect();
+        flaky.into_iter().collect()
     }
 
-    /// How each test ended, by node id.
+    /// Seconds per node id, of the tests that ran to their end. Those of several tests with one
+    /// id are added up, as pytest-split does it.
+    pub fn durations(&self) -> BTreeMap<String, f64> {
+        let mut durations = BTreeMap::new();
+        for ((id, _), test) in &self.tests {
+            let skipped = test.outcome == Some(TestOutcome::Skipped);
+            if let Some(details) = test.details.as_ref().filter(|_| !skipped) {
+                *durations.entry(id.clone()).or_default() += details.seconds.total();
+            }
+        }
+        durations
+    }
+
+    /// How each test ended, by node id; of several tests with one id, a failure rather than
+    /// anything else.
     pub fn outcomes(&self) -> BTreeMap<String, TestOutcome> {
-        let outcomes = self.tests.iter();
-        outcomes.filter_map(|(id, test)| Some((id.clone(), test.outcome()?))).collect()
+        let mut outcomes: BTreeMap<String, (bool, u32, TestOutcome)> = BTreeMap::new();
+        for ((id, copy), test) in &self.tests {
+            let Some(outcome) = test.outcome() else { continue };
+            // The first of those that are equally bad, whatever order the map has.
+            let this = (!outcome.is_failure(), *copy, outcome);
+            let known = outcomes.entry(id.clone()).or_insert(this);
+            if (this.0, this.1) < (known.0, known.1) {
+                *known = this;
+            }
+        }
+        outcomes.into_iter().map(|(id, (.., outcome))| (id, outcome)).collect()
+    }
+
+    /// How one of the tests with this id ended.
+    pub fn outcome(&self, id: &str, copy: u32) -> Option<TestOutcome> {
+        self.tests.get(&(id.to_owned(), copy)).and_then(Test::outcome)
+    }
+
+    /// How many tests with each id have ended.
+    pub fn ended(&self) -> HashMap<&str, usize> {
+        let mut ended = HashMap::new();
+        for ((id, _), test) in &self.tests {
+            *ended.entry(id.as_str()).or_default() += usize::from(test.outcome().is_some());
+        }
+        ended
     }
 
     /// Every test that ended or failed, each once: file by file, in the order in which a file's
     /// tests ended, and then what was skipped as a whole.
     pub fn cases(&self) -> Vec<Case<'_>> {
-        let failures = by_id(&self.failures);
-        let repeated = by_id(&self.repeated);
+        let failures = by_test(&self.failures);
+        let repeated = by_test(&self.repeated);
         let mut tests: Vec<_> =
             self.tests.iter().filter(|(_, it)| it.outcome().is_some()).collect();
-        tests.sort_by_key(|(id, test)| (file(id), test.place, id.as_str()));
-        let cases = tests.into_iter().map(|(id, test)| Case {
+        tests.sort_by_key(|((id, copy), test)| (file(id), test.place, id.as_str(), *copy));
+        let cases = tests.into_iter().map(|((id, copy), test)| Case {
             id,
             ending: test.ending(),
-            failures: failures.get(id.as_str()).cloned().unwrap_or_default(),
-            repeated: repeated.get(id.as_str()).cloned().unwrap_or_default(),
+            failures: failures.get(&(id.as_str(), *copy)).cloned().unwrap_or_default(),
+            repeated: repeated.get(&(id.as_str(), *copy)).cloned().unwrap_or_default(),
             seconds: test.details.as_ref().map(|details| details.seconds.into()),
             properties: test.details.as_ref().map_or(&[], |details| &details.properties),
         });
@@ -229,9 +269,11 @@ impl Test {
     }
 }
 
-fn by_id(failures: &[Failure]) -> HashMap<&str, Vec<&Failure>> {
-    let mut map: HashMap<&str, Vec<&Failure>> = HashMap::new();
-    failures.iter().for_each(|failure| map.entry(&failure.id).or_default().push(failure));
+fn by_test(failures: &[Failure]) -> HashMap<(&str, u32), Vec<&Failure>> {
+    let mut map: HashMap<(&str, u32), Vec<&Failure>> = HashMap::new();
+    for failure in failures {
+        map.entry((&failure.id, failure.copy)).or_default().push(failure);
+    }
     map
 }
 
@@ -258,7 +300,37 @@ mod tests {
     }
 
     fn finish(ledger: &mut Ledger, id: &str, outcome: TestOutcome) {
-        ledger.finished(id, outcome, Details::default());
+        ledger.finished(id, 0, outcome, Details::default());
+    }
+
+    /// Two tests with one id: both count, and what one fails with is not the other's.
+    #[test]
+    fn tests_with_one_id_are_told_apart() {
+        let mut ledger = Ledger::new(3);
+        ledger.collected(3);
+        finish(&mut ledger, "a", TestOutcome::Passed);
+        ledger.failed(failure("a", Phase::Call).of_copy(1));
+        ledger.finished("a", 1, TestOutcome::Failed, Details::default());
+        let tally = Tally { collected: 3, passed: 1, failed: 1, not_run: 1, ..Tally::default() };
+        assert_eq!(ledger.tally(), tally);
+        let failures: Vec<usize> = ledger.cases().iter().map(|it| it.failures.len()).collect();
+        assert_eq!(failures, [0, 1]);
+        assert_eq!(ledger.outcomes(), [("a".to_owned(), TestOutcome::Failed)].into());
+        ledger.failed(failure("a", Phase::Call).of_copy(2));
+        assert_eq!(ledger.failed_ids(), ["a"]);
+        ledger.failed(failure("b", Phase::Call));
+        assert!(ledger.exhausted());
+    }
+
+    #[test]
+    fn one_of_two_tests_with_one_id_is_repeated() {
+        let mut ledger = Ledger::new(0);
+        ledger.failed(failure("a", Phase::Call));
+        ledger.failed(failure("a", Phase::Call).of_copy(1));
+        ledger.rerun(failure("a", Phase::Call).of_copy(1));
+        assert_eq!((ledger.failures().len(), ledger.failed_ids().len()), (1, 1));
+        ledger.finished("a", 1, TestOutcome::Passed, Details::default());
+        assert_eq!((ledger.flaky(), ledger.tally().failed), (vec!["a"], 1));
     }
 
     #[test]

@@ -8,8 +8,10 @@ pub mod hosts;
 pub mod journal;
 pub mod ledger;
 mod orphans;
+pub mod seed;
 pub mod signals;
 pub mod stock;
+pub mod temporary;
 
 pub use self::orphans::keep_for_later;
 use std::collections::BTreeMap;
@@ -20,10 +22,11 @@ use camino::Utf8PathBuf;
 use self::event::TestOutcome;
 use self::journal::UnitRun;
 use self::ledger::Ledger;
+use self::seed::HashSeed;
 use crate::report::failures::Failure;
 use crate::report::warnings::Warnings;
 use crate::shard::combine::{Expected, Problem};
-use crate::split::{Durations, FileCost, Isolation};
+use crate::split::{Dist, Durations, FileCost, Isolation, NotFound};
 
 /// What to run, and with which means.
 #[derive(Clone, Debug)]
@@ -66,30 +69,41 @@ pub struct Job {
     pub xdist: bool,
     /// Plugins that put tests into an order of their own, by name.
     pub reordering: Vec<String>,
-    /// Run only the tests that are listed in [`Job::known_failures`].
-    pub last_failed: bool,
+    /// Run only the tests that are listed in this file, which our Python reads.
+    pub last_failed: Option<Utf8PathBuf>,
     /// How many processes collect a part of the suite each, with the fork engine; under 2, one
     /// collects all.
     pub collectors: u32,
     /// What collecting each test file took in earlier runs, by node id of the file.
     pub collection: BTreeMap<String, FileCost>,
+    /// What `--dist` promises.
+    pub dist: Option<Dist>,
     /// Which tests share a process, with the fork engine.
     pub isolation: Isolation,
     /// Go on when a file cannot be collected.
     pub continue_on_collection_errors: bool,
+    /// Python's hash seed, the same for all processes.
+    pub hash_seed: HashSeed,
     /// Folders of this run.
     pub folders: Folders,
 }
 
 impl Job {
-    /// Where the list of failed tests lies that pytest reads for `--lf`, for one cache.
-    pub fn known_failures(&self) -> Utf8PathBuf {
-        self.folders.parts.join("cache").join(KNOWN_FAILURES)
+    /// Where the first process says which folder the run has for temporary files.
+    fn basetemp_file(&self) -> Utf8PathBuf {
+        self.folders.parts.join("basetemp.json")
+    }
+
+    /// The variable that gives every process of the run the same hash seed.
+    pub fn hash_seed(&self) -> (String, String) {
+        (seed::VARIABLE.to_owned(), self.hash_seed.value.to_string())
     }
 }
 
-/// The list of failed tests in a folder that is pytest's cache.
-const KNOWN_FAILURES: &str = "v/cache/lastfailed";
+/// Our Python that both the hosts and the stock engine's plugin load.
+const TOGETHER: &str = include_str!("../../host/together.py");
+const TEMPORARY: &str = include_str!("../../host/temporary.py");
+const LAST_FAILED: &str = include_str!("../../host/last_failed.py");
 
 /// What coverage measures, where the command line, addopts or the layout of the project decide;
 /// all else is in coverage's own configuration.
@@ -114,8 +128,6 @@ pub struct Folders {
     pub logs: Utf8PathBuf,
     /// Our own Python.
     pub host: Utf8PathBuf,
-    /// For `tmp_path`; short, because sockets have short names.
-    pub temporary: Utf8PathBuf,
 }
 
 /// Something worth showing while it happens.
@@ -166,6 +178,8 @@ pub enum Happening<'a> {
         /// How many there may be.
         of: u32,
     },
+    /// Tests that were to run again are not there.
+    NotFound(&'a NotFound),
     /// The run is being stopped: why.
     Stopping(&'a str),
     /// How the run goes on, where that is not as usual.
@@ -226,6 +240,8 @@ pub struct Ran {
     pub ledger: Ledger,
     /// All tests that were to run; none where that never became known.
     pub planned: Vec<String>,
+    /// What was to run again and was not found.
+    pub not_found: NotFound,
     /// The splits that were started, in order of their end.
     pub splits: Vec<SplitEnd>,
     /// Data that must be there.
@@ -275,6 +291,7 @@ impl Ran {
         Ran {
             ledger: Ledger::new(budget),
             planned: Vec::new(),
+            not_found: NotFound::default(),
             splits: Vec::new(),
             expected: Expected::default(),
             problems: Vec::new(),

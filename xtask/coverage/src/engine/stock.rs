@@ -1,7 +1,7 @@
 //! The stock engine: for each split one pytest with the well-known plugins, pytest-split for
 //! the cut and pytest-xdist for the workers, under `coverage run`. Our plugin only tells.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -18,12 +18,12 @@ use super::child::{self, Child, Command, FIRST_PIPE, Lines, Orphaned};
 use super::event::{Event, TestOutcome};
 use super::journal::{Journal, TestRun, UnitRun};
 use super::{
-    Happening, Job, KNOWN_FAILURES, Measure, Ran, Refusal, SplitEnd, SplitState, Started, orphans,
-    signals,
+    Happening, Job, LAST_FAILED, Measure, Ran, Refusal, SplitEnd, SplitState, Started, TEMPORARY,
+    TOGETHER, orphans, signals,
 };
 use crate::report::failures::{Blow, Failure, Phase};
 use crate::shard::combine::{Origin, Part, Problem};
-use crate::split::{Cut, check_union};
+use crate::split::{Cut, Plan, Sum, check_union, copies, together, turns_of_splits};
 
 /// Our plugin, and the words by which an interpreter compiles it.
 const PLUGIN: &str = include_str!("../../host/stock/xtask_events.py");
@@ -39,12 +39,15 @@ for name, text in json.load(sys.stdin).items():
 /// What our plugin shares with the hosts of the other engines, a package beside it.
 const SHARED: &[(&str, &str)] = &[
     ("xtask_host/__init__", ""),
+    ("xtask_host/last_failed", LAST_FAILED),
     ("xtask_host/listeners", include_str!("../../host/listeners.py")),
     ("xtask_host/outlet", include_str!("../../host/outlet.py")),
     ("xtask_host/plugins", include_str!("../../host/plugins.py")),
     ("xtask_host/replays", include_str!("../../host/replays.py")),
     ("xtask_host/reports", include_str!("../../host/reports.py")),
+    ("xtask_host/temporary", TEMPORARY),
     ("xtask_host/text", include_str!("../../host/text.py")),
+    ("xtask_host/together", TOGETHER),
 ];
 
 /// pytest's exit status where there were more warnings than `max_warnings` allows.
@@ -111,6 +114,10 @@ pub fn command(job: &Job, split: u32, slot: u32, pipe: Option<i32>) -> Command {
         "context": job.measure.as_ref().filter(|measure| measure.contexts).map(|_| "test"),
         "cut_file": cut_file(job, split),
         "splits": job.splits,
+        "last_failed": job.last_failed,
+        "basetemp_file": job.basetemp_file(),
+        // A single one has what pytest gives it.
+        "folder": (job.splits > 1 && pipe.is_some()).then(|| format!("split-{split:02}")),
     });
     if let Some(descriptor) = pipe {
         settings["events"] = descriptor.into();
@@ -125,7 +132,11 @@ pub fn command(job: &Job, split: u32, slot: u32, pipe: Option<i32>) -> Command {
     Command {
         program: job.python.clone(),
         args: arguments(job, split, &folder),
-        env: env.map(|(name, value)| (name.to_owned(), value)).to_vec(),
+        env: env
+            .map(|(name, value)| (name.to_owned(), value))
+            .into_iter()
+            .chain([job.hash_seed()])
+            .collect(),
         dir: job.project.clone(),
     }
 }
@@ -154,10 +165,6 @@ fn arguments(job: &Job, split: u32, folder: &Utf8Path) -> Vec<String> {
         let workers = if job.workers > 1 { job.workers } else { 0 };
         args.extend(words(["-n", &workers.to_string()]));
     }
-    if job.last_failed {
-        args.extend(words(["-o", &format!("cache_dir={}", folder.join("cache"))]));
-    }
-    args.push(format!("--basetemp={}", job.folders.temporary.join(format!("{split:02}"))));
     args
 }
 
@@ -182,13 +189,6 @@ pub fn prepare_split(job: &Job, split: u32) -> Result<()> {
     if let Some(durations) = &job.durations {
         fs::copy(durations, folder.join("durations.json"))
             .with_context(|| format!("failed to copy `{durations}`"))?;
-    }
-    if job.last_failed {
-        // pytest takes off the list what passes: the next split must find it whole.
-        let list = folder.join("cache").join(KNOWN_FAILURES);
-        let copied = fs::create_dir_all(list.parent().unwrap_or(&list))
-            .and_then(|()| fs::copy(job.known_failures(), &list));
-        copied.with_context(|| format!("failed to write `{list}`"))?;
     }
     Ok(())
 }
@@ -268,8 +268,9 @@ impl Running {
     }
 
     /// A test begins. One that is repeated goes on.
-    fn begin(&mut self, id: String) {
-        if self.began(&id).is_none() {
+    /// Where several tests have its id, it may be another one of them.
+    fn begin(&mut self, id: String, is_shared: bool) {
+        if is_shared || self.began(&id).is_none() {
             let taken = |lane: &u32| self.open.iter().any(|open| open.lane == *lane);
             let lane = (0..).find(|lane| !taken(lane)).unwrap_or_default();
             self.open.push(Open { id, began: Instant::now(), lane });
@@ -307,6 +308,10 @@ struct Supervisor<'a> {
     waiting: Vec<u32>,
     running: BTreeMap<u32, Running>,
     cuts: BTreeMap<u32, Cut>,
+    /// Which splits wait for which, once that is known.
+    turns: Option<BTreeMap<u32, BTreeSet<u32>>>,
+    /// The ids that several tests have.
+    shared: HashSet<String>,
     stopping: Option<Next>,
     ran: Ran,
     /// pytest's limit, where there is one.
@@ -324,21 +329,20 @@ impl<'a> Supervisor<'a> {
     ) -> Self {
         let ran = Ran::new(job.budget);
         let waiting = order(job);
-        let (running, cuts) = (BTreeMap::new(), BTreeMap::new());
-        let (max_warnings, told_parts) = (None, BTreeSet::new());
-        let stopping = None;
         Supervisor {
             job,
             tell,
             journal,
             show,
             waiting,
-            running,
-            cuts,
-            stopping,
+            running: BTreeMap::new(),
+            cuts: BTreeMap::new(),
+            turns: None,
+            shared: HashSet::new(),
+            stopping: None,
             ran,
-            max_warnings,
-            told_parts,
+            max_warnings: None,
+            told_parts: BTreeSet::new(),
         }
     }
 
@@ -368,7 +372,8 @@ impl<'a> Supervisor<'a> {
 
     fn start_what_fits(&mut self) -> Result<()> {
         while self.stopping.is_none() && self.running.len() < self.job.concurrent as usize {
-            let Some(split) = self.waiting.pop() else { return Ok(()) };
+            let Some(at) = self.next_split() else { return Ok(()) };
+            let split = self.waiting.remove(at);
             let taken = |slot: &u32| self.running.values().any(|running| running.slot == *slot);
             let slot = (1..=self.job.concurrent).find(|slot| !taken(slot)).unwrap_or(1);
             let running = self.start(split, slot)?;
@@ -376,6 +381,45 @@ impl<'a> Supervisor<'a> {
             (self.show)(Happening::SplitStarted { split, of: self.job.splits });
         }
         Ok(())
+    }
+
+    /// The place of the split to start next, if one may: the last one, unless `--dist` keeps
+    /// tests together that the splits have cut apart. Which ones that is known when the first
+    /// split has collected.
+    fn next_split(&self) -> Option<usize> {
+        if self.job.dist.is_none() {
+            return self.waiting.len().checked_sub(1);
+        }
+        let places = 0..self.waiting.len();
+        let Some(turns) = &self.turns else {
+            return places.min_by_key(|&at| self.waiting[at]).filter(|_| self.running.is_empty());
+        };
+        let is_over =
+            |split: &u32| !self.waiting.contains(split) && !self.running.contains_key(split);
+        let may_run =
+            |&at: &usize| turns.get(&self.waiting[at]).is_none_or(|it| it.iter().all(is_over));
+        places.rev().find(may_run)
+    }
+
+    /// Which splits wait for others is known from what the first one has collected.
+    fn take_turns(&mut self, cut: &Cut) {
+        let Job { splits, dist, committed, python_version, .. } = self.job;
+        if dist.is_none() {
+            return;
+        }
+        let groups = together(&cut.before, &cut.marks, *dist);
+        let plan =
+            Plan::new(cut.before.clone(), committed, *splits, Sum::of_python(python_version));
+        let turns = turns_of_splits(&plan.with_whole_documents(&cut.marks.documents), &groups);
+        let waiting = turns.values().filter(|others| !others.is_empty()).count();
+        if waiting > 0 && self.job.concurrent > 1 {
+            let why = format!(
+                "{waiting} of {splits} splits wait for others, as pytest-split cuts what `--dist` \
+                 keeps together"
+            );
+            (self.show)(Happening::Note(&why));
+        }
+        self.turns = Some(turns);
     }
 
     fn start(&self, split: u32, slot: u32) -> Result<Running> {
@@ -440,7 +484,7 @@ impl<'a> Supervisor<'a> {
             }
             Event::WorkerLost { id, text } => self.worker_lost(split, &id, &text),
             Event::CollectError { id, text } => {
-                self.failed(split, id, Blow::new(Phase::Collect, text));
+                self.failed(self.failure(split, id, Blow::new(Phase::Collect, text)));
                 if !self.job.continue_on_collection_errors {
                     // There may be more of them: pytest goes on until it has seen every file.
                     self.ran.uncollectable = true;
@@ -454,22 +498,29 @@ impl<'a> Supervisor<'a> {
             }
             Event::Start { id } => {
                 self.tell_start(split, &id);
-                self.of(split, |running| running.begin(id));
+                let is_shared = self.shared.contains(&id);
+                self.of(split, |running| running.begin(id, is_shared));
             }
-            Event::Failed { id, blow } if blow.phase == Phase::Crash => {
+            Event::Failed { id, copy, blow } if blow.phase == Phase::Crash => {
                 let began = self.running.get(&split).and_then(|running| running.began(&id));
                 let (phase, why) = self.reason_of_death(began);
                 let text = format!("{}{why}", blow.text);
-                self.failed(split, id, Blow { phase, text, ..blow });
+                let copy = self.copy(split, &id, copy);
+                self.failed(self.failure(split, id, Blow { phase, text, ..blow }).of_copy(copy));
             }
-            Event::Failed { id, blow } => self.failed(split, id, blow),
-            Event::Rerun { id, blow } => {
-                let attempt = self.failure(split, id, blow);
+            Event::Failed { id, copy, blow } => {
+                let copy = self.copy(split, &id, copy);
+                self.failed(self.failure(split, id, blow).of_copy(copy));
+            }
+            Event::Rerun { id, copy, blow } => {
+                let copy = self.copy(split, &id, copy);
+                let attempt = self.failure(split, id, blow).of_copy(copy);
                 self.ran.ledger.rerun(attempt);
             }
-            Event::Finish { id, outcome, details } => {
-                self.test_ended(split, &id, outcome, details.seconds.total());
-                self.ran.ledger.finished(&id, outcome, details);
+            Event::Finish { id, copy, outcome, details } => {
+                let copy = self.copy(split, &id, copy);
+                self.test_ended(split, &id, copy, outcome, details.seconds.total());
+                self.ran.ledger.finished(&id, copy, outcome, details);
                 (self.show)(Happening::TestEnded { id: &id, outcome });
             }
             Event::Data { file } => self.of(split, |running| running.data.push(file)),
@@ -521,13 +572,19 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    fn test_ended(&mut self, split: u32, id: &str, outcome: TestOutcome, seconds: f64) {
+    /// Which of the tests with its id a test is, over all splits; `copy` is that of its split.
+    fn copy(&self, split: u32, id: &str, copy: u32) -> u32 {
+        const MOST: u32 = 1 << 16;
+        if self.shared.contains(id) { split.saturating_mul(MOST) + copy.min(MOST - 1) } else { 0 }
+    }
+
+    fn test_ended(&mut self, split: u32, id: &str, copy: u32, outcome: TestOutcome, seconds: f64) {
         let Some(running) = self.running.get_mut(&split) else { return };
         running.tests += 1;
         running.failed += u64::from(outcome.is_failure());
         let Some(at) = running.open.iter().position(|open| open.id == id) else { return };
         let Open { id, began, lane } = running.open.remove(at);
-        let run = TestRun { id, outcome, started: self.journal.at(began), seconds };
+        let run = TestRun { id, copy, outcome, started: self.journal.at(began), seconds };
         running.finished.push((lane, run));
     }
 
@@ -535,8 +592,7 @@ impl<'a> Supervisor<'a> {
         Failure::new(id, Some(split), blow, Some(log_file(self.job, split)))
     }
 
-    fn failed(&mut self, split: u32, id: String, blow: Blow) {
-        let failure = self.failure(split, id, blow);
+    fn failed(&mut self, failure: Failure) {
         if !self.ran.ledger.failed(failure.clone()) {
             return;
         }
@@ -565,7 +621,12 @@ impl<'a> Supervisor<'a> {
             self.ran.ledger.collected(cut.before.len() as u64);
             if self.cuts.is_empty() {
                 self.tell_plan(&cut.before);
+                (self.show)(Happening::NotFound(&cut.not_found));
+                self.ran.not_found.clone_from(&cut.not_found);
                 self.ran.planned.clone_from(&cut.before);
+                let repeated = copies(&cut.before).into_keys();
+                self.take_turns(&cut);
+                self.shared = repeated.map(|test| cut.before[test].clone()).collect();
             }
             self.cuts.insert(split, cut);
         }
@@ -629,7 +690,7 @@ impl<'a> Supervisor<'a> {
         for Open { id, began, lane } in running.open.drain(..) {
             let (started, seconds) = (self.journal.at(began), began.elapsed().as_secs_f64());
             let outcome = TestOutcome::Crashed;
-            running.finished.push((lane, TestRun { id, outcome, started, seconds }));
+            running.finished.push((lane, TestRun { id, copy: 0, outcome, started, seconds }));
         }
     }
 
@@ -707,7 +768,8 @@ impl<'a> Supervisor<'a> {
         for Open { id, began, .. } in &running.open {
             let (phase, why) = self.reason_of_death(Some(*began));
             let text = format!("its process {how} while this test ran{why}");
-            self.failed(split, id.clone(), Blow::new(phase, text));
+            let copy = self.copy(split, id, u32::MAX);
+            self.failed(self.failure(split, id.clone(), Blow::new(phase, text)).of_copy(copy));
         }
         let lost = if self.job.measure.is_some() { "; its coverage is lost" } else { "" };
         let what = format!("{how}{lost}");
@@ -779,6 +841,10 @@ impl<'a> Supervisor<'a> {
             self.check_union();
         }
         self.count_warnings();
+        if self.cuts.len() == self.job.splits as usize {
+            // Each split has its own ids where they change from one collection to the next.
+            self.ran.planned = self.cuts.into_values().flat_map(|cut| cut.after).collect();
+        }
         self.ran.peak_memory = super::peak_memory();
         self.ran
     }

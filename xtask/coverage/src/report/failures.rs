@@ -13,6 +13,8 @@ use super::again::Again;
 pub struct Failure {
     /// The node id; for a collection error, the file.
     pub id: String,
+    /// Which of the tests with this id, where several have it.
+    pub copy: u32,
     /// 1-based.
     pub split: Option<u32>,
     /// Where it failed.
@@ -31,7 +33,12 @@ impl Failure {
     /// What was told of a test.
     pub fn new(id: String, split: Option<u32>, blow: Blow, log: Option<Utf8PathBuf>) -> Failure {
         let Blow { phase, text, message, sections } = blow;
-        Failure { id, split, phase, text, message, sections, log }
+        Failure { id, copy: 0, split, phase, text, message, sections, log }
+    }
+
+    /// The same of another test with this id.
+    pub fn of_copy(self, copy: u32) -> Failure {
+        Failure { copy, ..self }
     }
 }
 

@@ -26,6 +26,8 @@ pub struct Evidence<'a> {
     pub narrowed: bool,
     /// The failure budget was used up and the rest was stopped.
     pub aborted: bool,
+    /// Files could not be collected, so that nothing ran.
+    pub uncollectable: bool,
     /// The signal that ended the run.
     pub interrupted: Option<i32>,
     /// The thresholds that were missed.
@@ -44,7 +46,14 @@ impl<'a> Evidence<'a> {
     /// True where the coverage is that of a part of the tests only.
     pub fn partial(&self) -> bool {
         let cut_short = self.aborted || self.stopped || self.interrupted.is_some();
-        self.narrowed || cut_short || !self.problems.is_empty()
+        let lost = self.uncollectable || self.tally.not_run > 0;
+        self.narrowed || cut_short || lost || !self.problems.is_empty()
+    }
+
+    /// True where tests did not run and nothing says why.
+    fn loses_tests(&self) -> bool {
+        let cut_short = self.aborted || self.stopped || self.interrupted.is_some();
+        self.tally.not_run > 0 && !cut_short && !self.uncollectable
     }
 }
 
@@ -81,6 +90,7 @@ fn endings(evidence: &Evidence<'_>) -> Vec<Exit> {
     [
         evidence.interrupted.map(Exit::Interrupted),
         (evidence.broken.is_some() || !evidence.problems.is_empty()).then_some(Exit::Incomplete),
+        evidence.loses_tests().then_some(Exit::Incomplete),
         (evidence.aborted || tally.failures() > 0 || !evidence.findings.is_empty())
             .then_some(Exit::TestsFailed),
         (tally.collected == 0 && !evidence.no_tests_is_fine).then_some(Exit::NoTests),
@@ -148,7 +158,8 @@ fn incomplete(evidence: &Evidence<'_>) -> String {
     let problems = evidence.problems;
     let what = if evidence.unmeasured { "the run" } else { "coverage data" };
     let Some(first) = problems.first() else {
-        return format!("{what} is incomplete");
+        let lost = tests(evidence.tally.not_run);
+        return format!("{what} is incomplete: {lost} did not run, and nothing says why");
     };
     let others = match problems.len() - 1 {
         0 => String::new(),
@@ -247,6 +258,24 @@ mod tests {
                 3,
                 Outcome::Incomplete,
                 "coverage data is incomplete: split 3 left no coverage data",
+            ),
+            (
+                Evidence { tally: stopped, ..good() },
+                3,
+                Outcome::Incomplete,
+                "coverage data is incomplete: 1 test did not run, and nothing says why",
+            ),
+            (
+                Evidence { tally: stopped, unmeasured: true, ..good() },
+                3,
+                Outcome::Incomplete,
+                "the run is incomplete: 1 test did not run, and nothing says why",
+            ),
+            (
+                Evidence { tally: stopped, uncollectable: true, ..good() },
+                1,
+                Outcome::TestsFailed,
+                "10 of 30 tests failed",
             ),
             (
                 Evidence { broken: Some("split 3 exited with code 3"), ..good() },

@@ -93,6 +93,7 @@ impl Board {
             Happening::SplitStarted { .. }
             | Happening::Failed(_)
             | Happening::Note(_)
+            | Happening::NotFound(_)
             | Happening::Detail(_)
             | Happening::Printed { .. }
             | Happening::Warning(_) => {}

@@ -233,6 +233,9 @@ impl Screen {
             Happening::Note(text) => {
                 self.note(&format!("note: {text}"));
             }
+            Happening::NotFound(tests) => {
+                words::not_found(tests).iter().for_each(|it| self.note(&format!("note: {it}")));
+            }
             Happening::Detail(text) => {
                 self.detail(text);
             }

@@ -1,5 +1,7 @@
 //! Numbers and names as they are read.
 
+use crate::split::NotFound;
+
 /// `1 test`, `2 tests`, `11,433 tests`.
 pub fn count(n: u64, noun: &str) -> String {
     let plural = if n == 1 { "" } else { "s" };
@@ -39,9 +41,46 @@ pub fn one_line(id: &str) -> String {
     id.chars().map(shown).collect()
 }
 
+/// The first of some names, and how many more there are.
+fn some(names: &[String]) -> String {
+    const NAMED: usize = 3;
+    let named: Vec<String> =
+        names.iter().take(NAMED).map(|name| format!("`{}`", one_line(name))).collect();
+    match names.len().saturating_sub(NAMED) {
+        0 => named.join(", "),
+        rest => format!("{} and {rest} more", named.join(", ")),
+    }
+}
+
+/// Which tests were not found again, and what runs in their place; nothing where there are none.
+pub(super) fn not_found(not_found: &NotFound) -> Option<String> {
+    let NotFound { ids, files, whole } = not_found;
+    let instead = match files.as_slice() {
+        _ if *whole => "all tests run in their place".to_owned(),
+        [] => "only a run of the whole suite can tell what became of them".to_owned(),
+        files => format!("all tests of {} run in their place", some(files)),
+    };
+    let tests = count(ids.len() as u64, "test");
+    (!ids.is_empty()).then(|| format!("{tests} not found again, {}: {instead}", some(ids)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_not_found_again_is_named_with_what_runs_instead() {
+        let named = |ids: &[&str]| ids.iter().map(|&id| id.to_owned()).collect();
+        let said = |ids: &[&str], files: &[&str], whole| {
+            not_found(&NotFound { ids: named(ids), files: named(files), whole })
+        };
+        assert_eq!(said(&[], &[], false), None);
+        let words = "1 test not found again, `a.py::x[1]`: all tests of `a.py` run in their place";
+        assert_eq!(said(&["a.py::x[1]"], &["a.py"], false).as_deref(), Some(words));
+        let words = "4 tests not found again, `a`, `b`, `c` and 1 more: \
+                     all tests run in their place";
+        assert_eq!(said(&["a", "b", "c", "d"], &[], true).as_deref(), Some(words));
+    }
 
     #[test]
     fn numbers_read_well() {

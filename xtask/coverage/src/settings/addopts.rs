@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use super::origin::Origin;
 use crate::exit;
+use crate::split::Dist;
 
 /// What a list of pytest's words asks for.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -33,6 +34,10 @@ pub struct Addopts {
     pub junit: Option<String>,
     /// Plugins that `-p no:NAME` turns off.
     pub blocked: Vec<String>,
+    /// Plugins that `-p NAME` loads.
+    pub named: Vec<String>,
+    /// `--disable-plugin-autoload`.
+    pub only_named: bool,
     /// `--store-durations` of pytest-split.
     pub store_durations: bool,
     /// `--reruns`.
@@ -311,9 +316,12 @@ impl Addopts {
             "-s" => self.shows_output = true,
             "--capture" => self.shows_output = matches!(value, Some("no" | "tee-sys")),
             "--reruns" => self.reruns = value.map(str::to_owned),
-            "-p" => {
-                self.blocked.extend(value.and_then(|it| it.strip_prefix("no:")).map(str::to_owned))
-            }
+            "-p" => match value.map(|it| it.strip_prefix("no:").ok_or(it)) {
+                Some(Ok(blocked)) => self.blocked.push(blocked.to_owned()),
+                Some(Err(named)) => self.named.push(named.to_owned()),
+                None => {}
+            },
+            "--disable-plugin-autoload" => self.only_named = true,
             "-k" | "-m" | "--deselect" | "--ignore" | "--ignore-glob" | "--lf"
             | "--last-failed" | "--sw" | "--stepwise" | "--stepwise-skip" | "--sw-skip" => {
                 self.narrowed = true
@@ -340,9 +348,13 @@ impl Addopts {
         let xdist: Vec<_> = xdist.into_iter().flatten().collect();
         if !xdist.is_empty() {
             let words = xdist.join(" ");
-            self.notices.push(format!(
-                "{place} has `{words}`; `--workers-per-split` decides the number of workers"
-            ));
+            let promise = self.dist.as_deref().and_then(Dist::of).map(Dist::words);
+            let promise = promise.map(|promise| format!(": {promise}")).unwrap_or_default();
+            let workers = match self.workers.is_none() && !promise.is_empty() {
+                true => "",
+                false => "; `--workers-per-split` decides the number of workers",
+            };
+            self.notices.push(format!("{place} has `{words}`{promise}{workers}"));
         }
         if !self.cov_reports.is_empty() {
             let words: Vec<_> =
@@ -470,7 +482,8 @@ mod tests {
             ("-pno:xdist", blocked("xdist")),
             ("-p no:cacheprovider", blocked("cacheprovider")),
             ("-p no:cov", blocked("cov")),
-            ("-p xdist", none()),
+            ("-p xdist", Addopts { named: vec!["xdist".to_owned()], ..none() }),
+            ("--disable-plugin-autoload", Addopts { only_named: true, ..none() }),
             ("--co -q", Addopts { only_shows: some("--co"), ..none() }),
             ("-qh", Addopts { only_shows: some("--help"), ..none() }),
             ("-VV", Addopts { only_shows: some("--version"), ..none() }),
@@ -542,7 +555,8 @@ mod tests {
         assert_eq!(
             addopts.expect("addopts").notices,
             [
-                "addopts has `-n4 --dist=loadscope`; `--workers-per-split` decides the number of workers",
+                "addopts has `-n4 --dist=loadscope`: a class is never in two processes at once, nor are \
+                 the functions of a module; `--workers-per-split` decides the number of workers",
                 "addopts has `--cov-report=xml --cov-report=term`; `--report` decides the reports",
             ]
         );

@@ -5,12 +5,14 @@ pub mod addopts;
 mod goals;
 pub(crate) mod layer;
 mod origin;
+mod plugins;
 mod pool;
 
 use self::layer::Layer;
 pub use addopts::Addopts;
 pub use goals::Goals;
 pub use origin::{Origin, Setting};
+pub use plugins::Plugins;
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -116,10 +118,14 @@ pub struct Settings {
     pub junit: Option<Setting<String>>,
     /// An option with which pytest shows something and runs no test.
     pub only_shows: Option<Setting<String>>,
+    /// xdist's `--dist`, as written.
+    pub dist: Option<Setting<String>>,
     /// Whether `.test_durations` is written.
     pub store_durations: Setting<bool>,
     /// What addopts ask for, as pytest will read them again.
     pub addopts: Addopts,
+    /// Which of pytest's plugins are loaded.
+    pub plugins: Plugins,
     /// Words typed after `--` for pytest, without paths and without what became a setting.
     pub pytest_args: Vec<String>,
     /// Only a part of the suite was asked for.
@@ -181,7 +187,9 @@ impl Settings {
             cov_context: of_pytest(&typed, &addopts, |it| it.cov_context.clone()),
             junit: of_pytest(&typed, &addopts, |it| it.junit.clone()),
             only_shows: of_pytest(&typed, &addopts, |it| it.only_shows.clone()),
+            dist: of_pytest(&typed, &addopts, |it| it.dist.clone()),
             store_durations: first(&layers, |it| it.limits.stores_durations()).or_default(false),
+            plugins: Plugins::of(&addopts, &typed, inputs.env),
             test_paths: test_paths(inputs, &typed, &addopts),
             notices: [&addopts.notices[..], &typed.notices, unused.as_slice()].concat(),
             warnings: numbers.warnings,

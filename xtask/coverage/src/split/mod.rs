@@ -2,21 +2,29 @@
 //! process runs. Pure: node ids and durations in, plans out; no disk, no clock, no process.
 
 mod chunks;
+mod copies;
 mod deal;
 mod durations;
 mod rows;
 mod simulate;
+mod together;
+mod turns;
 mod union;
 mod units;
 
+use std::collections::{BTreeMap, HashMap};
+
 pub use chunks::{Sum, chunks};
+pub use copies::copies;
 pub use deal::{Deal, FileCost, deal};
 pub use durations::Durations;
 pub use rows::{
     Because, Isolation, NEXT_WAITS, Observation, isolation, observe, pick_first, pick_next,
 };
 pub use simulate::{Costs, Pool, Schedule, simulate};
-pub use union::{Cut, check_union, places};
+pub use together::{Dist, Marks, together};
+pub use turns::{Turns, turns_of_splits};
+pub use union::{Cut, NotFound, check_union, places};
 pub use units::{Grain, Unit, units};
 
 /// Every collected test, in collection order, and the splits they are in.
@@ -51,9 +59,32 @@ impl Plan {
         plan
     }
 
+    /// Brings the examples of each document into the split of its first one, as pytest-split does
+    /// it with the cells of a notebook: they build on each other.
+    pub fn with_whole_documents(mut self, documents: &BTreeMap<usize, String>) -> Plan {
+        if documents.is_empty() {
+            return self;
+        }
+        let mut places = vec![0; self.ids.len()];
+        for (at, split) in self.splits.iter_mut().enumerate() {
+            split.tests.drain(..).for_each(|test| places[test] = at);
+        }
+        let mut firsts = HashMap::new();
+        for (&test, document) in documents {
+            places[test] = *firsts.entry(document).or_insert(places[test]);
+        }
+        places.iter().enumerate().for_each(|(test, &at)| self.splits[at].tests.push(test));
+        self.predict_splits();
+        self
+    }
+
     /// Expects other durations, say those recorded on this machine. No test changes its split.
     pub fn predict(&mut self, durations: &Durations) {
         self.seconds = chunks::expected(&self.ids, durations, Sum::Compensated);
+        self.predict_splits();
+    }
+
+    fn predict_splits(&mut self) {
         for split in &mut self.splits {
             split.seconds = split.tests.iter().fold(0.0, |sum, &test| sum + self.seconds[test]);
         }
@@ -68,6 +99,17 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn documents_stay_in_the_split_of_their_first_example() {
+        let ids: Vec<String> = (0..6).map(|n| n.to_string()).collect();
+        let plan = Plan::new(ids, &Durations::default(), 3, Sum::Compensated);
+        let documents = [(1, "a"), (2, "a"), (4, "b"), (5, "b")];
+        let documents = documents.map(|(test, name)| (test, name.to_owned())).into();
+        let plan = plan.with_whole_documents(&documents);
+        let splits: Vec<_> = plan.splits.iter().map(|s| (s.tests.as_slice(), s.seconds)).collect();
+        assert_eq!(splits, [(&[0, 1, 2][..], 3.0), (&[3], 1.0), (&[4, 5], 2.0)]);
+    }
 
     #[test]
     fn predictions_change_no_split() {

@@ -2,6 +2,20 @@
 
 use std::collections::BTreeMap;
 
+use super::Marks;
+
+/// Tests that were to run again and that nobody has collected.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(default)]
+pub struct NotFound {
+    /// What they were called.
+    pub ids: Vec<String>,
+    /// Of these files all tests run in their place.
+    pub files: Vec<String>,
+    /// All tests run in their place, as there was nothing else to run.
+    pub whole: bool,
+}
+
 /// What one split's pytest had collected right before pytest-split's cut, and what it kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 pub struct Cut {
@@ -9,6 +23,12 @@ pub struct Cut {
     pub before: Vec<String>,
     /// The node ids after the cut, in order.
     pub after: Vec<String>,
+    /// What is known of the tests before the cut.
+    #[serde(default)]
+    pub marks: Marks,
+    /// With `--last-failed`.
+    #[serde(default)]
+    pub not_found: NotFound,
 }
 
 /// How often each id occurs. pytest collects a test twice when its path is given twice, so a
@@ -46,7 +66,7 @@ pub fn check_union(cuts: &BTreeMap<u32, Cut>) -> Vec<String> {
 /// where only ids that change by themselves differ, else by its id, in whatever order. None where
 /// they are not the same tests.
 pub fn places(known: &[String], others: &[String]) -> Option<Vec<usize>> {
-    let cut = |ids: &[String]| Cut { before: ids.to_vec(), after: Vec::new() };
+    let cut = |ids: &[String]| Cut { before: ids.to_vec(), ..Cut::default() };
     let named = under_one_name(&BTreeMap::from([(1, cut(known)), (2, cut(others))]));
     let (known, others) = (&named[&1].before, &named[&2].before);
     if known == others {
@@ -84,6 +104,7 @@ fn under_one_name(cuts: &BTreeMap<u32, Cut>) -> BTreeMap<u32, Cut> {
         Cut {
             before: before.iter().map(rename).collect(),
             after: after.iter().map(rename).collect(),
+            ..Cut::default()
         }
     };
     cuts.iter().map(|(&split, cut)| (split, renamed(cut))).collect()
@@ -170,7 +191,7 @@ mod tests {
         let ids = |text: &str| text.split_whitespace().map(str::to_owned).collect();
         let cut = |text: &&str| {
             let (before, after) = text.split_once('>').expect("before > after");
-            Cut { before: ids(before), after: ids(after) }
+            Cut { before: ids(before), after: ids(after), ..Cut::default() }
         };
         assert_eq!(check_union(&(1..).zip(cuts.iter().map(cut)).collect()), expected);
     }

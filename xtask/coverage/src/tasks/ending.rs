@@ -81,6 +81,7 @@ impl Ending<'_> {
             unmeasured: self.job.measure.is_none(),
             narrowed: self.prepared.settings.narrowed,
             aborted: self.ran.aborted,
+            uncollectable: self.ran.uncollectable,
             interrupted: self.ran.interrupted,
             missed: &weighed.missed,
             failures_end_with_zero: false,
@@ -131,7 +132,8 @@ impl Ending<'_> {
     fn partial(&self, checked: &Checked) -> bool {
         let Ran { aborted, uncollectable, stopped, .. } = *self.ran;
         let narrowed = self.prepared.settings.narrowed;
-        narrowed || aborted || uncollectable || stopped || !checked.problems.is_empty()
+        let lost = self.ran.ledger.tally().not_run > 0;
+        narrowed || aborted || uncollectable || stopped || lost || !checked.problems.is_empty()
     }
 
     fn render(&self, checked: &Checked, ready: Option<Program>) -> Result<Rendered> {
@@ -261,6 +263,7 @@ impl Ending<'_> {
             exit_code: verdict.exit.code(),
             partial: verdict.partial,
             engine: self.engine.name().to_owned(),
+            hash_seed: self.prepared.hash_seed.value,
             versions: versions(&self.prepared.facts),
             splits: splits(self.ran, self.job.splits),
             tests: self.ran.ledger.tally(),

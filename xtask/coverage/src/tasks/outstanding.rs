@@ -1,19 +1,20 @@
 //! The tests that a later run should run again: those that failed, and those that were to run and
-//! did not. `--last-failed` runs them, through pytest's own option of that name.
+//! did not. `--last-failed` runs them: our own Python chooses them from what was collected.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs;
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::prepare::Prepared;
 use super::{Invocation, ending};
 use crate::engine::{Job, Ran};
-use crate::exit::{self, Exit};
+use crate::exit::Exit;
 use crate::files;
-use crate::project::{Project, State};
+use crate::project::State;
 use crate::report::summary::{self, Outcome, Seconds, Splits, Summary, Tally};
 use crate::screen::count;
 
@@ -25,6 +26,20 @@ pub(super) struct Outstanding {
     failed: BTreeSet<String>,
     /// They were to run when the run ended early.
     not_run: BTreeSet<String>,
+    /// They were to run again and are not there any more, nor is a test of their function: only
+    /// a run of the whole suite can tell what became of them.
+    not_found: BTreeSet<String>,
+}
+
+/// What `--last-failed` comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Again {
+    /// Every test has passed.
+    Nothing,
+    /// The tests on the list.
+    Listed,
+    /// All tests, for those on the list cannot be found.
+    Whole,
 }
 
 impl Outstanding {
@@ -41,69 +56,67 @@ impl Outstanding {
         summary::replace(&file, &text).with_context(|| format!("failed to write `{file}`"))
     }
 
-    /// True where every test has passed.
-    pub(super) fn is_empty(&self) -> bool {
-        self.failed.is_empty() && self.not_run.is_empty()
+    /// What a run of it would be.
+    pub(super) fn again(&self) -> Again {
+        match (self.listed().next().is_some(), self.not_found.is_empty()) {
+            (true, _) => Again::Listed,
+            (false, false) => Again::Whole,
+            (false, true) => Again::Nothing,
+        }
     }
 
-    /// Without the tests of files that are not there any more.
-    pub(super) fn in_files_of(mut self, rootdir: &Utf8Path) -> Outstanding {
-        let there = |id: &String| rootdir.join(file_of(id)).exists();
-        self.failed.retain(there);
-        self.not_run.retain(there);
-        self
-    }
-
-    /// True where some file could not be collected. pytest finds all tests of such a file only
-    /// where it is told the files instead of searching for them.
-    pub(super) fn has_whole_files(&self) -> bool {
-        self.failed.iter().any(|id| file_of(id) == id)
-    }
-
-    /// The files that all of it is in.
-    pub(super) fn files(&self, rootdir: &Utf8Path) -> Vec<String> {
-        let ids = self.failed.iter().chain(&self.not_run);
-        let files: BTreeSet<&str> = ids.map(|id| file_of(id)).collect();
-        files.into_iter().map(|file| rootdir.join(file).into_string()).collect()
+    fn listed(&self) -> impl Iterator<Item = &String> {
+        self.failed.union(&self.not_run)
     }
 
     /// What is to be run again, in words.
     pub(super) fn words(&self) -> String {
-        let (failed, not_run) = (self.failed.len() as u64, self.not_run.len() as u64);
-        let counted = [(failed, "that failed"), (not_run, "that did not run")];
-        let words = counted.into_iter().filter(|(n, _)| *n > 0);
+        let counted = [
+            (self.failed.len(), "that failed"),
+            (self.not_run.len(), "that did not run"),
+            (self.not_found.len(), "not found again, so all tests"),
+        ];
+        let counted = if self.again() == Again::Whole { &counted[2..] } else { &counted[..2] };
+        let words = counted.iter().filter(|(n, _)| *n > 0);
         let words: Vec<String> =
-            words.map(|(n, which)| format!("{} {which}", count(n, "test"))).collect();
+            words.map(|(n, which)| format!("{} {which}", count(*n as u64, "test"))).collect();
         words.join(" and ")
     }
 
-    /// Has a job run these tests only.
-    pub(super) fn narrow(&self, job: &mut Job) -> Result<()> {
-        let file = job.known_failures();
-        let ids = self.failed.iter().chain(&self.not_run);
-        let ids: serde_json::Map<_, _> = ids.map(|id| (id.clone(), true.into())).collect();
-        let folder = file.parent().unwrap_or(&file);
-        fs::create_dir_all(folder).with_context(|| format!("failed to make `{folder}`"))?;
-        let text = serde_json::Value::Object(ids).to_string();
-        fs::write(&file, text).with_context(|| format!("failed to write `{file}`"))?;
-        job.last_failed = true;
-        job.pytest_args.push("--lf".to_owned());
+    /// Has a job run these tests only. Files are left out only where each of them has a file;
+    /// `is_part` says that the rest of the suite was not asked for.
+    pub(super) fn narrow(&self, job: &mut Job, rootdir: &Utf8Path, is_part: bool) -> Result<()> {
+        let files: Option<BTreeSet<Utf8PathBuf>> = self
+            .listed()
+            .map(|id| Some(rootdir.join(file_of(id))).filter(|file| file.is_file()))
+            .collect();
+        let ids: Vec<&String> = self.listed().collect();
+        let list = json!({"ids": ids, "files": files, "narrowed": is_part});
+        // Not among the parts: should another engine have to run it, those are emptied.
+        let file = job.folders.host.join("last-failed.json");
+        fs::write(&file, list.to_string()).with_context(|| format!("failed to write `{file}`"))?;
+        job.last_failed = Some(file);
+        // What is not found in one part of the collection may be in another.
+        job.collectors = 0;
         Ok(())
     }
 
     /// What is outstanding after a run: with `whole`, it was asked for all that there is.
     pub(super) fn after(self, ran: &Ran, whole: bool) -> Outstanding {
-        let outcomes = ran.ledger.outcomes();
-        let planned = || ran.planned.iter();
-        let failed: BTreeSet<String> = ran.ledger.failed_ids().iter().cloned().collect();
-        let not_run = planned().filter(|id| !outcomes.contains_key(*id)).cloned().collect();
-        let now = Outstanding { failed, not_run };
+        let failed = ran.ledger.failed_ids().iter().cloned().collect();
+        let now = Outstanding { failed, not_run: not_run(ran), ..Outstanding::default() };
         if whole && !ran.planned.is_empty() {
             return now;
         }
-        let seen: BTreeSet<&str> = planned().flat_map(|id| [id.as_str(), file_of(id)]).collect();
-        let kept = |ids: BTreeSet<String>| ids.into_iter().filter(|id| !seen.contains(id.as_str()));
+        let seen: HashSet<&str> = ran.planned.iter().flat_map(|id| with_all_above(id)).collect();
+        let functions: HashSet<&str> = ran.planned.iter().map(|id| function_of(id)).collect();
+        let gone: BTreeSet<&String> = ran.not_found.ids.iter().collect();
+        let is_open = |id: &String| !seen.contains(id.as_str()) && !gone.contains(id);
+        let kept = |ids: BTreeSet<String>| ids.into_iter().filter(is_open);
+        let lost = gone.iter().copied().chain(&self.not_found);
+        let lost = lost.filter(|id| !functions.contains(function_of(id)));
         let mut all = Outstanding {
+            not_found: lost.filter(|id| !seen.contains(id.as_str())).cloned().collect(),
             failed: kept(self.failed).chain(now.failed).collect(),
             not_run: kept(self.not_run).chain(now.not_run).collect(),
         };
@@ -112,29 +125,28 @@ impl Outstanding {
     }
 }
 
+/// The ids of tests that were to run and did not, counted where several have the same.
+fn not_run(ran: &Ran) -> BTreeSet<String> {
+    let mut ended = ran.ledger.ended();
+    let is_left = |id: &&String| match ended.get_mut(id.as_str()) {
+        Some(count) if *count > 0 => {
+            *count -= 1;
+            false
+        }
+        _ => true,
+    };
+    ran.planned.iter().filter(is_left).cloned().collect()
+}
+
 /// With `--last-failed`, what is to be run again: the settings are narrowed to it.
 pub(super) fn asked_for(
     invocation: &Invocation<'_>,
-    project: &Project,
     prepared: &mut Prepared,
     known: &Outstanding,
-) -> Result<Option<Outstanding>> {
-    if !invocation.typed.general.last_failed {
-        return Ok(None);
-    }
-    if prepared.settings.addopts.blocked.iter().any(|plugin| plugin == "cacheprovider") {
-        let why =
-            "`--last-failed` needs pytest's plugin `cacheprovider`, and addopts switch it off";
-        return Err(exit::usage(why).into());
-    }
-    let rootdir = prepared.facts.pytest.as_ref().map(|pytest| pytest.rootdir.clone());
-    let rootdir = rootdir.unwrap_or_else(|| project.root.clone());
-    let known = known.clone().in_files_of(&rootdir);
-    if !prepared.settings.narrowed && known.has_whole_files() {
-        prepared.settings.test_paths = known.files(&rootdir);
-    }
-    prepared.settings.narrowed = true;
-    Ok(Some(known))
+) -> Option<Again> {
+    let again = invocation.typed.general.last_failed.then(|| known.again());
+    prepared.settings.narrowed |= again == Some(Again::Listed);
+    again
 }
 
 /// Ends a run for which there is nothing: good news, and whoever waits for a summary gets one.
@@ -149,6 +161,7 @@ pub(super) fn nothing(invocation: &Invocation<'_>, prepared: &Prepared) -> Resul
         exit_code: Exit::Passed.code(),
         partial: true,
         engine: prepared.settings.engine.value.name().to_owned(),
+        hash_seed: prepared.hash_seed.value,
         versions: ending::versions(&prepared.facts),
         splits: Splits { total, not_run: total, ..Splits::default() },
         tests: Tally::default(),
@@ -172,6 +185,18 @@ fn file_of(id: &str) -> &str {
     id.split("::").next().unwrap_or(id)
 }
 
+/// Without its parameters.
+fn function_of(id: &str) -> &str {
+    id.split('[').next().unwrap_or(id)
+}
+
+/// An id, and those of its class, its file and the folders that this is in: one of these is on
+/// the list where it could not be collected.
+fn with_all_above(id: &str) -> impl Iterator<Item = &str> {
+    let ends = id.match_indices("::").chain(file_of(id).match_indices('/'));
+    std::iter::once(id).chain(ends.map(|(at, _)| &id[..at]))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,7 +205,7 @@ mod tests {
 
     fn outstanding(failed: &[&str], not_run: &[&str]) -> Outstanding {
         let set = |ids: &[&str]| ids.iter().map(|&id| id.to_owned()).collect();
-        Outstanding { failed: set(failed), not_run: set(not_run) }
+        Outstanding { failed: set(failed), not_run: set(not_run), ..Outstanding::default() }
     }
 
     /// A run of these tests, of which some passed and some failed.
@@ -188,7 +213,7 @@ mod tests {
         let mut ran = Ran::new(0);
         ran.planned = planned.iter().map(|&id| id.to_owned()).collect();
         for id in passed {
-            ran.ledger.finished(id, TestOutcome::Passed, Details::default());
+            ran.ledger.finished(id, 0, TestOutcome::Passed, Details::default());
         }
         for id in failed {
             let blow = Blow::new(Phase::Call, String::new());
@@ -218,6 +243,38 @@ mod tests {
         assert_eq!(left, outstanding(&["a", "b::1"], &[]));
         let mended = left.after(&ran(&["a::1"], &["a::1"], &[]), false);
         assert_eq!(mended, outstanding(&["b::1"], &[]));
+    }
+
+    #[test]
+    fn of_two_tests_with_one_id_one_can_be_left() {
+        let mut ran = ran(&["a::1", "a::1"], &["a::1"], &[]);
+        assert_eq!(Outstanding::default().after(&ran, true), outstanding(&[], &["a::1"]));
+        ran.ledger.finished("a::1", 1, TestOutcome::Passed, Details::default());
+        assert_eq!(Outstanding::default().after(&ran, true), outstanding(&[], &[]));
+    }
+
+    /// In its place another test of its function ran, or none: then nobody knows.
+    #[test]
+    fn what_was_not_found_again_waits_for_a_whole_run() {
+        let mut ran = ran(&["a.py::x[2]", "a.py::y"], &["a.py::x[2]", "a.py::y"], &[]);
+        ran.not_found.ids = ["a.py::x[1]", "b.py::x", "say hello"].map(str::to_owned).to_vec();
+        let before = outstanding(&["a.py::x[1]", "b.py::x", "say hello", "c.py::x"], &[]);
+        let mut left = before.after(&ran, false);
+        let not_found = ["b.py::x", "say hello"].map(str::to_owned);
+        assert_eq!(left.not_found, not_found.into());
+        assert_eq!((&left.failed, left.again()), (&["c.py::x".to_owned()].into(), Again::Listed));
+        left.failed.clear();
+        assert_eq!(left.again(), Again::Whole);
+        assert_eq!(left.words(), "2 tests not found again, so all tests");
+        assert_eq!(left.after(&ran, true), Outstanding::default());
+        assert_eq!(Outstanding::default().again(), Again::Nothing);
+    }
+
+    #[test]
+    fn what_could_not_be_collected_is_a_folder_a_file_or_a_class() {
+        let above: Vec<&str> = with_all_above("a/b/c.py::D::e[x::/y]").collect();
+        let wanted = ["a/b/c.py::D::e[x::/y]", "a/b/c.py", "a/b/c.py::D", "a/b/c.py::D::e[x"];
+        assert_eq!(above, [&wanted[..], &["a", "a/b"]].concat());
     }
 
     #[test]

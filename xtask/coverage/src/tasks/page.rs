@@ -103,17 +103,17 @@ fn facts(ending: &Ending<'_>) -> Vec<(&'static str, String)> {
 /// ran it.
 fn tests<'a>(ending: &Ending<'a>) -> Vec<Test<'a>> {
     let ran = ending.ran;
-    let outcomes = ran.ledger.outcomes();
     let all = || ran.units.iter().flat_map(|unit| unit.tests.iter().map(move |test| (unit, test)));
-    let mut lasts: HashMap<&str, f64> = HashMap::new();
+    let mut lasts: HashMap<(&str, u32), f64> = HashMap::new();
     for (_, test) in all() {
-        let last = lasts.entry(&test.id).or_default();
+        let last = lasts.entry((&test.id, test.copy)).or_default();
         *last = last.max(test.started);
     }
     let word = |test: &crate::engine::journal::TestRun| {
-        let is_last = lasts.get(test.id.as_str()).is_none_or(|last| test.started >= *last);
+        let is_last =
+            lasts.get(&(test.id.as_str(), test.copy)).is_none_or(|last| test.started >= *last);
         match is_last {
-            true => outcomes.get(&test.id).copied().unwrap_or(test.outcome).word(),
+            true => ran.ledger.outcome(&test.id, test.copy).unwrap_or(test.outcome).word(),
             false => "retried",
         }
     };

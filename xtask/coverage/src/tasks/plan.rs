@@ -8,7 +8,7 @@ use crate::engine::{Job, collect};
 use crate::exit::{self, Exit};
 use crate::project::Project;
 use crate::screen::{Screen, count, seconds};
-use crate::split::{Plan, Sum};
+use crate::split::{Cut, Plan, Sum};
 
 /// Collects the suite and shows the cut.
 pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit> {
@@ -25,13 +25,14 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
 /// Collects the suite and cuts it.
 pub(super) fn collect(invocation: &Invocation<'_>, prepared: &Prepared, job: &Job) -> Result<Plan> {
     let doing = invocation.screen.doing("Collecting the tests");
-    let ids = collect::ids(job)?;
+    let Cut { before: ids, marks, .. } = collect::suite(job)?;
     drop(doing);
     if ids.is_empty() {
         return Err(exit::no_tests("no tests were found").into());
     }
     let sum = Sum::of_python(&prepared.facts.python);
-    let mut plan = Plan::new(ids, &job.committed, job.splits, sum);
+    let plan = Plan::new(ids, &job.committed, job.splits, sum);
+    let mut plan = plan.with_whole_documents(&marks.documents);
     plan.predict(&job.recorded);
     Ok(plan)
 }

@@ -10,6 +10,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::history::{self, History};
 use super::{Invocation, choose, isolation};
 use crate::cli::{Collect, Engine};
+use crate::engine::seed::{self, HashSeed};
 use crate::engine::{Folders, Job, Measure};
 use crate::exit;
 use crate::files;
@@ -17,7 +18,7 @@ use crate::machine::Machine;
 use crate::project::{Facts, Interpreter, Lock, Project, State, Steps, kept, python};
 use crate::screen::Screen;
 use crate::settings::{Configured, Inputs, Origin, Setting, Settings, test_folder};
-use crate::split::Durations;
+use crate::split::{Dist, Durations};
 
 /// Plugins that put the tests into an order of their own, which changes from run to run.
 const REORDERING: [&str; 4] =
@@ -40,6 +41,8 @@ pub(super) struct Prepared {
     pub(super) measures: bool,
     /// What the last run left.
     pub(super) history: History,
+    /// Of every Python that runs tests.
+    pub(super) hash_seed: HashSeed,
     /// How long all this took.
     pub(super) took: Duration,
     /// No other run of this project goes on while this lives.
@@ -85,6 +88,7 @@ pub(super) fn prepare(invocation: &Invocation<'_>, project: &Project) -> Result<
         settings,
         measures,
         history,
+        hash_seed: HashSeed::of(std::env::var(seed::VARIABLE).ok().as_deref()),
         took: started.elapsed(),
         _lock: lock,
     })
@@ -144,8 +148,20 @@ pub(super) fn stock_plugins(
     prepared: &mut Prepared,
 ) -> Result<()> {
     let mut wanted = Vec::new();
-    if prepared.settings.splits.value > 1 {
+    let settings = &mut prepared.settings;
+    if settings.splits.value > 1 {
+        if settings.plugins.blocks("pytest-split") {
+            let why = "`-p no:pytest-split` switches off what cuts the suite for the stock engine; \
+                       use `--splits 1`";
+            return Err(exit::usage(why).into());
+        }
         wanted.push("pytest-split");
+    }
+    if settings.workers_per_split.value > 1 && settings.plugins.blocks("xdist") {
+        settings.workers_per_split.value = 1;
+        let note = "`-p no:xdist` switches off what gives a split of the stock engine its workers: \
+                    each has one process";
+        settings.notices.push(note.to_owned());
     }
     if prepared.settings.workers_per_split.value > 1 {
         wanted.push("pytest-xdist");
@@ -173,7 +189,6 @@ pub(super) fn job_in(room: &State, project: &Project, prepared: &Prepared) -> Re
     let expected = if history.splits == splits { history.split_seconds.clone() } else { [].into() };
     let durations = committed_durations(project, facts);
     let committed = read_durations(durations.as_deref())?;
-    let refuse = settings.addopts.blocked.iter().any(|name| name == "xdist");
     Ok(Job {
         project: project.root.clone(),
         python: prepared.interpreter.executable.clone(),
@@ -192,15 +207,17 @@ pub(super) fn job_in(room: &State, project: &Project, prepared: &Prepared) -> Re
         committed,
         durations,
         expected,
-        xdist: facts.packages.contains_key("pytest-xdist") && !refuse,
+        xdist: has_xdist(prepared),
         reordering: reordering(facts, settings),
-        last_failed: false,
+        last_failed: None,
         collectors: choose::collectors(prepared, prepared.slots()),
         collection: history.collection.files.clone(),
+        dist: settings.dist.as_ref().and_then(|dist| Dist::of(&dist.value)),
         isolation: isolation::choose(prepared, prepared.slots()),
         continue_on_collection_errors: everything(prepared)
             .any(|word| word == "--continue-on-collection-errors"),
-        folders: folders(room, project)?,
+        hash_seed: prepared.hash_seed,
+        folders: folders(room)?,
     })
 }
 
@@ -227,9 +244,9 @@ fn shows_output(prepared: &Prepared) -> Result<bool> {
 
 fn reordering(facts: &Facts, settings: &Settings) -> Vec<String> {
     let active = |name: &&str| {
-        let blocked =
-            |plugin: &String| name.trim_start_matches("pytest-") == plugin.replace('_', "-");
-        facts.packages.contains_key(*name) && !settings.addopts.blocked.iter().any(blocked)
+        let plugin = name.trim_start_matches("pytest-").replace('-', "_");
+        let module = name.replace('-', "_");
+        facts.packages.contains_key(*name) && settings.plugins.loads(&plugin, &module)
     };
     REORDERING.iter().filter(|name| active(name)).map(|&name| name.to_owned()).collect()
 }
@@ -243,16 +260,32 @@ pub(super) fn pytest_args(prepared: &Prepared) -> Vec<String> {
     args
 }
 
+fn has_xdist(prepared: &Prepared) -> bool {
+    let Prepared { settings, facts, .. } = prepared;
+    facts.packages.contains_key("pytest-xdist") && !settings.plugins.blocks("xdist")
+}
+
 /// What takes back those options of addopts that would get in the way of the stock engine.
 pub(super) fn stock_args(prepared: &Prepared) -> Vec<String> {
     let Prepared { settings, facts, .. } = prepared;
-    let blocked = |name: &str| settings.addopts.blocked.iter().any(|plugin| plugin == name);
+    let plugins = &settings.plugins;
     let mut args = Vec::new();
-    if facts.packages.contains_key("pytest-cov") && !blocked("pytest_cov") {
+    // What is loaded already must not be loaded again under another name.
+    let xdist = has_xdist(prepared) && !plugins.loads("xdist", "xdist.plugin");
+    let split = settings.splits.value > 1 && !plugins.loads("pytest-split", "pytest_split.plugin");
+    let missing = [(xdist, "xdist.plugin"), (split, "pytest_split.plugin")];
+    for (_, plugin) in missing.into_iter().filter(|(is_missing, _)| *is_missing) {
+        args.extend(["-p".to_owned(), plugin.to_owned()]);
+    }
+    let cov = plugins.loads("pytest_cov", "pytest_cov.plugin");
+    if facts.packages.contains_key("pytest-cov") && cov {
         args.push("--no-cov".to_owned());
     }
     if settings.addopts.max_failures.is_some() {
         args.push("--maxfail=0".to_owned());
+    }
+    if let Some(dist) = settings.dist.as_ref().filter(|dist| dist.origin == Origin::CommandLine) {
+        args.push(format!("--dist={}", dist.value));
     }
     if settings.junit.is_some() {
         args.push("--junitxml=".to_owned());
@@ -300,14 +333,9 @@ pub(super) fn durations_path(project: &Project, facts: &Facts) -> Utf8PathBuf {
     project.root.join(named.unwrap_or(".test_durations"))
 }
 
-fn folders(state: &State, project: &Project) -> Result<Folders> {
-    let folders = Folders {
-        parts: state.parts(),
-        logs: state.logs(),
-        host: state.host(),
-        temporary: temporary(project),
-    };
-    for folder in [&folders.parts, &folders.logs, &folders.temporary] {
+fn folders(state: &State) -> Result<Folders> {
+    let folders = Folders { parts: state.parts(), logs: state.logs(), host: state.host() };
+    for folder in [&folders.parts, &folders.logs] {
         match fs::remove_dir_all(folder) {
             Ok(()) => {}
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
@@ -320,19 +348,7 @@ fn folders(state: &State, project: &Project) -> Result<Folders> {
     for folder in [&folders.parts, &folders.logs, &folders.host] {
         state.create(folder)?;
     }
-    fs::create_dir_all(&folders.temporary)
-        .with_context(|| format!("failed to make `{}`", folders.temporary))?;
     Ok(folders)
-}
-
-/// One folder for each project and user, outside of it: sockets in it need short names.
-fn temporary(project: &Project) -> Utf8PathBuf {
-    let base = Utf8PathBuf::try_from(std::env::temp_dir()).unwrap_or_else(|_| "/tmp".into());
-    // FNV-1a, 64 bits: a name, nothing that must withstand an attack.
-    let hash = project.root.as_str().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    base.join(format!("xtask-{}-{hash:016x}", nix::unistd::getuid()))
 }
 
 /// Says what will run, in the way of a banner.
@@ -360,6 +376,8 @@ pub(super) fn banner(screen: &Screen, project: &Project, prepared: &Prepared, en
     for row in if screen.is_verbose() { settings.rows() } else { Vec::new() } {
         screen.detail(&format!("    {} = {} ({})", row.name, row.value, row.origin));
     }
+    let HashSeed { value, .. } = prepared.hash_seed;
+    screen.detail(&format!("    hash-seed = {value} ({})", prepared.hash_seed.origin()));
     settings.notices.iter().for_each(|notice| screen.note(&format!("note: {notice}")));
     settings.warnings.iter().for_each(|warning| screen.warn(warning));
     if let Some(other) = facts.pytest.as_ref().and_then(|pytest| pytest.shadowed_inifile.as_ref()) {

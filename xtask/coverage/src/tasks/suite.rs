@@ -4,15 +4,16 @@
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use camino::Utf8PathBuf;
 
 use super::ending::Ending;
 use super::history::{self, History};
-use super::outstanding::{self, Outstanding};
+use super::outstanding::{self, Again, Outstanding};
 use super::prepare::{self, Prepared};
 use super::request::{processes, reporter};
 use super::{Invocation, choose, goals, isolation, show};
 use crate::cli::Engine;
-use crate::engine::{Happening, Job, Ran, hosts, keep_for_later, stock};
+use crate::engine::{Happening, Job, Ran, hosts, keep_for_later, stock, temporary};
 use crate::exit::{self, Exit};
 use crate::project::Project;
 use crate::report::coverage::Program;
@@ -25,23 +26,23 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
         return Ok(shown);
     }
     let known = Outstanding::read(&prepared.state);
-    let whole = !prepared.settings.narrowed;
-    let again = outstanding::asked_for(invocation, project, &mut prepared, &known)?;
-    if again.as_ref().is_some_and(Outstanding::is_empty) {
+    let is_part = prepared.settings.narrowed;
+    let again = outstanding::asked_for(invocation, &mut prepared, &known);
+    if again == Some(Again::Nothing) {
         return outstanding::nothing(invocation, &prepared);
     }
     let mut engine = engine(invocation, project, &mut prepared)?;
     let against = goals::read(invocation, project, &prepared)?;
     let mut job = prepare::job(project, &prepared)?;
-    if let Some(again) = &again {
-        again.narrow(&mut job)?;
+    if again == Some(Again::Listed) {
+        known.narrow(&mut job, &rootdir(project, &prepared), is_part)?;
     }
     if invocation.typed.general.dry_run {
         return dry_run(invocation, &job);
     }
     prepare::banner(invocation.screen, project, &prepared, engine);
-    if let Some(again) = &again {
-        invocation.screen.note(&format!("  • Again: {}", again.words()));
+    if again.is_some() {
+        invocation.screen.note(&format!("  • Again: {}", known.words()));
     }
 
     let ready = ready_for_reports(project, &prepared, &job);
@@ -58,6 +59,7 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
     let run_seconds = running.elapsed().as_secs_f64();
     remember(invocation, project, &prepared, &ran);
     refuse(&ran)?;
+    let whole = !is_part && (again != Some(Again::Listed) || ran.not_found.whole);
     if let Err(error) = known.after(&ran, whole).write(&prepared.state) {
         invocation.screen.warn(&format!("{error:#}"));
     }
@@ -65,12 +67,13 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
     let prepared = &prepared;
     let (job, ran, against) = (&job, &ran, &against);
     let ending = Ending { invocation, project, prepared, engine, against, job, ran };
-    let exit = ending.conclude(started, run_seconds, ready)?;
-    if exit == Exit::Passed {
-        // Of failing tests the files are worth a look.
-        let _ = std::fs::remove_dir_all(&job.folders.temporary);
-    }
-    Ok(exit)
+    ending.conclude(started, run_seconds, ready)
+}
+
+/// Where node ids begin.
+fn rootdir(project: &Project, prepared: &Prepared) -> Utf8PathBuf {
+    let pytest = prepared.facts.pytest.as_ref();
+    pytest.map_or_else(|| project.root.clone(), |pytest| pytest.rootdir.clone())
 }
 
 /// What makes the reports, started while the tests are collected: that is one process's work
@@ -117,7 +120,7 @@ fn with_stock(
     prepared.settings.workers_per_split.value = 1;
     prepare::stock_plugins(invocation, project, prepared)
         .with_context(|| format!("{why} needs the stock engine"))?;
-    *job = Job { last_failed: job.last_failed, ..prepare::job(project, prepared)? };
+    *job = Job { last_failed: job.last_failed.clone(), ..prepare::job(project, prepared)? };
     Ok((Engine::Stock, run_job(Engine::Stock, job, show)?))
 }
 
@@ -127,11 +130,13 @@ pub(super) fn run_job(
     job: &Job,
     show: &mut dyn FnMut(Happening<'_>),
 ) -> Result<Ran> {
-    match engine {
+    let ran = match engine {
         Engine::Stock => stock::run(job, show),
         Engine::Spawn => hosts::spawn(job, show),
         Engine::Auto | Engine::Fork => hosts::fork(job, show),
-    }
+    }?;
+    temporary::release(job, &ran);
+    Ok(ran)
 }
 
 /// Prints the commands, with what they need prepared, so that each can be pasted. Every engine

@@ -17,9 +17,9 @@ use super::splits::Splits;
 use super::stopping::Dump;
 use crate::engine::journal::Journal;
 use crate::engine::{Happening, Job, Ran, SplitState};
-use crate::report::failures::{Blow, Failure};
+use crate::report::failures::{Blow, Failure, Phase};
 use crate::shard::combine::Problem;
-use crate::split::{Grain, Plan, Sum, Unit, pick_first, units};
+use crate::split::{Grain, Marks, Plan, Sum, Turns, Unit, copies, pick_first, together, units};
 
 /// How long hosts may take, once told to finish after an interruption.
 pub(super) const FINISHING: Duration = Duration::from_secs(4);
@@ -54,7 +54,11 @@ pub(super) struct Conductor<'a> {
     pub(super) journal: Journal,
     started: Instant,
     pub(super) plan: Plan,
+    /// Which tests are never in two processes at once: the group of each, by index.
     pub(super) groups: BTreeMap<usize, String>,
+    pub(super) turns: Turns,
+    /// Which of the tests with its id a test is, where it is not the first.
+    copies: BTreeMap<usize, u32>,
     pub(super) shards: Shards,
     /// Splits whose tests have left processes that may still write coverage.
     pub(super) lingering: BTreeSet<u32>,
@@ -106,6 +110,8 @@ impl<'a> Conductor<'a> {
             started: Instant::now(),
             plan: Plan { ids: Vec::new(), seconds: Vec::new(), splits: Vec::new() },
             groups: BTreeMap::new(),
+            turns: Turns::default(),
+            copies: BTreeMap::new(),
             shards: Shards::default(),
             lingering: BTreeSet::new(),
             complete: BTreeSet::new(),
@@ -153,18 +159,21 @@ impl<'a> Conductor<'a> {
     }
 
     /// Now it is known what there is to run.
-    pub(super) fn plan(&mut self, ids: Vec<String>, groups: BTreeMap<usize, String>) {
-        self.groups = groups;
+    pub(super) fn plan(&mut self, ids: Vec<String>, marks: &Marks) {
+        self.groups = together(&ids, marks, self.job.dist);
         self.ran.collect_seconds = self.started.elapsed().as_secs_f64();
         let sum = Sum::of_python(&self.job.python_version);
-        self.plan = Plan::new(ids, &self.job.committed, self.job.splits, sum);
+        let plan = Plan::new(ids, &self.job.committed, self.job.splits, sum);
+        self.plan = plan.with_whole_documents(&marks.documents);
         self.plan.predict(&self.job.recorded);
+        self.copies = copies(&self.plan.ids);
         self.tell_plan();
         let mut units = units(&self.plan, &self.groups, self.shards.holders(), self.grain());
         if !self.durations_are_known() {
             // None is known to be the tail of the run.
             units.iter_mut().for_each(|unit| unit.seconds = 0.0);
         }
+        self.turns = Turns::of(&units);
         self.splits = Splits::new(&self.plan, &units);
         self.queue = units.into();
         self.stage = Stage::Running;
@@ -207,20 +216,35 @@ impl<'a> Conductor<'a> {
         id.unwrap_or_else(|| format!("test {test}"))
     }
 
+    /// Which of the tests with its id a test is.
+    pub(super) fn copy(&self, test: usize) -> u32 {
+        self.copies.get(&test).copied().unwrap_or_default()
+    }
+
     /// What is known of a test that failed in a host.
-    pub(super) fn failure(
+    pub(super) fn test_failure(
         &mut self,
         host: usize,
-        id: String,
+        test: usize,
         split: Option<u32>,
         blow: Blow,
     ) -> Failure {
+        self.failure(host, self.id(test), split, blow).of_copy(self.copy(test))
+    }
+
+    /// The same of what is no test.
+    fn failure(&mut self, host: usize, id: String, split: Option<u32>, blow: Blow) -> Failure {
         Failure::new(id, split, blow, Some(self.fleet.member(host).host.log.clone()))
     }
 
+    /// A file cannot be collected.
+    pub(super) fn uncollectable(&mut self, host: usize, id: String, text: String) {
+        let failure = self.failure(host, id, None, Blow::new(Phase::Collect, text));
+        self.failed(failure);
+    }
+
     /// A test has failed for good.
-    pub(super) fn failed(&mut self, host: usize, id: String, split: Option<u32>, blow: Blow) {
-        let failure = self.failure(host, id, split, blow);
+    pub(super) fn failed(&mut self, failure: Failure) {
         if !self.ran.ledger.failed(failure.clone()) {
             return;
         }
@@ -291,7 +315,9 @@ impl<'a> Conductor<'a> {
     /// A free slot whose host obeys, and the first unit in the queue that may run beside the
     /// others.
     fn next_start(&self) -> Option<(usize, usize, usize)> {
-        let may_run = |unit: &Unit| !self.running(None).any(|other| unit.clashes(other));
+        let may_run = |unit: &Unit| {
+            self.turns.may_run(unit, None) && !self.running(None).any(|other| unit.clashes(other))
+        };
         let mut idle = (0..self.slots.len()).filter(|&slot| self.slots[slot].is_none());
         idle.find_map(|slot| {
             let at = pick_first(&self.queue, self.slots.len(), self.isolation(), |unit| {

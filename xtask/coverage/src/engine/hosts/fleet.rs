@@ -1,6 +1,6 @@
 //! The hosts of a run: which there are, which slots they serve, and how far each has come.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::ops::Range;
 use std::process::ExitStatus;
 use std::sync::mpsc::Sender;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::Message;
 use super::host::{Host, Mode, Setup, worker_log};
 use crate::engine::Job;
-use crate::split::Unit;
+use crate::split::{Marks, Unit};
 
 /// All hosts of a run, by number, and those that serve slots.
 pub(super) struct Fleet<'a> {
@@ -54,8 +54,8 @@ pub(super) struct Member {
     pub(super) spare: bool,
     /// What it has collected, until that was looked at.
     pub(super) ids: Vec<String>,
-    /// The `xdist_group` of its tests, by its own numbers.
-    pub(super) groups: BTreeMap<usize, String>,
+    /// What it tells of its tests, by its own numbers.
+    pub(super) marks: Marks,
     /// What a collector's test files have imported, until all have told it.
     pub(super) imported: Option<Vec<String>>,
     /// A collector's files, by number and place within, and how many of its tests are in each.
@@ -324,7 +324,7 @@ impl Member {
             collector: false,
             spare: false,
             ids: Vec::new(),
-            groups: BTreeMap::new(),
+            marks: Marks::default(),
             imported: None,
             files: Vec::new(),
             numbers: None,

@@ -8,9 +8,8 @@ use super::conductor::{Conductor, Stage, Unwritten};
 use super::host::{HostEvent, Mode, Source, UnitData};
 use super::slot::Exit;
 use crate::engine::{Happening, Refusal, tail};
-use crate::report::failures::{Blow, Phase};
 use crate::shard::combine::{Origin, Part};
-use crate::split::places;
+use crate::split::{NotFound, places};
 
 impl Conductor<'_> {
     /// A line of a host, or of the process in a slot.
@@ -42,7 +41,7 @@ impl Conductor<'_> {
                 self.fleet.member(host).stacks_signal = stacks_signal;
             }
             HostEvent::CollectError { id, text } => {
-                self.failed(host, id, None, Blow::new(Phase::Collect, text));
+                self.uncollectable(host, id, text);
             }
             HostEvent::CollectSkip { id, reason } => self.ran.ledger.skipped_file(&id, reason),
             HostEvent::Files { files } => self.share_files(host, files),
@@ -52,12 +51,14 @@ impl Conductor<'_> {
             HostEvent::CollectorExited { collector, code, signal, error } => {
                 self.collector_exited(host, collector, &Exit { code, signal, error });
             }
-            HostEvent::Ids { ids, files, groups } => {
+            HostEvent::NotFound(not_found) => self.not_found(not_found),
+            HostEvent::Ids { ids, files, groups, documents } => {
                 let member = self.fleet.member(host);
                 member.ids.extend(ids);
                 member.files.extend(files);
                 let index = |(test, group): (String, String)| Some((test.parse().ok()?, group));
-                member.groups.extend(groups.into_iter().filter_map(index));
+                member.marks.groups.extend(groups.into_iter().filter_map(index));
+                member.marks.documents.extend(documents.into_iter().filter_map(index));
             }
             HostEvent::Collected { tests, seconds } => {
                 self.fleet.member(host).collected = true;
@@ -118,6 +119,14 @@ impl Conductor<'_> {
         }
     }
 
+    /// Every host looks for the same tests.
+    fn not_found(&mut self, not_found: NotFound) {
+        if self.ran.not_found != not_found {
+            (self.show)(Happening::NotFound(&not_found));
+        }
+        self.ran.not_found = not_found;
+    }
+
     /// A host has collected and obeys from here on. The first one decides what there is to run.
     fn ready(&mut self, host: usize) {
         let member = self.fleet.member(host);
@@ -126,10 +135,10 @@ impl Conductor<'_> {
             return self.join_parts();
         }
         let ids = std::mem::take(&mut member.ids);
-        let groups = std::mem::take(&mut member.groups);
+        let marks = std::mem::take(&mut member.marks);
         match self.stage {
             _ if matches!(self.fleet.member(host).mode, Mode::Gather | Mode::Controller) => {}
-            Stage::Collecting => self.plan(ids, groups),
+            Stage::Collecting => self.plan(ids, &marks),
             Stage::Running => self.compare(host, &ids),
             Stage::Aborting(_) | Stage::Finishing(_) | Stage::Done => {}
         }

@@ -15,15 +15,16 @@ use serde_json::{Value, json};
 use super::Message;
 use crate::engine::child::{Child, Command, FIRST_PIPE, Lines, Orphaned};
 use crate::engine::event::{Details, TestOutcome};
-use crate::engine::{Job, Measure};
+use crate::engine::{Job, LAST_FAILED, Measure, TEMPORARY, TOGETHER};
 use crate::files;
 use crate::report::failures::Blow;
+use crate::split::NotFound;
 
 /// The version of the protocol that we speak.
 const PROTOCOL: u32 = 1;
 
 /// The host's files, by the names under which it looks for them.
-const FILES: [(&str, &str); 27] = [
+const FILES: [(&str, &str); 30] = [
     ("host.py", include_str!("../../../host/host.py")),
     ("loader.py", include_str!("../../../host/loader.py")),
     ("run.py", include_str!("../../../host/run.py")),
@@ -33,6 +34,9 @@ const FILES: [(&str, &str); 27] = [
     ("parts.py", include_str!("../../../host/parts.py")),
     ("measure.py", include_str!("../../../host/measure.py")),
     ("collectors.py", include_str!("../../../host/collectors.py")),
+    ("temporary.py", TEMPORARY),
+    ("together.py", TOGETHER),
+    ("last_failed.py", LAST_FAILED),
     ("commands.py", include_str!("../../../host/commands.py")),
     ("reports.py", include_str!("../../../host/reports.py")),
     ("rows.py", include_str!("../../../host/rows.py")),
@@ -139,7 +143,11 @@ pub(super) enum HostEvent {
         files: Vec<(usize, usize, usize)>,
         #[serde(default)]
         groups: std::collections::BTreeMap<String, String>,
+        #[serde(default)]
+        documents: std::collections::BTreeMap<String, String>,
     },
+    /// Tests that were to run again, and what runs in their place.
+    NotFound(NotFound),
     Collected {
         tests: u64,
         /// From a collector.
@@ -517,7 +525,7 @@ fn command(
     Ok(Command {
         program: job.python.clone(),
         args: args.collect(),
-        env: Vec::new(),
+        env: vec![job.hash_seed()],
         dir: job.project.clone(),
     })
 }
@@ -535,11 +543,12 @@ fn configuration(job: &Job, setup: &Setup) -> Value {
         "engine": setup.mode.name(),
         "args": job.pytest_args,
         "coverage": job.measure.as_ref().map(|measure| coverage(job, setup, measure)),
-        "basetemp": job.folders.temporary.join(setup.name("tmp", "")),
+        "basetemp_file": job.basetemp_file(),
         "worker_log": worker_log(job),
         // Hosts that run units only read it.
         "cache_dir": parts.join("cache"),
         "allow_native_threads": true,
+        "last_failed": job.last_failed,
     })
 }
 

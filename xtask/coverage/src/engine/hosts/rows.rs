@@ -123,6 +123,7 @@ impl Conductor<'_> {
         let may_follow = |unit: &Unit| {
             self.host_for(slot, unit) == Some(busy.host)
                 && !unit.tests.iter().any(|&test| self.attempts.has_begun(test))
+                && self.turns.may_run(unit, Some(&busy.unit))
                 && !others.iter().any(|other| unit.clashes(other))
         };
         let pick =

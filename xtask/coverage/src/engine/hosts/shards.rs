@@ -9,7 +9,7 @@ use super::conductor::{Conductor, Stage};
 use super::host::{Mode, Took};
 use super::slot::Exit;
 use crate::engine::Happening;
-use crate::split::{Deal, FileCost, deal};
+use crate::split::{Deal, FileCost, Marks, deal};
 
 /// What is known of the parts of a collection.
 #[derive(Default)]
@@ -45,8 +45,9 @@ impl Conductor<'_> {
         let collectors = self.fleet.collectors_of(host);
         let count = collectors.len();
         let mut costs = costs(&files, &self.job.collection);
-        if self.job.continue_on_collection_errors {
-            // An error in one part would leave the tests of the others.
+        // An error in one part would leave the tests of the others; and what is to be in one
+        // process must be collected by one.
+        if self.job.continue_on_collection_errors || self.job.dist.is_some() {
             costs.iter_mut().for_each(|cost| cost.apart = None);
         }
         let Deal { shares, parted, .. } = deal(&costs, count);
@@ -160,15 +161,12 @@ impl Conductor<'_> {
             self.fleet.kill(|_| true);
             return;
         }
-        let (ids, groups) = self.joined(collectors);
-        self.plan(ids, groups);
+        let (ids, marks) = self.joined(collectors);
+        self.plan(ids, &marks);
     }
 
     /// The tests of all collectors in the order of their files.
-    fn joined(
-        &mut self,
-        collectors: std::ops::Range<usize>,
-    ) -> (Vec<String>, BTreeMap<usize, String>) {
+    fn joined(&mut self, collectors: std::ops::Range<usize>) -> (Vec<String>, Marks) {
         let mut pieces = Vec::new();
         for collector in collectors.clone() {
             let mut first = 0;
@@ -178,14 +176,16 @@ impl Conductor<'_> {
             }
         }
         pieces.sort_by_key(|(place, ..)| *place);
-        let (mut ids, mut groups, mut holders) = (Vec::new(), BTreeMap::new(), Vec::new());
+        let (mut ids, mut marks, mut holders) = (Vec::new(), Marks::default(), Vec::new());
         let mut places: HashMap<usize, HashMap<usize, usize>> = HashMap::new();
         for (_, collector, tests) in pieces {
             let member = self.fleet.peek(collector);
             for test in tests {
                 let number = ids.len();
                 places.entry(collector).or_default().insert(number, test);
-                groups.extend(member.groups.get(&test).map(|group| (number, group.clone())));
+                let named = |name: Option<&String>| Some((number, name?.clone()));
+                marks.groups.extend(named(member.marks.groups.get(&test)));
+                marks.documents.extend(named(member.marks.documents.get(&test)));
                 ids.push(member.ids.get(test).cloned().unwrap_or_default());
                 holders.push(collector);
             }
@@ -194,7 +194,7 @@ impl Conductor<'_> {
             self.fleet.member(collector).number(places);
         }
         self.shards.holders = holders;
-        (ids, groups)
+        (ids, marks)
     }
 
     /// A collector is gone: what it said before is still to be heard.

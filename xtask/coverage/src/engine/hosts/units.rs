@@ -43,7 +43,7 @@ impl Conductor<'_> {
             }
             UnitEvent::Failed { test, blow } => self.test_failed(slot, test, blow),
             UnitEvent::Rerun { test, blow } => {
-                let attempt = self.failure(host, self.id(test), self.split_in(slot), blow);
+                let attempt = self.test_failure(host, test, self.split_in(slot), blow);
                 self.ran.ledger.rerun(attempt);
             }
             UnitEvent::Finish { test, outcome, details } => {
@@ -103,7 +103,8 @@ impl Conductor<'_> {
         }
         let (host, split) = (busy.host, busy.unit.split);
         self.last_failed = Some(test);
-        self.failed(host, self.id(test), Some(split), blow);
+        let failure = self.test_failure(host, test, Some(split), blow);
+        self.failed(failure);
     }
 
     /// A test has come to an end: for good, or it is tried again in a fresh unit.
@@ -118,7 +119,7 @@ impl Conductor<'_> {
             return;
         }
         let id = self.id(test);
-        self.ran.ledger.finished(&id, outcome, details);
+        self.ran.ledger.finished(&id, self.copy(test), outcome, details);
         (self.show)(Happening::TestEnded { id: &id, outcome });
         self.splits.test_ended(split, failed);
     }
@@ -126,7 +127,7 @@ impl Conductor<'_> {
     fn try_again(&mut self, host: usize, split: u32, test: usize, blow: Blow) {
         let (retry, of) = self.attempts.again(test);
         let id = self.id(test);
-        let attempt = self.failure(host, id.clone(), Some(split), blow);
+        let attempt = self.test_failure(host, test, Some(split), blow);
         self.ran.ledger.rerun(attempt);
         (self.show)(Happening::Retried { id: &id, retry, of });
         self.enqueue(split, vec![test]);
@@ -136,15 +137,17 @@ impl Conductor<'_> {
     fn enqueue(&mut self, split: u32, tests: Vec<usize>) {
         let seconds = tests.iter().filter_map(|&test| self.plan.seconds.get(test)).sum();
         let groups = tests.iter().filter_map(|test| self.groups.get(test)).cloned().collect();
-        self.queue.push_front(Unit { split, tests, seconds, groups });
+        let unit = Unit { split, tests, seconds, groups };
+        self.turns.add(&unit);
+        self.queue.push_front(unit);
         self.splits.unit_added(split);
     }
 
     fn note_run(&mut self, slot: usize, test: usize, outcome: TestOutcome, seconds: f64) {
-        let id = self.id(test);
+        let (id, copy) = (self.id(test), self.copy(test));
         let Some(Some(busy)) = self.slots.get_mut(slot) else { return };
         let began = busy.test.take().map_or(busy.since, |(_, began)| began);
-        let run = TestRun { id, outcome, started: self.journal.at(began), seconds };
+        let run = TestRun { id, copy, outcome, started: self.journal.at(began), seconds };
         busy.finished.push((test, run));
     }
 
@@ -178,6 +181,7 @@ impl Conductor<'_> {
         if busy.garbled && busy.ended.is_some() {
             self.problem(Some(split), "said what cannot be read".to_owned());
         }
+        self.turns.ended(&busy.unit);
         if self.splits.unit_ended(split) && self.stage == Stage::Running {
             self.split_ended(split);
         }
@@ -253,15 +257,18 @@ impl Conductor<'_> {
         let began = busy.test.take().map_or(busy.since, |(_, began)| began);
         let seconds = PhaseSeconds { call: began.elapsed().as_secs_f64(), ..Default::default() };
         let started = self.journal.at(began);
-        let run = TestRun { id: id.clone(), outcome, started, seconds: seconds.total() };
+        let copy = self.copy(test);
+        let run = TestRun { id: id.clone(), copy, outcome, started, seconds: seconds.total() };
         busy.finished.push((test, run));
         if self.attempts.more(test) {
             self.try_again(busy.host, split, test, Blow::new(phase, text));
             return;
         }
         self.replay_crash(slot, &id, &text);
-        self.failed(busy.host, id.clone(), Some(split), Blow::new(phase, text));
-        self.ran.ledger.finished(&id, outcome, seconds.into());
+        let blow = Blow::new(phase, text);
+        let failure = self.test_failure(busy.host, test, Some(split), blow);
+        self.failed(failure);
+        self.ran.ledger.finished(&id, copy, outcome, seconds.into());
         (self.show)(Happening::TestEnded { id: &id, outcome });
         self.splits.test_ended(split, true);
     }
