@@ -720,7 +720,10 @@ impl<'a> Supervisor<'a> {
             return SplitState::Stopped;
         }
         // 0: passed, 1: failures, 5: no tests in this group.
-        if matches!(running.bye, Some(0 | 1 | 5)) && running.bad_line.is_none() {
+        let share = self.cuts.get(&split).map_or(0, |cut| cut.after.len() as u64);
+        let has_run_all = running.tests >= share;
+        let ended_well = matches!(running.bye, Some(0 | 1 | 5)) && running.bad_line.is_none();
+        if ended_well && (has_run_all || self.stopping.is_some()) {
             return SplitState::Completed;
         }
         if self.stopping.is_some() {
