@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
 import time
 from typing import Any, Callable
 
 import pytest
 
+from xtask_host import children
 from xtask_host.outlet import Outlet
+
+_monotonic, _sleep = time.monotonic, time.sleep
 
 _ERROR, _INTERRUPTED, _USAGE_ERROR = 3, 2, 4  # pytest's exit statuses
 _STEP = 0.005  # seconds between two looks at collectors that are about to end
@@ -36,41 +37,38 @@ class Collectors:
             self._running.clear()
         return not pid
 
+    @property
+    def busy(self) -> bool:
+        return bool(self._running)
+
     def reap(self) -> None:
         for pid in list(self._running):
-            done, status = os.waitpid(pid, os.WNOHANG)
-            if done:
-                self._tell(self._running.pop(pid), **how_it_ended(status))
+            how = children.reap(pid)
+            if how is not None:
+                how.pop("cpu", None)
+                self._tell(self._running.pop(pid), **how)
 
     def forget(self, number: int) -> None:
         """Wait for one that is about to end, and was never told of."""
         for pid in [pid for pid, it in self._running.items() if it == number]:
             del self._running[pid]
-            with contextlib.suppress(OSError):
-                os.waitpid(pid, 0)
+            children.wait(pid)
 
     def end(self, grace: float) -> None:
         """Give them some seconds to end, then end them."""
-        until = time.monotonic() + grace
+        until = _monotonic() + grace
         self.reap()
         while self._running:
-            if time.monotonic() > until:
+            if _monotonic() > until:
                 for pid in self._running:
-                    os.kill(pid, signal.SIGKILL)
-            time.sleep(_STEP)
+                    children.kill(pid)
+            _sleep(_STEP)
             self.reap()
 
     def _tell(self, number: int, **how: Any) -> None:
         event = {"event": "collector-exited", "collector": number, "code": None, "signal": None}
         with contextlib.suppress(OSError):  # nobody may be left to read it
             self._events.send({**event, **how})
-
-
-def how_it_ended(status: int) -> dict[str, int]:
-    """By a code or by a signal, from what `waitpid` says."""
-    if os.WIFSIGNALED(status):
-        return {"signal": os.WTERMSIG(status)}
-    return {"code": os.WEXITSTATUS(status)}
 
 
 def status_of(error: BaseException) -> tuple[int, bool]:

@@ -13,11 +13,16 @@ from typing import Any, Callable
 
 from xtask_host.outlet import Outlet, move_high
 
+# Whatever is imported while collecting may replace these (gevent does, and conftests).
+_pipe, _read, _close, _set_blocking = os.pipe, os.read, os.close, os.set_blocking
+_fcntl, _poll = fcntl.fcntl, select.poll
+_signal, _set_wakeup_fd = signal.signal, signal.set_wakeup_fd
+
 
 class Commands:
     """Reads commands; wakes up as well when a child has ended.
 
-    SIGCHLD and the wake-up descriptor belong to us only between `listen` and
+    SIGCHLD, SIGINT and the wake-up descriptor belong to us only between `listen` and
     `deafen`: a fork gives them back before any test runs.
     """
 
@@ -26,66 +31,90 @@ class Commands:
         self._unread = b""
         self.closed = False
         self._early: list[dict[str, Any]] = []
+        self._interrupted = False
 
     def first(self) -> dict[str, Any] | None:
         """Wait for the first command, without an ear for children; None at the end of file."""
         while not self._early and not self.closed:
-            self._early += self._read()
+            self._early += self._take()
         return self._early.pop(0) if self._early else None
 
     def listen(self) -> None:
-        self._awake, write_end = map(move_high, os.pipe())
-        os.set_blocking(self._awake, False)
-        os.set_blocking(write_end, False)
+        self._awake, write_end = map(move_high, _pipe())
+        _set_blocking(self._awake, False)
+        _set_blocking(write_end, False)
         self._write_end = write_end
-        self._old_handler = signal.signal(signal.SIGCHLD, lambda *_: None)
-        self._old_fd = signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
-        self._poll = select.poll()
-        self._poll.register(self.fd, select.POLLIN)
-        self._poll.register(self._awake, select.POLLIN)
+        self._old_handler = _signal(signal.SIGCHLD, lambda *_: None)
+        self._old_interrupt = _signal(signal.SIGINT, self._interrupt)
+        self._old_fd = _set_wakeup_fd(write_end, warn_on_full_buffer=False)
+        self._waiting = _poll()
+        self._waiting.register(self.fd, select.POLLIN)
+        self._waiting.register(self._awake, select.POLLIN)
 
     def deafen(self) -> None:
-        signal.set_wakeup_fd(self._old_fd)
-        signal.signal(signal.SIGCHLD, self._old_handler or signal.SIG_DFL)
-        os.close(self._awake)
-        os.close(self._write_end)
+        _set_wakeup_fd(self._old_fd)
+        _signal(signal.SIGCHLD, self._old_handler or signal.SIG_DFL)
+        _signal(signal.SIGINT, self._old_interrupt or signal.SIG_DFL)
+        _close(self._awake)
+        _close(self._write_end)
+
+    def _interrupt(self, *_: Any) -> None:
+        """No Ctrl-C comes here: the host has a process group of its own.
+
+        What does come is meant for the parent of a test, in a sequential run the shell, which
+        lives on. Ended by it, the host would take all tests with it.
+        """
+        self._interrupted = True
+
+    def was_interrupted(self) -> bool:
+        """Whether SIGINT has come since the last call."""
+        was, self._interrupted = self._interrupted, False
+        return was
+
+    def watch(self, fd: int) -> None:
+        """Wake up as well when this descriptor becomes readable."""
+        self._waiting.register(fd, select.POLLIN)
+
+    def unwatch(self, fd: int) -> None:
+        self._waiting.unregister(fd)
+        _close(fd)
 
     @contextlib.contextmanager
     def end_with_rust(self) -> Iterator[None]:
         """While nobody listens: the end of Rust closes the pipe, which is SIGIO for our group."""
-        flags = fcntl.fcntl(self.fd, fcntl.F_GETFL)
-        fcntl.fcntl(self.fd, fcntl.F_SETOWN, -os.getpgrp())
-        fcntl.fcntl(self.fd, fcntl.F_SETFL, flags | os.O_ASYNC)
+        flags = _fcntl(self.fd, fcntl.F_GETFL)
+        _fcntl(self.fd, fcntl.F_SETOWN, -os.getpgrp())
+        _fcntl(self.fd, fcntl.F_SETFL, flags | os.O_ASYNC)
         try:
             yield
         finally:
-            fcntl.fcntl(self.fd, fcntl.F_SETFL, flags)
+            _fcntl(self.fd, fcntl.F_SETFL, flags)
 
     def ask(self, question: Callable[[], None]) -> dict[str, Any] | None:
         """Put a question and wait for the answer, while a unit runs here; None if Rust is gone."""
-        flags = fcntl.fcntl(self.fd, fcntl.F_GETFL)
-        fcntl.fcntl(self.fd, fcntl.F_SETFL, flags & ~os.O_ASYNC)
+        flags = _fcntl(self.fd, fcntl.F_GETFL)
+        _fcntl(self.fd, fcntl.F_SETFL, flags & ~os.O_ASYNC)
         try:
             question()
             return self.first()
         finally:
-            fcntl.fcntl(self.fd, fcntl.F_SETFL, flags)
+            _fcntl(self.fd, fcntl.F_SETFL, flags)
 
     def wait(self, seconds: float | None = None) -> list[dict[str, Any]]:
         """The commands that have come in; none when a child ended, or the time is over."""
         if self._early:
             early, self._early = self._early, []
             return early
-        ready = self._poll.poll(None if seconds is None else seconds * 1000)
+        ready = self._waiting.poll(None if seconds is None else seconds * 1000)
         for fd, _ in ready:
             if fd == self._awake:
-                os.read(self._awake, 4096)
+                _read(self._awake, 4096)
         if any(fd == self.fd for fd, _ in ready):
-            return self._read()
+            return self._take()
         return []
 
-    def _read(self) -> list[dict[str, Any]]:
-        chunk = os.read(self.fd, 1 << 16)
+    def _take(self) -> list[dict[str, Any]]:
+        chunk = _read(self.fd, 1 << 16)
         self.closed = not chunk
         *lines, self._unread = (self._unread + chunk).split(b"\n")
         return [json.loads(line) for line in lines if line.strip()]

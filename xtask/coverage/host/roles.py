@@ -228,7 +228,7 @@ class WorkerBefore(Role):
         own = self._server.channels.pop(0)
         self._server.drop_channels()
         events = self._events = own.events
-        unit.settle(config)
+        unit.settle(config, self._server.endings)
         unit.send_output_to(self._settings["worker_log"], config)
         without_shards(config)
         self._server.become_collector(0, own.commands, events)

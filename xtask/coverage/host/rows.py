@@ -42,6 +42,7 @@ class Row:
     def __init__(self, first: Unit) -> None:
         self.units = [first]
         self.pid = 0
+        self.watched: int | None = None  # is readable once the process has ended
         self.dump: Any = None
         self.orders, self._tell = os.pipe()
         with contextlib.suppress(OSError):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import importlib.util
 import json
 import os
 import signal
 import sys
-import threading
 import traceback
 import types
 from typing import Any
@@ -32,7 +30,7 @@ _DEFAULTS: dict[str, Any] = {
     "basetemp_file": None,
     "cache_dir": None,
     "output_limit": 65536,
-    "allow_native_threads": False,
+    "force_forks": False,
     "worker_log": None,
     "last_failed": None,
 }
@@ -63,33 +61,36 @@ def run(argv: list[str], loader: Any) -> None:
         return
     loader.load(
         *("text", "plugins", "whole", "replays", "reports", "workers", "listeners", "controller"),
-        *("closing", "together", "last_failed", "temporary", "unit", "rows", "stacks", "writers"),
-        *("collectors", "serve", "roles", "session", "shards"),
+        *("closing", "together", "last_failed", "temporary", "garbage", "endings", "unit", "rows"),
+        *("stacks", "writers", "collectors", "hazards", "draws", "serve", "roles", "session"),
+        "shards",
     )
     events.send(_hello(pytest, measurement))
     server = sys.modules["xtask_host.serve"].Server(settings, commands, events, slots, measurement)
     server.outputs = list(map(move_high, outputs))
     plugins = _plugins(settings, events, server, measurement, fds[first:])
+    server.note_start()
     status = _run_pytest(pytest, _arguments(settings), plugins, events)
     said = plugins[0].role.said(status)
     if said is not None:
         events.send(said)
-    _say_goodbye(events, measurement, status)
+    _say_goodbye(events, measurement, status, server.endings)
 
 
 def _gather(
     settings: dict[str, Any], loader: Any, commands: Any, events: Any, measurement: Any
 ) -> None:
-    loader.load("writers", "gather")
+    loader.load("garbage", "endings", "writers", "gather")
+    endings = sys.modules["xtask_host.endings"].Endings(settings["work_dir"])
     sys.modules["xtask_host.gather"].gather(settings, commands, events, measurement)
-    _say_goodbye(events, measurement, 0)
+    _say_goodbye(events, measurement, 0, endings)
 
 
-def _say_goodbye(events: Outlet, measurement: Any, status: int) -> None:
+def _say_goodbye(events: Outlet, measurement: Any, status: int, endings: Any) -> None:
     if measurement is not None:
         events.send(measurement.save())
     events.send({"event": "bye", "exit": status})
-    _leave()
+    _leave(endings)
 
 
 def _run_pytest(pytest: Any, args: list[str], plugins: list[Any], events: Outlet) -> int:
@@ -103,11 +104,10 @@ def _run_pytest(pytest: Any, args: list[str], plugins: list[Any], events: Outlet
         return code if isinstance(code, int) else 1
 
 
-def _leave() -> None:
-    """End as Python does, but leave the objects of a large suite to the kernel."""
-    for last in (threading._shutdown, atexit._run_exitfuncs, sys.stdout.flush, sys.stderr.flush):
-        with contextlib.suppress(BaseException):
-            last()
+def _leave(endings: Any) -> None:
+    """End as Python does, but leave the memory of a large suite to the kernel."""
+    with contextlib.suppress(BaseException):
+        endings.end()
     exit_now(0)
 
 
@@ -199,6 +199,5 @@ def _hello(pytest: Any, measurement: Any) -> dict[str, Any]:
         "pytest": pytest.__version__,
         "coverage": coverage.__version__ if coverage is not None else None,
         "core": measurement.core if measurement is not None else None,
-        "threads": sys.modules["xtask_host.serve"].threads_alive(),
         "stacks_signal": int(sys.modules["xtask_host.stacks"].SIGNAL),
     }

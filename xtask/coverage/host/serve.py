@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import gc
 import os
 import signal
 import sys
-import threading
 import time
 import traceback
+from collections.abc import Iterator
 from typing import Any, Callable
 
 import pytest
 
-from xtask_host import replays, stacks, unit, workers
-from xtask_host.collectors import Collectors, how_it_ended, status_of
+from xtask_host import children, garbage, hazards, replays, stacks, unit, workers
+from xtask_host.collectors import Collectors, status_of
 from xtask_host.commands import Channel, Commands
 from xtask_host.controller import Controller
+from xtask_host.draws import Draws
+from xtask_host.endings import Endings
 from xtask_host.listeners import Listeners
 from xtask_host.outlet import Outlet, encode, exit_now, getpid
 from xtask_host.reports import Reporter
@@ -26,11 +27,21 @@ from xtask_host.rows import Following, Row, Unit
 from xtask_host.text import as_text, pack
 from xtask_host.writers import Writers
 
+# Whatever is imported while collecting may replace these (gevent does, and conftests).
+_fork, _killpg, _setpgid, _close = os.fork, os.killpg, os.setpgid, os.close
+_sleep, _monotonic = time.sleep, time.monotonic
+
 # Seconds
 _LEFTOVERS_GRACE = 0.5
 _COLLECTORS_GRACE = 10.0
 _COLLECTORS_GRACE_WITHOUT_RUST = 2.0
+_CLOCK = 1.0  # between two looks at children whose end might not wake us up
 
+
+_INTERRUPTED = (
+    "SIGINT was sent to the process that forks those of the tests, which goes on: "
+    "to stop a run, send it to `cargo xtask`"
+)
 
 # Puts a question to Rust, and waits for the answer: the unit that follows, or a yes or no.
 _Ask = Callable[[Callable[[], None]], Any]
@@ -60,6 +71,7 @@ class Server:
         self._finished = False
         self._errors = 0  # of collection, that collectors have met
         self._surroundings: unit.Surroundings | None = None
+        self.endings = Endings(settings["work_dir"])
         self._collectors = Collectors(events)
         self._is_collector = False
         # Of collectors that have not been forked.
@@ -75,35 +87,47 @@ class Server:
         # Run from the outermost loop: tests that recurse as deep as they may want a flat stack.
         self._to_run: Callable[[], object] | None = None
 
+    def note_start(self) -> None:
+        """What is there now is ours or the user's shell's: what comes later is the project's."""
+        garbage.unfreeze_when_asked()
+        self._start = hazards.Snapshot()
+        self._draws = Draws()
+
+    def hazards(self) -> hazards.Findings:
+        """What rules out forks at this moment."""
+        return hazards.look(self._start)
+
     def surround(self, session: pytest.Session) -> unit.Surroundings:
         """What forks share, made once: the folder for temporary files, the name of the run."""
         if self._surroundings is None:
-            self._surroundings = unit.Surroundings(session.config, self._settings)
+            self._surroundings = unit.Surroundings(session.config, self._settings, self.endings)
         return self._surroundings
 
     def serve(self, session: pytest.Session, reporter: Reporter) -> None:
         self._session = session
         self._reporter = reporter
         reporter.config = session.config
+        with self._telling_why():
+            self._get_ready(session)
+            ready = {"event": "ready", "fork": self._can_fork, "replays": reporter.replayed}
+            self._obey_until_finished(ready)
+
+    def _get_ready(self, session: pytest.Session) -> None:
         self._listeners = Listeners(session.config)
         self.surround(session)
-        forks = self._settings["engine"] == "fork"
-        self._can_fork = forks and self._check_threads()
+        self._can_fork = self._look_for_hazards()
         if self.controller is not None:
-            reporter.replayed = self._listeners.level()
+            self._reporter.replayed = self._listeners.level()
             if not self._can_fork:
                 # It remains the controller of workers that collect themselves.
-                self._events.send(self.controller.nodes_event(reporter.replayed))
-        elif not forks:
+                self._events.send(self.controller.nodes_event(self._reporter.replayed))
+        elif self._settings["engine"] != "fork":
             self._silence_listeners()
         if self._is_collector and self._measurement is not None:
             self._measurement.keep_collected()
-        if self._settings.get("freeze", True):
-            gc.collect()
-            gc.freeze()
-        ready = {"event": "ready", "fork": self._can_fork, "replays": reporter.replayed}
-        self._events.send(ready)
-        self._obey_until_finished()
+        garbage.collect()
+        self._freeze()
+        self.endings.flush()
 
     def _silence_listeners(self) -> None:
         """In a worker: what only one process is to hear, the controller does."""
@@ -119,14 +143,29 @@ class Server:
         """Take over and write what collectors' units leave; returns the errors of collection."""
         self._session = session
         self._can_fork = True
-        self._obey_until_finished()
+        with self._telling_why():
+            self._obey_until_finished()
         return self._errors
 
-    def _obey_until_finished(self) -> None:
+    @contextlib.contextmanager
+    def _telling_why(self) -> Iterator[None]:
+        """pytest takes an exception for the end of the session, and `bye` does not say which."""
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(OSError):
+                self._events.send({"event": "error", "text": traceback.format_exc()})
+            raise
+
+    def _obey_until_finished(self, ready: dict[str, Any] | None = None) -> None:
         self._commands.listen()
         try:
+            if ready is not None:
+                self._events.send(ready)
             while self._running or not self._finished:
                 self._turn()
+            # Units have told of theirs. Those of the collection are told where a test ran.
+            unit.forget_late_errors(self._session.config)
             self._end_idle_workers()
             self._end_leftovers()
             self._collectors.end(_COLLECTORS_GRACE)
@@ -140,7 +179,7 @@ class Server:
             self._writers.kill()
             self._commands.deafen()
             # Hooks of the session's end may look for referrers (hypothesis does).
-            gc.unfreeze()
+            garbage.unfreeze()
 
     def _turn(self) -> None:
         for command in self._commands.wait(self._patience()):
@@ -150,6 +189,8 @@ class Server:
                 run()
         if self._commands.closed:
             self._die_with_rust()
+        if self._commands.was_interrupted():
+            self._events.send({"event": "warning", "text": _INTERRUPTED})
         self._reap()
         self._write()
         self._tell_stacks()
@@ -164,19 +205,17 @@ class Server:
         for event in self._writers.turn(self._can_fork):
             self._events.send(event)
 
-    def _check_threads(self) -> bool:
-        """A lock that another thread holds at the fork stays locked for ever in the unit."""
-        if single_threaded():
-            return True
-        count = threads_alive()
-        main = threading.main_thread()
-        names = [thread.name for thread in threading.enumerate() if thread is not main]
-        native = count - 1 - len(names)
-        if not names and self._settings.get("allow_native_threads"):
-            return True
-        event = {"event": "cannot-fork", "threads": count, "native": native}
-        self._events.send({**event, "names": names})
-        return False
+    def _look_for_hazards(self) -> bool:
+        """Whether units are run in forks. Told by every engine: the next run may choose anew."""
+        found = self.hazards()
+        event = {"event": "looked", "hazards": found.hazards, "harmless": found.harmless}
+        self._events.send(event)
+        if self._settings["engine"] != "fork":
+            return False
+        if found.hazards and not self._settings["force_forks"]:
+            self._events.send({"event": "cannot-fork", "hazards": found.hazards})
+            return False
+        return True
 
     def _obey(self, command: dict[str, Any]) -> None:
         name = command.get("cmd")
@@ -285,17 +324,26 @@ class Server:
         if pid == 0:
             self._to_run = functools.partial(self._be, row)
             return
+        unit.forget_late_errors(self._session.config)
         row.pid = pid
         row.began()
+        row.watched = children.descriptor_of(pid)
+        if row.watched is not None:
+            self._commands.watch(row.watched)
         self._running[pid] = row
         _own_group(pid)
 
     def _fork_unnoticed(self) -> int:
+        state = self._draws.before_fork()
         if self._measurement is None:
-            return os.fork()
-        self._measurement.before_fork()
-        with self._measurement.unnoticed_fork():
-            return os.fork()
+            pid = _fork()
+        else:
+            self._measurement.before_fork()
+            with self._measurement.unnoticed_fork():
+                pid = _fork()
+        if pid == 0:
+            self._draws.after_fork(state)
+        return pid
 
     def _be(self, row: Row) -> None:
         """The process of a row, from the fork to its last instruction."""
@@ -318,16 +366,18 @@ class Server:
             _complain(outlet, one)
         finally:
             unit.leave_if_a_copy(me)
-            unit.leave(code)
+            unit.leave(code, self.endings)
 
     def _settle(self, one: Unit, outlet: Outlet) -> None:
         """Let go of what is the host's."""
         _own_group(getpid())
         self._commands.deafen()
-        os.close(self._commands.fd)
+        _close(self._commands.fd)
         self._events.close()
         for other in self._running.values():
             other.close()
+            if other.watched is not None:
+                _close(other.watched)
         outlet.hand_over()
         self._surroundings.arrange(one.id, one.slot, self._workerinput(one.slot))
         self._show_output(one.slot)
@@ -357,14 +407,18 @@ class Server:
             recorder = self._measurement.record_unit(one.folder)
         following = self._run_unit(one, outlet, recorder, ask)
         while following is not None:
-            if self._settings.get("freeze", True):
-                gc.freeze()  # what has survived is not looked at again by later tests
+            self._freeze()  # what has survived is not looked at again by later tests
             one = following
             recorder.begin(one.folder)
             following = self._run_unit(one, outlet, recorder, ask)
         if not self._can_fork:
             recorder.release()
         return one
+
+    def _freeze(self) -> None:
+        self.endings.remember()
+        if self._settings.get("freeze", True):
+            garbage.freeze()
 
     def _run_unit(self, one: Unit, outlet: Outlet, recorder: Any, ask: _Ask) -> Unit | None:
         """Run a unit; returns the one to go on with."""
@@ -388,7 +442,7 @@ class Server:
             upcoming = None
         if upcoming is None and self.workerinputs is not None:
             self._end_worker(reporter)
-        unit.finish(recorder)
+        unit.finish(self._session, one.tests[-1], reporter, recorder)
         reporter.end_unit(left, upcoming is not None)
         return upcoming
 
@@ -412,7 +466,7 @@ class Server:
             pid = self._fork_unnoticed()
             if pid == 0:
                 self._be_idle(slot)
-            os.waitpid(pid, 0)
+            children.wait(pid)
 
     def _be_idle(self, slot: int) -> None:
         try:
@@ -423,7 +477,7 @@ class Server:
             event = {"event": "worker-down", "slot": slot, "output": pack(output)}
             self._events.send(event)
         finally:
-            exit_now(0)
+            unit.leave(0, self.endings)
 
     def _run_here(self, one: Unit) -> None:
         """Without forks: in this process, which is the one to be killed if it hangs."""
@@ -462,6 +516,8 @@ class Server:
         """Fork a process that looks around and is never heard of again; 0 in that process."""
         sys.stdout.flush()
         sys.stderr.flush()
+        self.endings.remember()
+        self.endings.flush()
         pid = self._fork_unnoticed()
         if pid == 0 and self._surroundings is not None:
             self._surroundings.settle()
@@ -471,6 +527,10 @@ class Server:
         """Returns true in the new collector, false in the host."""
         sys.stdout.flush()
         sys.stderr.flush()
+        if self._surroundings is None:
+            # Before anything is configured; otherwise a scout has been forked before.
+            self.endings.remember()
+            self.endings.flush()
         return self._collectors.fork(number, self._fork_unnoticed)
 
     def forget_collector(self, number: int) -> None:
@@ -483,7 +543,7 @@ class Server:
 
     def become_collector(self, number: int, commands: Commands, events: Outlet) -> None:
         """Let go of what is the host's; units are forked and served as there."""
-        os.close(self._commands.fd)
+        _close(self._commands.fd)
         self._events.close()
         self._commands, self._events = commands, events
         for outlet in (events, *self._slots):
@@ -513,23 +573,23 @@ class Server:
                 self._measurement.end_collector()
         finally:
             self._events.send({"event": "bye", "exit": status})
-            unit.leave(0)
+            unit.leave(0, self.endings)
 
     # Ending
 
     def _reap(self) -> None:
         for pid in list(self._running):
-            done, status, usage = os.wait4(pid, os.WNOHANG)
-            if done == 0:
+            how = children.reap(pid)
+            if how is None:
                 continue
             row = self._running.pop(pid)
             row.close()
+            if row.watched is not None:
+                self._commands.unwatch(row.watched)
             self._tell_stacks_of(row)
             if _group_alive(pid):
                 self._leftovers[pid] = row.units
-            cpu = usage.ru_utime + usage.ru_stime
-            left = pid in self._leftovers
-            self._tell_exit(row.last, leftovers=left, cpu=cpu, **how_it_ended(status))
+            self._tell_exit(row.last, leftovers=pid in self._leftovers, **how)
         self._collectors.reap()
 
     def _tell_exit(self, one: Unit, **how: Any) -> None:
@@ -548,7 +608,7 @@ class Server:
         for row in rows:
             # Not only the group: a test may have moved its process out of it.
             _signal_group(row.pid, signal.SIGKILL)
-            os.kill(row.pid, signal.SIGKILL)
+            children.kill(row.pid)
 
     def _die_with_rust(self) -> None:
         self._kill(list(self._running.values()))
@@ -581,9 +641,15 @@ class Server:
             row.dump = stacks.Dump(wanted, row.pid, one.stacks_file)
 
     def _patience(self) -> float | None:
-        """A clock only while stacks are being written."""
-        dumping = any(row.dump for row in self._running.values())
-        return stacks.STEP if dumping else None
+        """A clock only while stacks are being written, or while somebody might end unheard.
+
+        SIGCHLD wakes us up, unless a library has taken the signal for itself (libev does).
+        """
+        rows = self._running.values()
+        if any(row.dump for row in rows):
+            return stacks.STEP
+        unwatched = any(row.watched is None for row in rows)
+        return _CLOCK if unwatched or self._writers.busy or self._collectors.busy else None
 
     def _tell_stacks(self) -> None:
         for row in self._running.values():
@@ -598,47 +664,31 @@ class Server:
             row.dump = None
 
 
-def threads_alive() -> int:
-    try:
-        return len(os.listdir("/proc/self/task"))
-    except OSError:
-        return threading.active_count()
-
-
-def single_threaded() -> bool:
-    """Whether nothing but the main thread is left, or soon will be."""
-    for _ in range(10):
-        if threads_alive() == 1:
-            return True
-        time.sleep(0.02)  # threads of the collection may be about to end
-    return False
-
-
 def _alive_within(seconds: float, groups: dict[int, Any]) -> list[int]:
     """Wait for groups to end; forget those that have, return the others."""
-    until = time.monotonic() + seconds
+    until = _monotonic() + seconds
     while True:
         for group in [one for one in groups if not _members(one)]:
             del groups[group]
-        if not groups or time.monotonic() > until:
+        if not groups or _monotonic() > until:
             return list(groups)
-        time.sleep(0.02)
+        _sleep(0.02)
 
 
 def _own_group(pid: int) -> None:
     """Called on both sides of the fork: whoever comes first."""
     with contextlib.suppress(OSError):
-        os.setpgid(pid, pid)
+        _setpgid(pid, pid)
 
 
 def _signal_group(group: int, number: int) -> None:
     with contextlib.suppress(OSError):
-        os.killpg(group, number)
+        _killpg(group, number)
 
 
 def _group_alive(group: int) -> bool:
     try:
-        os.killpg(group, 0)
+        _killpg(group, 0)
     except ProcessLookupError:
         return False
     except OSError:

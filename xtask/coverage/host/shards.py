@@ -22,11 +22,11 @@ from typing import Any, Callable
 
 import pytest
 
-from xtask_host import whole
+from xtask_host import children, unit, whole
 from xtask_host.commands import Channel
-from xtask_host.outlet import exit_now, getpid
+from xtask_host.outlet import getpid
 from xtask_host.plugins import is_installed
-from xtask_host.serve import Server, single_threaded
+from xtask_host.serve import Server
 from xtask_host.session import HostSession
 
 
@@ -207,8 +207,11 @@ class Shards:
     def _why_at_once(self, session: pytest.Session) -> str | None:
         if self._settings["engine"] != "fork":
             return "collectors are forks"
-        if not single_threaded():
-            return "more than one thread is alive"
+        if self._settings["force_forks"]:
+            return whole.why_at_once(session.config)
+        found = self._server.hazards().hazards
+        if found:
+            return f"{found[0]}, so forks are not safe"
         return whole.why_at_once(session.config)
 
     def _cannot(self, why: str) -> None:
@@ -224,16 +227,32 @@ class Shards:
         pid = self._server.fork_scout()
         if pid == 0:
             with contextlib.suppress(BaseException):
-                told = json.dumps(_look_around(session, self._roots))
+                told = json.dumps(self._look_around(session))
                 with open(report, "w", encoding="ascii") as file:
                     file.write(told)
-            exit_now(0)
-        os.waitpid(pid, 0)
+            # Conftests have been imported here: what they have made goes with this process.
+            unit.leave(0, self._server.endings)
+        children.wait(pid)
         try:
             with open(report, encoding="ascii") as file:
                 return json.load(file)
         except (OSError, ValueError):
             return [], False, "looking for test files failed"
+
+    def _look_around(self, session: pytest.Session) -> tuple[list[Any], bool, str | None]:
+        """What a scout tells: files, whether conftests have been met, why there can be no parts."""
+        before = len(session.config.pluginmanager.get_plugins())
+        files = Files()
+        _walk(session, self._roots, files, lambda *_: ())
+        conftests = len(session.config.pluginmanager.get_plugins()) > before
+        why = whole.why_of_plugins(session.config)
+        if not files.ids:
+            why = "there is nothing to collect"
+        elif len(set(files.ids)) < len(files.ids):
+            why = "a file is given more than once"
+        elif not self._settings["force_forks"] and self._server.hazards().hazards:
+            why = f"{self._server.hazards().hazards[0]}, so forks are not safe"
+        return [list(file) for file in zip(files.ids, files.sizes)], conftests, why
 
     def _part(
         self, session: pytest.Session, files: list[Any], conftests: bool
@@ -321,7 +340,7 @@ class Shards:
         """Import what test files of other collectors have: tests may count on it unawares."""
         own = [
             name
-            for name, module in list(sys.modules.items())
+            for name, module in sys.modules.copy().items()
             if name not in before and self._is_for_all(module)
         ]
         files = self._files_by_name(session, before)
@@ -403,22 +422,6 @@ def _walk(
             pass
     # Nothing is left for the roots that `perform_collect` goes on with.
     session.genitems = lambda _: ()  # type: ignore[method-assign]
-
-
-def _look_around(session: pytest.Session, roots: list[Any]) -> tuple[list[Any], bool, str | None]:
-    """What a scout tells: files, whether conftests have been met, why there can be no parts."""
-    before = len(session.config.pluginmanager.get_plugins())
-    files = Files()
-    _walk(session, roots, files, lambda *_: ())
-    conftests = len(session.config.pluginmanager.get_plugins()) > before
-    why = whole.why_of_plugins(session.config)
-    if not files.ids:
-        why = "there is nothing to collect"
-    elif len(set(files.ids)) < len(files.ids):
-        why = "a file is given more than once"
-    elif not single_threaded():
-        why = "more than one thread is alive"
-    return [list(file) for file in zip(files.ids, files.sizes)], conftests, why
 
 
 def _size(path: Any) -> int:

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
-import gc
 import os
-import signal
 import sys
 import tempfile
-import threading
 import traceback
 from typing import Any, Callable
 
 import pytest
 
-from xtask_host import temporary, workers
+from xtask_host import garbage, temporary, workers
+from xtask_host.endings import Endings
 from xtask_host.outlet import exit_now, getpid
 from xtask_host.reports import Reporter
 
 # Exit codes of a unit that did not run to its end by itself.
 BROKEN = 70
+# Plugins of pytest (8.4), what of them raises the errors that they have kept, and where these are.
+_LATE = (
+    ("unraisableexception", "collect_unraisable", "unraisable_exceptions"),
+    ("threadexception", "collect_thread_exception", "thread_exceptions"),
+)
 
 
 def run_tests(
@@ -92,8 +94,9 @@ def tear_down(session: pytest.Session, reporter: Reporter) -> None:
 class Surroundings:
     """Makes a fork of the host into a process that a test may call its own."""
 
-    def __init__(self, config: pytest.Config, settings: dict[str, Any]) -> None:
+    def __init__(self, config: pytest.Config, settings: dict[str, Any], endings: Endings) -> None:
         self._config = config
+        self._endings = endings
         self._settings = settings
         self._temporary = getattr(config, "_tmp_path_factory", None)
         if self._temporary is not None:
@@ -105,7 +108,7 @@ class Surroundings:
         workers.become(self._config, self._settings, slot, workerinput)
 
     def settle(self) -> None:
-        settle(self._config)
+        settle(self._config, self._endings)
 
     def _own_temporary_folder(self, unit: int | str, slot: int) -> None:
         """As a worker of pytest-xdist has it; those that follow in its slot have others, for
@@ -124,10 +127,9 @@ class Surroundings:
             self._temporary._exit_stack = contextlib.ExitStack()
 
 
-def settle(config: pytest.Config) -> None:
+def settle(config: pytest.Config, endings: Endings) -> None:
     """What any fork needs, of a unit or a collector."""
-    atexit._clear()  # the host's; they would run once per fork
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    endings.disown()
     _own_capture_files(config)
     silence_terminal(config)
 
@@ -176,49 +178,49 @@ def silence_terminal(config: pytest.Config) -> None:
         writer._file = open(os.devnull, "w")
 
 
-def finish(recorder: Any) -> None:
+def finish(session: pytest.Session, test: int, reporter: Reporter, recorder: Any) -> None:
     """A unit's last measured moments: what only garbage held is finalised while we look."""
-    gc.collect()
+    garbage.collect()
+    for text in late_errors(session.config):
+        reporter.send({"event": "late-error", "unit": reporter.unit, "test": test, "text": text})
     recorder.end()
 
 
-def leave(code: int) -> None:
+def late_errors(config: pytest.Config) -> list[str]:
+    """What pytest looks for once more at its very end: errors that nobody could raise.
+
+    It raises them then, if a filter makes errors of its warnings.
+    """
+    errors = []
+    for plugin, name, _ in _LATE:
+        module = config.pluginmanager.getplugin(plugin)
+        try:
+            getattr(module, name, lambda _: None)(config)
+        except Exception as error:
+            # Without the frames that lead from here to it.
+            errors.append("".join(traceback.format_exception(type(error), error, None)))
+    return errors
+
+
+def forget_late_errors(config: pytest.Config) -> None:
+    """What the collection has left is raised in the next test, once: that of the first fork."""
+    for plugin, _, key in _LATE:
+        module = config.pluginmanager.getplugin(plugin)
+        kept = config.stash.get(getattr(module, key, None), None)  # type: ignore[arg-type]
+        if kept:
+            kept.clear()
+
+
+def leave(code: int, endings: Endings) -> None:
     """Do what the end of a process would do for tests, but nothing of the host's.
 
     Threads and processes that the tests left are waited for as at the end of any
     Python process; the results are out already, so Rust may lose patience here.
     """
     me = getpid()
-    with contextlib.suppress(BaseException):
-        threading._shutdown()
-    _end_multiprocessing()
-    with contextlib.suppress(BaseException):
-        atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(BaseException):
-            stream.flush()
+    endings.end()
     leave_if_a_copy(me)
     exit_now(code)
-
-
-def _end_multiprocessing() -> None:
-    """Wait for the processes of `multiprocessing`, and for its own servants.
-
-    Those are measured too (`patch = subprocess`) and save when they see us gone,
-    which would be while somebody already reads what was saved.
-    """
-    util = sys.modules.get("multiprocessing.util")
-    tracker = sys.modules.get("multiprocessing.resource_tracker")
-    forkserver = sys.modules.get("multiprocessing.forkserver")
-    with contextlib.suppress(BaseException):
-        if util is not None:
-            util._exit_function()
-    with contextlib.suppress(BaseException):
-        if forkserver is not None:
-            forkserver._forkserver._stop()
-    with contextlib.suppress(BaseException):
-        if tracker is not None:
-            tracker._resource_tracker._stop()
 
 
 class NoRecorder:

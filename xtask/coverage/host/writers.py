@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 import traceback
 from collections import deque
 from typing import Any
 
+from xtask_host import children
 from xtask_host.outlet import exit_now
+
+# Whatever is imported while collecting may replace it (gevent does).
+_fork = os.fork
 
 Folders = list  # of (unit, folder)
 Splits = list  # of (split, folders)
@@ -44,7 +47,7 @@ class Writers:
         """Start what can be started; returns an event for each split that is written."""
         done: list[dict[str, Any]] = []
         for pid in list(self._running):
-            if os.waitpid(pid, os.WNOHANG)[0]:
+            if children.reap(pid) is not None:
                 done += [self._event(*one) for one in self._running.pop(pid)]
         while self._waiting and len(self._running) < self._limit:
             splits = self._share()
@@ -68,12 +71,12 @@ class Writers:
 
     def kill(self) -> None:
         for pid in self._running:
-            os.kill(pid, signal.SIGKILL)
+            children.kill(pid)
 
     def _fork(self, splits: Splits) -> None:
         self._measurement.before_fork()
         with self._measurement.unnoticed_fork():
-            pid = os.fork()
+            pid = _fork()
         if pid == 0:
             sys.settrace(None)
             for one in splits:

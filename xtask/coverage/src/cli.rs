@@ -312,7 +312,8 @@ pub struct Pool {
     /// `fork` collects the suite once and runs each test file in a fork; it needs Linux, pytest 8
     /// and coverage 7.6. `spawn` is the same without forks: each worker collects. `stock` is one
     /// pytest for each split, with pytest-split and pytest-xdist.
-    /// Default: auto, the best that works here.
+    /// Default: auto, the best that works here: not fork where something is found that forks would
+    /// break or share. With `fork` they are made all the same.
     #[arg(long, value_name = "ENGINE", value_enum)]
     pub engine: Option<Engine>,
 

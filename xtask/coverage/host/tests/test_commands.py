@@ -193,9 +193,9 @@ def test_what_is_left_of_dead_hosts_is_gathered_without_collecting(project, star
 
 def test_a_unit_whose_fork_failed_is_told(project, start):
     conftest = """
-        import os
+        import sys
         def fork(): raise BlockingIOError(11, "no more processes")
-        def pytest_collection_finish(): os.fork = fork
+        def pytest_collection_finish(): sys.modules["xtask_host.serve"]._fork = fork
         """
     driver = start(project({"conftest.py": conftest, "test_it.py": "def test(): pass"}))
     driver.until("ready")

@@ -269,7 +269,7 @@ def test_a_thread_of_the_collection_rules_out_forks(project, start):
     driver = start(project({"test_it.py": text}))
     assert not driver.until("ready")["fork"]
     [event] = driver.all("cannot-fork")
-    assert (event["threads"], event["native"], event["names"]) == (2, 0, ["mine"])
+    assert event["hazards"] == ["2 threads are alive after collection (mine)"]
     driver.run(1, [0])
     driver.until("unit-exited")
     driver.finish()

@@ -237,7 +237,9 @@ impl Test {
             Some(Phase::Crash) => TestOutcome::Crashed,
             Some(Phase::Timeout) => TestOutcome::TimedOut,
             Some(Phase::Call) => TestOutcome::Failed,
-            Some(Phase::Setup | Phase::Teardown | Phase::Collect) => TestOutcome::Error,
+            Some(Phase::Setup | Phase::Teardown | Phase::Collect | Phase::Late) => {
+                TestOutcome::Error
+            }
         })
     }
 

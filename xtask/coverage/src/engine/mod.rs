@@ -14,7 +14,7 @@ pub mod stock;
 pub mod temporary;
 
 pub use self::orphans::keep_for_later;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
@@ -80,6 +80,8 @@ pub struct Job {
     pub dist: Option<Dist>,
     /// Which tests share a process, with the fork engine.
     pub isolation: Isolation,
+    /// Fork whatever is found that forks would break or share.
+    pub force_forks: bool,
     /// Go on when a file cannot be collected.
     pub continue_on_collection_errors: bool,
     /// Python's hash seed, the same for all processes.
@@ -279,6 +281,10 @@ pub struct Ran {
     pub files_stay_whole: bool,
     /// Why the suite cannot be collected in parts, where that was found out.
     pub unshardable: Option<String>,
+    /// The processes that those of tests were forked from.
+    pub forked_from: BTreeSet<i32>,
+    /// What rules out forks, empty where nothing does; none where it was not looked for.
+    pub hazards: Option<Vec<String>>,
     /// Until the first test could start, seconds; 0 where it is not known apart.
     pub collect_seconds: f64,
     /// The largest process, bytes; 0 where unknown.
@@ -310,6 +316,8 @@ impl Ran {
             collected_files: BTreeMap::new(),
             files_stay_whole: false,
             unshardable: None,
+            forked_from: BTreeSet::new(),
+            hazards: None,
             collect_seconds: 0.0,
             peak_memory: 0,
         }

@@ -76,6 +76,8 @@ pub enum Phase {
     Teardown,
     /// Its file could not be imported.
     Collect,
+    /// An error that nobody could raise, found when the tests of its file were over.
+    Late,
     /// Its process died.
     Crash,
     /// It was stopped at the time limit.
@@ -89,6 +91,7 @@ impl Phase {
             Phase::Setup => "error in setup",
             Phase::Call => "failed",
             Phase::Teardown => "error in teardown",
+            Phase::Late => "left an error behind",
             Phase::Collect => "could not be collected",
             Phase::Crash => "crashed",
             Phase::Timeout => "timed out",

@@ -268,6 +268,7 @@ fn result(failure: &Failure) -> Outcome<'_> {
         Phase::Call => ("failure", None, Cow::Borrowed(said)),
         Phase::Setup => ("error", None, format!("failed on setup with \"{said}\"").into()),
         Phase::Teardown => ("error", None, format!("failed on teardown with \"{said}\"").into()),
+        Phase::Late => ("error", None, format!("left an error behind: \"{said}\"").into()),
         Phase::Collect => ("error", None, "collection failure".into()),
         Phase::Crash => ("error", Some("crash"), said.into()),
         Phase::Timeout => ("error", Some("timeout"), said.into()),

@@ -5,12 +5,14 @@ pub mod again;
 pub mod ci;
 pub mod coverage;
 pub mod failures;
+pub mod forks;
 pub mod identity;
 pub mod junit;
 pub mod notable;
 pub mod page;
 pub mod patch;
 mod program;
+
 pub mod summary;
 pub mod thresholds;
 pub mod verdict;

@@ -26,9 +26,16 @@ pub(super) fn engine(screen: &Screen, prepared: &Prepared) -> Result<Engine> {
         let why = format!("`--isolate file` needs forks, which the {name} engine does without");
         return Err(exit::usage(why).into());
     }
+    let hazards = &prepared.history.collection.hazards;
     match (asked, against_hosts, against_forks) {
         (Engine::Stock, ..) => stock(prepared),
         (Engine::Spawn, None, _) => Ok(Engine::Spawn),
+        (Engine::Auto, None, None) if !(parts || apart || hazards.is_empty()) => {
+            let found = hazards.join("; ");
+            let why = format!("forks were not safe when last looked at ({found})");
+            screen.note(&format!("note: the spawn engine runs the tests: {why}"));
+            Ok(Engine::Spawn)
+        }
         (Engine::Auto | Engine::Fork, None, None) => Ok(Engine::Fork),
         (Engine::Fork | Engine::Spawn, Some(why), _) | (Engine::Fork, None, Some(why)) => {
             let name = asked.name();

@@ -23,7 +23,7 @@ use crate::report::patch::Patch;
 use crate::report::summary::{self, SCHEMA, Seconds, Splits, Summary, Versions};
 use crate::report::thresholds::Missed;
 use crate::report::verdict::{Evidence, Verdict, judge};
-use crate::report::{failures, failures::Limits};
+use crate::report::{failures, failures::Limits, forks};
 use crate::shard::combine::Checked;
 
 /// All that an ending depends on.
@@ -169,6 +169,10 @@ impl Ending<'_> {
         let rest = failures::rest(failures, &again, &limits);
         if !rest.is_empty() {
             screen.say(rest.trim_end());
+            screen.say("");
+        }
+        if let Some(hint) = forks::hint(failures, &self.ran.forked_from) {
+            screen.say(&hint);
             screen.say("");
         }
         Ok(())

@@ -45,11 +45,14 @@ pub(super) struct Collection {
     pub(super) files: BTreeMap<String, FileCost>,
     /// Why it cannot be collected in parts.
     pub(super) unshardable: Option<String>,
+    /// Why forks are not safe once it is collected; empty where they are.
+    pub(super) hazards: Vec<String>,
 }
 
 impl Collection {
     /// What a run adds to it.
     pub(super) fn after(&self, ran: &Ran) -> Collection {
+        let hazards = ran.hazards.clone().unwrap_or_else(|| self.hazards.clone());
         // What kept the parts from being the whole may be an error, and mended next time.
         let found = ran.unshardable.clone().filter(|_| !ran.uncollectable);
         let unshardable = found.or_else(|| self.unshardable.clone());
@@ -59,12 +62,13 @@ impl Collection {
             if ran.files_stay_whole {
                 files.values_mut().for_each(|cost| cost.apart = None);
             }
-            return Collection { seconds, files, unshardable };
+            return Collection { seconds, files, unshardable, hazards };
         }
         // Starting pytest comes on top, once.
         let seconds = ran.collected_files.values().map(|cost| cost.seconds).sum::<f64>();
         let seconds = Some(seconds + STARTING);
-        Collection { seconds, files: ran.collected_files.clone(), unshardable: None }
+        let files = ran.collected_files.clone();
+        Collection { seconds, files, unshardable: None, hazards }
     }
 }
 

@@ -214,6 +214,7 @@ pub(super) fn job_in(room: &State, project: &Project, prepared: &Prepared) -> Re
         collection: history.collection.files.clone(),
         dist: settings.dist.as_ref().and_then(|dist| Dist::of(&dist.value)),
         isolation: isolation::choose(prepared, prepared.slots()),
+        force_forks: prepared.settings.engine.value == Engine::Fork,
         continue_on_collection_errors: everything(prepared)
             .any(|word| word == "--continue-on-collection-errors"),
         hash_seed: prepared.hash_seed,

@@ -243,6 +243,20 @@ impl<'a> Conductor<'a> {
         self.failed(failure);
     }
 
+    /// An error came to light when the tests of a unit were over; `test` was its last one.
+    pub(super) fn left_behind(
+        &mut self,
+        host: usize,
+        test: usize,
+        split: Option<u32>,
+        text: String,
+    ) {
+        let id = self.id(test);
+        let file = id.split("::").next().unwrap_or_default().to_owned();
+        let failure = self.failure(host, file, split, Blow::new(Phase::Late, text));
+        self.failed(failure);
+    }
+
     /// A test has failed for good.
     pub(super) fn failed(&mut self, failure: Failure) {
         if !self.ran.ledger.failed(failure.clone()) {

@@ -70,6 +70,8 @@ pub(super) struct Member {
     pub(super) ready: bool,
     /// We have ended it, or what it belongs to.
     pub(super) retired: bool,
+    /// Its process.
+    pub(super) pid: i32,
     /// The signal that has it write down its stacks.
     pub(super) stacks_signal: i32,
     /// pytest's exit status, once the host has said all.
@@ -332,6 +334,7 @@ impl Member {
             collected: false,
             ready: false,
             retired: false,
+            pid: 0,
             stacks_signal: 0,
             bye: None,
             status: None,

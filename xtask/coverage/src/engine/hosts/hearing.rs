@@ -11,6 +11,16 @@ use crate::engine::{Happening, Refusal, tail};
 use crate::shard::combine::{Origin, Part};
 use crate::split::{NotFound, places};
 
+/// The first hazards, and how many more there are.
+fn some(hazards: &[String]) -> String {
+    const SHOWN: usize = 2;
+    let shown = hazards[..SHOWN.min(hazards.len())].join("; ");
+    match hazards.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown}; and {more} more"),
+    }
+}
+
 impl Conductor<'_> {
     /// A line of a host, or of the process in a slot.
     pub(super) fn heard(&mut self, host: usize, source: Source, line: &str) {
@@ -37,8 +47,10 @@ impl Conductor<'_> {
         }
         match event {
             HostEvent::Unknown => {}
-            HostEvent::Hello { stacks_signal } => {
-                self.fleet.member(host).stacks_signal = stacks_signal;
+            HostEvent::CollectorStarted { pid } => self.fleet.member(host).pid = pid,
+            HostEvent::Hello { pid, stacks_signal } => {
+                let member = self.fleet.member(host);
+                (member.pid, member.stacks_signal) = (pid, stacks_signal);
             }
             HostEvent::CollectError { id, text } => {
                 self.uncollectable(host, id, text);
@@ -67,9 +79,8 @@ impl Conductor<'_> {
                     false => self.ran.ledger.collected(tests),
                 }
             }
-            HostEvent::CannotFork { threads, native, names } => {
-                self.cannot_fork(host, threads, native, &names);
-            }
+            HostEvent::Looked { hazards, harmless } => self.looked(hazards, &harmless),
+            HostEvent::CannotFork { hazards } => self.cannot_fork(host, &hazards),
             HostEvent::HostCollects {} => self.fleet.without_collectors(host),
             HostEvent::WorkerCollects { why, replays } => self.worker_collects(host, &why, replays),
             HostEvent::Nodes { inputs, replays } => self.nodes(inputs, replays),
@@ -97,14 +108,41 @@ impl Conductor<'_> {
         }
     }
 
-    fn cannot_fork(&mut self, host: usize, threads: u64, native: u64, names: &[String]) {
-        let names =
-            if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
-        let unknown =
-            if native > 0 { format!(", {native} of them not Python's") } else { String::new() };
+    /// Kept for the next run, which need not find out again.
+    fn looked(&mut self, hazards: Vec<String>, harmless: &[String]) {
+        if self.stage != Stage::Collecting {
+            return;
+        }
+        let found = if hazards.is_empty() { "nothing".to_owned() } else { some(&hazards) };
+        let let_pass = match harmless {
+            [] => String::new(),
+            _ => format!("; harmless: {}", harmless.join(", ")),
+        };
+        let known = self.ran.hazards.as_ref();
+        if known.is_some_and(|known| hazards.iter().all(|one| known.contains(one))) {
+            return;
+        }
+        (self.show)(Happening::Detail(&format!(
+            "Looked for what forks are not safe with (threads, patches, event loops, sockets, \
+             pipes, child processes, shared memory): {found}{let_pass}"
+        )));
+        if self.job.force_forks && !hazards.is_empty() {
+            let found = some(&hazards);
+            self.warn(format!(
+                "{found}, so forks are not safe; `--engine fork` forks all the same"
+            ));
+        }
+        let known = self.ran.hazards.get_or_insert_default();
+        known.extend(hazards);
+        known.sort();
+        known.dedup();
+    }
+
+    fn cannot_fork(&mut self, host: usize, hazards: &[String]) {
         let why = format!(
-            "{threads} threads are alive after collection{names}{unknown}, so forks are not safe: \
-             each worker collects and runs its tests without them, as with `--engine spawn`"
+            "{}, so forks are not safe: each worker collects and runs its tests without them, as \
+             with `--engine spawn`",
+            some(hazards)
         );
         if self.fleet.peek(host).retired {
             return;
@@ -209,6 +247,7 @@ impl Conductor<'_> {
         }
         self.finish_head();
         if self.stage != Stage::Collecting {
+            self.hurry_out(host);
             return;
         }
         if !self.fleet.member(host).collected && self.ran.interrupted.is_none() {
@@ -216,7 +255,27 @@ impl Conductor<'_> {
             let text = tail(&self.fleet.member(host).host.log, 40);
             self.ran.refused.get_or_insert(Refusal { text, usage: exit == 4 });
         }
+        let member = self.fleet.peek(host);
+        let ended = member.retired || self.ran.interrupted.is_some();
+        let broke = member.collected && !ended && !matches!(exit, 0 | 5);
+        if broke && self.ran.ledger.failures().is_empty() {
+            self.broken(host, &format!("ended with pytest's exit status {exit} before any test"));
+        }
         self.ran.uncollectable = !self.ran.ledger.failures().is_empty();
+    }
+
+    /// A host that forks has nothing to run once it says `bye`: if that comes early, what its
+    /// end may still wait for must not keep the run waiting.
+    fn hurry_out(&mut self, host: usize) {
+        let early = !self.is_finishing();
+        let member = self.fleet.member(host);
+        if !early || !matches!(member.mode, Mode::Fork | Mode::Shards | Mode::Controller) {
+            return;
+        }
+        match member.collector {
+            true => member.host.end_lines(),
+            false => member.host.child.kill_group(),
+        }
     }
 }
 

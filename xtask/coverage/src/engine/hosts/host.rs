@@ -24,7 +24,7 @@ use crate::split::NotFound;
 const PROTOCOL: u32 = 1;
 
 /// The host's files, by the names under which it looks for them.
-const FILES: [(&str, &str); 30] = [
+const FILES: [(&str, &str); 35] = [
     ("host.py", include_str!("../../../host/host.py")),
     ("loader.py", include_str!("../../../host/loader.py")),
     ("run.py", include_str!("../../../host/run.py")),
@@ -33,10 +33,15 @@ const FILES: [(&str, &str); 30] = [
     ("harvest.py", include_str!("../../../host/harvest.py")),
     ("parts.py", include_str!("../../../host/parts.py")),
     ("measure.py", include_str!("../../../host/measure.py")),
+    ("children.py", include_str!("../../../host/children.py")),
     ("collectors.py", include_str!("../../../host/collectors.py")),
     ("temporary.py", TEMPORARY),
     ("together.py", TOGETHER),
     ("last_failed.py", LAST_FAILED),
+    ("draws.py", include_str!("../../../host/draws.py")),
+    ("endings.py", include_str!("../../../host/endings.py")),
+    ("garbage.py", include_str!("../../../host/garbage.py")),
+    ("hazards.py", include_str!("../../../host/hazards.py")),
     ("commands.py", include_str!("../../../host/commands.py")),
     ("reports.py", include_str!("../../../host/reports.py")),
     ("rows.py", include_str!("../../../host/rows.py")),
@@ -154,12 +159,20 @@ pub(super) enum HostEvent {
         #[serde(default)]
         seconds: Vec<Took>,
     },
+    /// What forks would break or share was looked for: found, and found harmless.
+    Looked {
+        hazards: Vec<String>,
+        harmless: Vec<String>,
+    },
     CannotFork {
-        threads: u64,
-        native: u64,
-        names: Vec<String>,
+        hazards: Vec<String>,
+    },
+    /// A process that may fork those of tests.
+    CollectorStarted {
+        pid: i32,
     },
     Hello {
+        pid: i32,
         stacks_signal: i32,
     },
     Ready {
@@ -268,6 +281,12 @@ pub(super) enum UnitEvent {
     Next {},
     /// All tests of the unit are over: may the process begin what it was given to follow?
     Through {},
+    /// An error that nobody could raise came to light when the tests of the unit were over; its
+    /// last one is named.
+    LateError {
+        test: usize,
+        text: String,
+    },
     UnitEnded {
         /// The process begins the unit that it was given to follow.
         #[serde(default)]
@@ -299,6 +318,7 @@ impl UnitEvent {
         if let UnitEvent::Start { test }
         | UnitEvent::Failed { test, .. }
         | UnitEvent::Rerun { test, .. }
+        | UnitEvent::LateError { test, .. }
         | UnitEvent::Finish { test, .. }
         | UnitEvent::Replay { test: Some(test), .. } = &mut self
         {
@@ -547,7 +567,7 @@ fn configuration(job: &Job, setup: &Setup) -> Value {
         "worker_log": worker_log(job),
         // Hosts that run units only read it.
         "cache_dir": parts.join("cache"),
-        "allow_native_threads": true,
+        "force_forks": job.force_forks,
         "last_failed": job.last_failed,
     })
 }

@@ -209,18 +209,20 @@ impl Conductor<'_> {
     /// to do.
     pub(super) fn collector_fell_silent(&mut self, collector: usize) {
         let member = self.fleet.peek(collector);
+        let (bye, how) = (member.bye, member.how.clone());
+        let over = self.is_finishing() || self.stage == Stage::Collecting;
         let stands_by = self.fleet.mode() == Mode::Fork;
-        let well = member.bye.is_some() || member.retired || stands_by;
-        let how = member.how.clone();
-        if !well {
-            let how = how.unwrap_or_else(|| "went away".to_owned());
+        let with_its_host = self.fleet.peek(self.fleet.head()).gone;
+        if !(member.retired || stands_by || with_its_host || bye.is_some() && over) {
+            let how = match bye {
+                Some(exit) => {
+                    format!("ended its session early, with pytest's exit status {exit}")
+                }
+                None => how.unwrap_or_else(|| "went away".to_owned()),
+            };
             let log = self.fleet.peek(collector).host.log.clone();
             self.problem(None, format!("a collector {how}; see `{log}`"));
-            for slot in 0..self.slots.len() {
-                if self.slots[slot].as_ref().is_some_and(|busy| busy.host == collector) {
-                    self.unit_exited(slot, &Exit::default());
-                }
-            }
+            self.lose_units(|busy| busy.host == collector);
             self.abort("a part of the collection is lost");
         }
         self.share_imports();

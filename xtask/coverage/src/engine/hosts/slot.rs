@@ -189,7 +189,8 @@ impl Exit {
         match (&self.error, self.signal, self.code) {
             (Some(error), ..) => format!("could not be started ({error})"),
             (None, Some(number), _) => format!("was ended by {}", child::signal_name(number)),
-            (None, None, code) => format!("ended early with exit code {}", code.unwrap_or(-1)),
+            (None, None, Some(code)) => format!("ended early with exit code {code}"),
+            (None, None, None) => "ended early, and nobody knows how".to_owned(),
         }
     }
 }

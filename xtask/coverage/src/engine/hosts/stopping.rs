@@ -211,15 +211,20 @@ impl Conductor<'_> {
         if member.retired && self.stage == Stage::Collecting {
             return;
         }
-        let (mode, said_bye) = (member.mode, member.bye.is_some());
-        let finishing = matches!(self.stage, Stage::Finishing(_) | Stage::Done);
+        let mode = member.mode;
+        let well = member.retired || (member.bye.is_some() && self.is_finishing());
         if self.stage == Stage::Collecting {
             self.lost_while_collecting(host);
-        } else if mode == Mode::Spawn && !finishing {
+        } else if mode == Mode::Spawn && !self.is_finishing() {
             self.lost_while_running(host);
-        } else if !said_bye && !self.fleet.member(host).retired {
+        } else if !well {
             self.lost_for_good(host);
         }
+    }
+
+    /// Hosts may say `bye`: they were told to finish.
+    pub(super) fn is_finishing(&self) -> bool {
+        matches!(self.stage, Stage::Finishing(_) | Stage::Done)
     }
 
     /// Nothing has run: pytest refused, could not collect, or its process died.
@@ -257,12 +262,33 @@ impl Conductor<'_> {
 
     /// A host that all depended on, or one that could not write what it had.
     fn lost_for_good(&mut self, host: usize) {
-        let how = self.fleet.member(host).status.map_or_else(String::new, child::describe);
-        self.broken(host, &format!("was ended by {how}"));
-        if self.fleet.member(host).mode != Mode::Gather {
-            self.slots.fill_with(|| None);
+        let member = self.fleet.member(host);
+        let how = member.status.map_or_else(String::new, child::describe);
+        let what = match member.bye {
+            Some(exit) => format!("ended its session early, with pytest's exit status {exit}"),
+            None => format!("was ended by {how}"),
+        };
+        let mode = member.mode;
+        self.broken(host, &what);
+        if mode != Mode::Gather {
             self.queue.clear();
-            self.finish(self.deadline());
+            let due = self.deadline();
+            self.stage = Stage::Finishing(due);
+            // They hear nothing while they run a unit.
+            self.fleet.kill(|member| member.mode == Mode::Spawn);
+            self.lose_units(|_| true);
+            let open = self.splits.open();
+            open.into_iter().for_each(|split| self.tell_split(split, SplitState::Stopped));
+            self.finish(due);
+        }
+    }
+
+    /// Units whose host is gone: no test of theirs is to blame, and what they have covered is kept.
+    pub(super) fn lose_units(&mut self, of: impl Fn(&Busy) -> bool) {
+        for slot in 0..self.slots.len() {
+            let Some(busy) = self.slots[slot].take_if(|busy| of(busy)) else { continue };
+            busy.pid.into_iter().for_each(child::kill_group);
+            self.unit_ended(slot, &busy);
         }
     }
 }

@@ -50,6 +50,9 @@ impl Conductor<'_> {
                 self.note_run(slot, test, outcome, details.seconds.total());
                 self.test_ended(slot, test, outcome, details);
             }
+            UnitEvent::LateError { test, text } => {
+                self.left_behind(host, test, self.split_in(slot), text);
+            }
             UnitEvent::Stop { why, text } => self.stopped_itself(slot, &why, text),
             UnitEvent::Replay { test, calls } => self.replay(slot, test, &calls),
             UnitEvent::WorkerDown { output, status } => self.worker_down(slot, &output, status),
@@ -84,7 +87,11 @@ impl Conductor<'_> {
         let Some(Some(busy)) = self.slots.get_mut(slot) else { return };
         busy.process = pid;
         // Without forks it is the host's process, which is not to be killed with the unit.
-        busy.pid = (self.fleet.member(busy.host).mode == Mode::Fork).then_some(pid);
+        let member = self.fleet.peek(busy.host);
+        if member.mode == Mode::Fork {
+            busy.pid = Some(pid);
+            self.ran.forked_from.insert(member.pid);
+        }
     }
 
     fn tell_start(&mut self, slot: usize, test: usize) {
