@@ -8,8 +8,10 @@ cannot see, by xdist's own channel. It is installed as bytecode compiled under t
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import fcntl
+import gc
 import io
 import json
 import os
@@ -18,6 +20,7 @@ import signal
 import sys
 import threading
 import traceback
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -43,6 +46,11 @@ _list, _stat = os.listdir, os.stat
 LEAVE = getattr(signal, "SIGPWR", None)
 #: Characters kept of one captured section, and of one traceback.
 SECTION_LIMIT, TEXT_LIMIT = 64 * 1024, 256 * 1024
+#: Plugins of pytest, and what of them raises the errors that they have kept (pytest 8.4).
+LATE = (
+    ("unraisableexception", "collect_unraisable"),
+    ("threadexception", "collect_thread_exception"),
+)
 #: Seconds between the polite end of a test that runs too long and the end of its process.
 GRACE = 5.0
 
@@ -136,9 +144,18 @@ def leave_on_signal() -> None:
 def save_coverage() -> None:
     coverage = current_coverage()
     if coverage is not None:
-        coverage.stop()
-        begin_data(coverage)
-        coverage.save()
+        with only_warnings():
+            coverage.stop()
+            begin_data(coverage)
+            coverage.save()
+
+
+@contextlib.contextmanager
+def only_warnings() -> Iterator[None]:
+    """Keep the filters of the tests, which may make errors of warnings, from those of coverage."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        yield
 
 
 def begin_data(coverage: Any) -> Any:
@@ -165,6 +182,7 @@ class Reporter:
         self._copies = copies
         self._tests: dict[tuple[str, int], Event] = {}
         self._collect_errors: set[str] = set()
+        self._last = ""
         self._words = io.StringIO()  # of plugins, at the end
         self.send("hello", pid=_getpid())
 
@@ -176,6 +194,7 @@ class Reporter:
             self.send("collect-skip", id=report.nodeid, reason=skip_reason(report))
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
+        self._last = nodeid
         self.send("start", id=nodeid)
 
     @pytest.hookimpl(tryfirst=True)  # the terminal's makes one more failure of failed subtests
@@ -232,9 +251,11 @@ class Reporter:
         for number in filter(None, (signal.SIGINT, LEAVE)):
             signal.signal(number, lambda *_: None)
         yield
+        tell_late_errors(self.send, self._last, late_errors(self.config))
         coverage = current_coverage()
         if coverage is not None:
-            self.send("data", file=begin_data(coverage).data_filename())
+            with only_warnings():
+                self.send("data", file=begin_data(coverage).data_filename())
         text = (self._words.getvalue() + self._short_summary()).strip()
         if text:
             self.send("closing-words", text=cut(text, SECTION_LIMIT))
@@ -357,6 +378,26 @@ def _judge(test: Event, report: pytest.TestReport) -> None:
         test["outcome"] = "xpassed"
 
 
+def late_errors(config: pytest.Config) -> list[str]:
+    """What pytest looks for once more at its very end, when nobody listens any more: errors that
+    nobody could raise, which it raises then if a filter makes errors of its warnings."""
+    gc.collect()
+    errors = []
+    for plugin, name in LATE:
+        module = config.pluginmanager.get_plugin(plugin)
+        try:
+            getattr(module, name, lambda _: None)(config)
+        except Exception as error:
+            text = "".join(traceback.format_exception(type(error), error, None))
+            errors.append(cut(text, TEXT_LIMIT))
+    return errors
+
+
+def tell_late_errors(send: Send, last: str, errors: list[str]) -> None:
+    for text in errors:
+        send("failed", id=last.split("::")[0], phase="late", text=text, message="", sections=[])
+
+
 class Controller:
     """What only xdist's controller sees: its workers."""
 
@@ -414,6 +455,8 @@ class Controller:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object | None) -> None:
+        output = getattr(node, "workeroutput", {})
+        tell_late_errors(self._send, output.get("xtask_last", ""), output.get("xtask_late", []))
         if error:
             self._send("worker-lost", id=node.gateway.id, text=str(error))
 
@@ -491,6 +534,7 @@ class Worker:
     """In a worker of xdist: saves the coverage at the end of the session."""
 
     def __init__(self, config: pytest.Config) -> None:
+        self._config, self._last = config, ""
         name = config.workerinput["workerid"]
         os.environ["XTASK_SLOT"] = name.removeprefix("gw")
         leave_on_signal()
@@ -500,7 +544,12 @@ class Worker:
         """Innermost: xdist's own wrapper tells the controller that the worker is done, and the
         controller may then end it; the data must be on disk before."""
         yield
+        output = self._config.workeroutput
+        output["xtask_last"], output["xtask_late"] = self._last, late_errors(self._config)
         save_coverage()
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        self._last = nodeid
 
 
 class Cut:
