@@ -34,6 +34,7 @@ mod collection;
 mod controller;
 mod faults;
 mod finding;
+mod fork_safety;
 mod identity;
 mod isolation;
 mod junit;
