@@ -14,10 +14,12 @@ const END: &str = "<!-- /help -->";
 
 /// Options of other programs that the documents name.
 const FOREIGN: &[&str] = &[
+    "--basetemp",
     "--cov-branch",
     "--cov-config",
     "--cov-context",
     "--cov-fail-under",
+    "--disable-plugin-autoload",
     "--dist",
     "--group",
     "--ignored",
