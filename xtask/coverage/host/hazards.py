@@ -16,6 +16,8 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from xtask_host import worker_names
+
 _getpid = os.getpid
 _listdir, _readlink, _dup, _close, _sleep = os.listdir, os.readlink, os.dup, os.close, time.sleep
 _open = open
@@ -90,6 +92,9 @@ def _look_at_all(found: Findings, before: Snapshot) -> None:
     maps = mappings()
     for text in patches():
         found.hazard(text)
+    if worker_names.asked:
+        places = some([f"`{place}`" for place in worker_names.asked])
+        found.hazard(f"the name of a worker is asked for while the project is imported ({places})")
     _look_at_threads(found, maps)
     owners = Owners()
     _look_at_descriptors(found, before, owners)

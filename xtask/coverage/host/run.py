@@ -44,6 +44,9 @@ def run(argv: list[str], loader: Any) -> None:
     events, *slots = map(Outlet, fds[1:first])
     _behave_like_python_m(loader.folder)
     # Before anything of the project can look.
+    names = loader.load("worker_names")
+    if settings["identity"] == "xdist" and settings["engine"] in ("fork", "spawn"):
+        names.listen()
     if settings["engine"] == "spawn":
         loader.load("text", "workers").announce(settings, settings["slot"])
     try:

@@ -14,7 +14,7 @@ from typing import Any, Callable
 
 import pytest
 
-from xtask_host import children, garbage, hazards, replays, stacks, unit, workers
+from xtask_host import children, garbage, hazards, replays, stacks, unit, worker_names, workers
 from xtask_host.collectors import Collectors, status_of
 from xtask_host.commands import Channel, Commands
 from xtask_host.controller import Controller
@@ -116,6 +116,7 @@ class Server:
         self._listeners = Listeners(session.config)
         self.surround(session)
         self._can_fork = self._look_for_hazards()
+        worker_names.stop_listening()
         if self.controller is not None:
             self._reporter.replayed = self._listeners.level()
             if not self._can_fork:

@@ -261,6 +261,23 @@ def pytest_sessionfinish(session, exitstatus):
     }
 }
 
+/// Two workers must not share what is named after one: databases, ports, files.
+#[test]
+fn names_of_workers_are_there_when_the_project_is_imported() {
+    let conftest = "import os\nNAME = os.environ.get('PYTEST_XDIST_WORKER')\n";
+    let test = "from conftest import NAME\ndef test_it(): assert NAME in ('gw0', 'gw1'), NAME\n";
+    for engine in ["auto", "spawn", "stock"] {
+        let project = three_tests(conftest);
+        project.write("test_one.py", test);
+        project.write("test_two.py", test);
+        let more = ["--max-concurrent-splits", "2", "--workers-per-split", "1", "--splits", "2"];
+        let output = run(&project, engine, &more).exits(0);
+        if engine == "auto" {
+            output.tells("asked for while the project is imported (`conftest.py:2`), so forks");
+        }
+    }
+}
+
 /// As a plugin does that forks itself and finds that the fork has died.
 #[test]
 fn a_report_of_a_crash_is_taken_as_it_is() {

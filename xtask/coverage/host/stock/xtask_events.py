@@ -27,6 +27,7 @@ from typing import Any
 
 import pytest
 
+from xtask_host import worker_names
 from xtask_host.last_failed import LastFailed, told
 from xtask_host.listeners import Listeners
 from xtask_host.outlet import encode
@@ -58,6 +59,13 @@ GRACE = 5.0
 _log = os.fdopen(fcntl.fcntl(2, fcntl.F_DUPFD_CLOEXEC, 400), "w")
 
 _settings: Event = json.loads(os.environ.pop("XTASK_STOCK", "{}"))
+
+
+if _settings.get("worker") is not None:
+    # Several splits run at once, none of them under pytest-xdist: the project may name things
+    # after its worker. Plugins that see the variables wait for a controller, which there is none.
+    worker_names.answers.update(_settings["worker"])
+    worker_names.listen()
 
 
 class Pipe:

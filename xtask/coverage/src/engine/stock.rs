@@ -47,6 +47,7 @@ const SHARED: &[(&str, &str)] = &[
     ("xtask_host/reports", include_str!("../../host/reports.py")),
     ("xtask_host/temporary", TEMPORARY),
     ("xtask_host/text", include_str!("../../host/text.py")),
+    ("xtask_host/worker_names", include_str!("../../host/worker_names.py")),
     ("xtask_host/together", TOGETHER),
 ];
 
@@ -114,6 +115,11 @@ pub fn command(job: &Job, split: u32, slot: u32, pipe: Option<i32>) -> Command {
         "context": job.measure.as_ref().filter(|measure| measure.contexts).map(|_| "test"),
         "cut_file": cut_file(job, split),
         "splits": job.splits,
+        "worker": (job.workers < 2 && job.concurrent > 1).then(|| json!({
+            "PYTEST_XDIST_WORKER": format!("gw{}", slot - 1),
+            "PYTEST_XDIST_WORKER_COUNT": job.concurrent.to_string(),
+            "PYTEST_XDIST_TESTRUNUID": format!("{:x}", std::process::id()),
+        })),
         "last_failed": job.last_failed,
         "basetemp_file": job.basetemp_file(),
         // A single one has what pytest gives it.

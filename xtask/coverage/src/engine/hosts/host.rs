@@ -24,7 +24,7 @@ use crate::split::NotFound;
 const PROTOCOL: u32 = 1;
 
 /// The host's files, by the names under which it looks for them.
-const FILES: [(&str, &str); 35] = [
+const FILES: [(&str, &str); 36] = [
     ("host.py", include_str!("../../../host/host.py")),
     ("loader.py", include_str!("../../../host/loader.py")),
     ("run.py", include_str!("../../../host/run.py")),
@@ -52,6 +52,7 @@ const FILES: [(&str, &str); 35] = [
     ("serve.py", include_str!("../../../host/serve.py")),
     ("shards.py", include_str!("../../../host/shards.py")),
     ("whole.py", include_str!("../../../host/whole.py")),
+    ("worker_names.py", include_str!("../../../host/worker_names.py")),
     ("text.py", include_str!("../../../host/text.py")),
     ("plugins.py", include_str!("../../../host/plugins.py")),
     ("replays.py", include_str!("../../../host/replays.py")),
