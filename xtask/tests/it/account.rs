@@ -389,3 +389,15 @@ fn plugins_need_not_be_loaded_by_themselves() {
     let output = run(&["--", "-p", "no:pytest-split"], "").exits(4);
     output.tells("`-p no:pytest-split` switches off what cuts the suite for the stock engine");
 }
+
+/// As sets do where one process has compiled a module and another has read its bytecode.
+#[test]
+fn splits_of_the_stock_engine_agree_on_the_order_of_parameters() {
+    let rotated = "import os\nimport pytest\n\n\
+                   SPLIT = int(os.environ['XTASK_SPLIT'].split('/')[0])\n\
+                   NUMBERS = list(range(5))\n\n\n\
+                   @pytest.mark.parametrize('n', NUMBERS[SPLIT:] + NUMBERS[:SPLIT])\n\
+                   def test_n(n):\n    pass\n";
+    let project = project(&[("test_n.py", rotated)]);
+    project.run(&test("stock", &["--splits", "3"])).exits(0).says("Tests: 5 passed\n");
+}

@@ -570,6 +570,7 @@ class Cut:
         if settings["last_failed"] is not None:
             self._last_failed = LastFailed(settings["last_failed"])
             manager.register(self._last_failed, "xtask-last-failed")
+        self._order_file: str | None = settings["order_file"]
         self._not_found: Event = {}
         self._items: list[pytest.Item] = []
         self._marks: dict[str, dict[int, str]] = {}
@@ -593,6 +594,8 @@ class Cut:
             if others:
                 items[:] = kept
                 others[0].config.hook.pytest_deselected(items=others)
+        if self._order_file is not None:
+            items[:] = in_order_of_the_first(items, self._order_file)
         self._items = list(items)
         self._marks = marks(items)
         self._before = [item.nodeid for item in items]
@@ -634,6 +637,32 @@ class Cut:
             self._before = [id for id in self._before if id not in taken]
             self._marks = {}  # they go by place
             self._after = [id for id in self._after if id not in taken]
+
+
+def in_order_of_the_first(items: list[pytest.Item], file: str) -> list[pytest.Item]:
+    """The tests in the order that the first process of the run has them in, where only parameters
+    have another one. Sets come in another order where a module was read from its bytecode than
+    where it was compiled, even with one hash seed. The order of functions is left alone."""
+    ids = [told(item.nodeid) for item in items]
+    with open(f"{file}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not os.path.exists(file):
+            with open(file, "w", encoding="utf-8") as stream:
+                json.dump(ids, stream)
+            return items
+    with open(file, encoding="utf-8") as stream:
+        first = json.load(stream)
+    if first == ids or [_function(id) for id in first] != [_function(id) for id in ids]:
+        return items
+    by_id: dict[str, list[pytest.Item]] = {}
+    for id, item in zip(reversed(ids), reversed(items)):
+        by_id.setdefault(id, []).append(item)
+    ordered = [by_id[id].pop() for id in first if by_id.get(id)]
+    return ordered if len(ordered) == len(items) else items
+
+
+def _function(id: str) -> str:
+    return id.split("[", 1)[0]
 
 
 class _Note:

@@ -122,6 +122,9 @@ pub fn command(job: &Job, split: u32, slot: u32, pipe: Option<i32>) -> Command {
         })),
         "last_failed": job.last_failed,
         "basetemp_file": job.basetemp_file(),
+        // One process has nobody to agree with.
+        "order_file": (job.splits * job.workers > 1 && pipe.is_some())
+            .then(|| job.folders.parts.join("order.json")),
         // A single one has what pytest gives it.
         "folder": (job.splits > 1 && pipe.is_some()).then(|| format!("split-{split:02}")),
     });
