@@ -39,6 +39,7 @@ class Reporter:
 
     def _forget(self) -> None:
         self._seconds = dict.fromkeys(_PHASES, 0.0)
+        self._reported = False
         self._outcome: str | None = None
         self._reason: str | None = None
         self._properties: list[Any] = []
@@ -78,7 +79,12 @@ class Reporter:
         self._held = b""
 
     def end(self) -> None:
-        """Make the lines that say how the test ended, and hold them for the next `start`."""
+        """Make the lines that say how the test ended, and hold them for the next `start`.
+
+        Of a test that nobody has reported nothing is known: it has not run.
+        """
+        if not self._reported:
+            return
         event = {"event": "finish", "unit": self.unit, "test": self.test}
         event["outcome"] = self._outcome or "passed"
         event.update(self._seconds)
@@ -124,6 +130,7 @@ class Reporter:
     def pytest_runtest_logreport(self, report: Any) -> None:
         if self.outlet is None:
             return
+        self._reported = True
         if replays.is_wanted(report, self.replayed):
             data = replays.of_report(report, self.config, self.test)
             self._calls.append(("report", self.test, data))

@@ -171,6 +171,10 @@ fn tests_that_nobody_reports_are_no_success() {
     let output = project.run(&test("stock", &["--splits", "1"])).exits(1);
     output.says("Tests: 1 passed, 1 not run\n").says("; 1 test did not run\n");
     project.run(&test("stock", &["--last-failed"])).exits(1).says("Tests: 1 not run\n");
+    for engine in ["fork", "spawn"] {
+        let output = project.run(&["coverage", "--engine", engine]).exits(3);
+        output.says("Tests: 1 passed, 1 not run\n");
+    }
 }
 
 /// Takes what there is but one of, for a while, and says so.
