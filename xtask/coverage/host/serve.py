@@ -28,7 +28,8 @@ from xtask_host.text import as_text, pack
 from xtask_host.writers import Writers
 
 # Whatever is imported while collecting may replace these (gevent does, and conftests).
-_fork, _killpg, _setpgid, _close = os.fork, os.killpg, os.setpgid, os.close
+_fork, _killpg, _setpgid = os.fork, os.killpg, os.setpgid
+_close, _dup2 = os.close, os.dup2
 _sleep, _monotonic = time.sleep, time.monotonic
 
 # Seconds
@@ -391,7 +392,7 @@ class Server:
             sys.stdout.flush()
             sys.stderr.flush()
             for fd in (1, 2):
-                os.dup2(self.outputs[slot - self._settings["slot"]], fd)
+                _dup2(self.outputs[slot - self._settings["slot"]], fd)
             for stream in (sys.stdout, sys.stderr):
                 with contextlib.suppress(AttributeError, ValueError):
                     stream.reconfigure(line_buffering=True)

@@ -95,7 +95,7 @@ def test_waits_for_the_third_split():
         let project = shop("", "");
         let parts = match engine {
             "stock" => "split-01/data.*",
-            _ => "host/units/1/log",
+            _ => "host*/units/1/log",
         };
         // It may be written beside the tests of the next split.
         project.write("tests/test_price.py", &format!("\
