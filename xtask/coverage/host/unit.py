@@ -176,6 +176,10 @@ def silence_terminal(config: pytest.Config) -> None:
     writer = getattr(terminal, "_tw", None)
     if writer is not None and getattr(writer._file, "name", None) != os.devnull:
         writer._file = open(os.devnull, "w")
+    if terminal is not None:
+        # Nor need it work out what to print: that is a tenth of the time of a short test.
+        terminal._show_progress_info = False
+        terminal.showfspath = False
 
 
 def finish(session: pytest.Session, test: int, reporter: Reporter, recorder: Any) -> None:
