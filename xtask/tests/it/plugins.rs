@@ -225,6 +225,50 @@ fn randomly() {
     suite_with("randomly", env).is_the_same();
 }
 
+/// What is ours is nothing to warn of, whoever hears of tests.
+#[test]
+fn warnings_may_be_errors() {
+    for engine in ["fork", "spawn"] {
+        let project = Project::new(&[
+            ("pytest.ini", "[pytest]\nfilterwarnings = error\n"),
+            ("conftest.py", "def pytest_runtest_logreport(report): pass\n"),
+            ("test_one.py", "def test_it(): pass\n"),
+        ]);
+        project.run(&["coverage", "--engine", engine, "--report", "none"]).exits(0);
+    }
+}
+
+/// What pytest and a conftest keep for the next run is where a sequential run keeps it, and the
+/// session's end knows how many tests there were.
+#[test]
+fn the_cache_is_that_of_a_sequential_run() {
+    let conftest = "
+def pytest_sessionfinish(session):
+    cache = session.config.cache
+    if not hasattr(session.config, 'workerinput'):
+        cache.set('runs/count', cache.get('runs/count', 0) + 1)
+
+def pytest_terminal_summary(terminalreporter):
+    terminalreporter.write_line(f'of {terminalreporter._numcollected} tests')
+";
+    for engine in ["fork", "spawn"] {
+        let project = Project::new(&[
+            ("pytest.ini", "[pytest]\n"),
+            ("conftest.py", conftest),
+            ("test_one.py", "def test_good(): pass\ndef test_bad(): assert 0\n"),
+            (".pytest_cache/v/runs/count", "41"),
+        ]);
+        let more = ["--splits", "1", "--workers-per-split", "1", "--", "--stepwise"];
+        let output = project.run(&[&["test", "--engine", engine], &more[..]].concat()).exits(1);
+        let output = output.says("of 2 tests\n");
+        let said = "✗ a plugin stopped the session: Test failed, continuing from this test";
+        assert_eq!(output.stdout.matches(said).count(), 1, "{output}");
+        assert_eq!(project.read(".pytest_cache/v/runs/count"), "42", "{engine}");
+        let kept = project.json(".pytest_cache/v/cache/stepwise");
+        assert_eq!(kept["last_failed"], "test_one.py::test_bad", "{engine}");
+    }
+}
+
 /// Tests replace what our own code calls too: `os.write`, `os._exit`, `os.fork`, clocks.
 #[test]
 #[ignore = "slow: plugins to install, and four runs"]
