@@ -20,6 +20,8 @@ _TWO_SIDED = (
     *("pytest_warning_recorded", "pytest_sessionstart", "pytest_sessionfinish"),
     *("pytest_terminal_summary", "pytest_testnodeready", "pytest_testnodedown"),
 )
+# Options of pytest that keep in its cache how tests have ended, for the next run.
+_KEEPING = ("lf", "failedfirst", "stepwise")
 # What code mentions that looks at the counts of the terminal's reporter.
 _STATS = (b"terminalreporter", b"stats")
 # What code mentions that tells workers of pytest-xdist from its controller.
@@ -88,8 +90,11 @@ class Listeners:
 
     def _count_passed(self) -> bool:
         option = self._config.option
+        if getattr(option, "durations", None) is not None:
+            return True
         shown = getattr(self._reporter(), "reportchars", "")
-        return getattr(option, "durations", None) is not None or bool(set(shown) & set("pP"))
+        keeps = any(getattr(option, name, False) for name in _KEEPING)
+        return keeps or bool(set(shown) & set("pP"))
 
     def _count_others(self) -> bool:
         # pytest shows failures and errors unasked, and warnings: those we show.

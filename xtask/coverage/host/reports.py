@@ -18,6 +18,7 @@ _clock = time.perf_counter
 _MOST_WARNINGS = 100
 _WIDE_SCOPES = ("session", "package", "module")
 _PHASES = ("setup", "call", "teardown")
+_OUTCOMES = ("passed", "failed", "skipped")
 
 
 class Reporter:
@@ -43,6 +44,8 @@ class Reporter:
         self._outcome: str | None = None
         self._reason: str | None = None
         self._properties: list[Any] = []
+        # What a plugin reports under an outcome of its own, until it is known what that was.
+        self._attempt: dict[str, Any] | None = None
 
     def begin_unit(self, outlet: Outlet, unit: int) -> None:
         self.outlet = outlet
@@ -135,14 +138,21 @@ class Reporter:
             data = replays.of_report(report, self.config, self.test)
             self._calls.append(("report", self.test, data))
         if report.outcome == "rerun":  # of pytest-rerunfailures
-            self._send_failure("rerun", report)
+            self.send(self._failure("rerun", report))
             self._forget()
             return
+        if report.outcome not in _OUTCOMES:
+            self._attempt = self._failure("rerun", report)
+            return
+        if self._attempt is not None and report.when == self._attempt["phase"]:
+            # As pytest-retry does it: the same phase again.
+            self.send(self._attempt)
+            self._attempt = None
         if report.when in _PHASES and not _of_subtest(report):
             self._seconds[report.when] += seconds_of(getattr(report, "duration", 0.0))
         self._judge(report)
         if report.failed:
-            self._send_failure("failed", report)
+            self.send(self._failure("failed", report))
         if report.when == "teardown":
             self._properties = [property_of(one, self.limit) for one in report.user_properties]
 
@@ -165,18 +175,16 @@ class Reporter:
             self._outcome = "xpassed"
             self._reason = as_text(report.wasxfail)
 
-    def _send_failure(self, event: str, report: Any) -> None:
-        self.send(
-            {
-                "event": event,
-                "unit": self.unit,
-                "test": self.test,
-                "phase": report.when if report.when in _PHASES else "crash",
-                "text": cut(_text(report), 4 * self.limit),
-                "message": cut(message_of(report), self.limit),
-                "sections": [property_of(section, self.limit) for section in report.sections],
-            }
-        )
+    def _failure(self, event: str, report: Any) -> dict[str, Any]:
+        return {
+            "event": event,
+            "unit": self.unit,
+            "test": self.test,
+            "phase": report.when if report.when in _PHASES else "crash",
+            "text": cut(_text(report), 4 * self.limit),
+            "message": cut(message_of(report), self.limit),
+            "sections": [property_of(section, self.limit) for section in report.sections],
+        }
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> Generator[None, Any, Any]:

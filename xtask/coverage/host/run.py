@@ -28,7 +28,6 @@ _DEFAULTS: dict[str, Any] = {
     "identity": "xdist",
     "basetemp": None,
     "basetemp_file": None,
-    "cache_dir": None,
     "output_limit": 65536,
     "force_forks": False,
     "worker_log": None,
@@ -172,9 +171,6 @@ def _arguments(settings: dict[str, Any]) -> list[str]:
     args = list(settings["args"])
     if settings["basetemp"]:
         args.append(f"--basetemp={settings['basetemp']}")
-    # Without the plugin its option is unknown, which is an error under `--strict-config`.
-    if settings["cache_dir"] and not any(arg.endswith("no:cacheprovider") for arg in args):
-        args += ["-o", f"cache_dir={settings['cache_dir']}"]
     _pretend_to_be_main(args)
     return args
 

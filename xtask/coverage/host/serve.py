@@ -245,12 +245,19 @@ class Server:
         elif name == "finish":
             self._session.testsfailed = max(self._session.testsfailed, command.get("failed", 0))
             if "collected" in command:
-                self._session.testscollected = command["collected"]
+                self._count_collected(command["collected"])
             self._errors = command.get("errors", 0)
             self._finished = True
         else:
             text = f"unknown command `{name}`"
             self._events.send({"event": "error", "text": text})
+
+    def _count_collected(self, count: int) -> None:
+        """Of tests that other processes have collected, for hooks of the session's end."""
+        self._session.testscollected = count
+        reporter = self._session.config.pluginmanager.getplugin("terminalreporter")
+        if reporter is not None:
+            reporter._numcollected = count
 
     def _replay(self, name: str, command: dict[str, Any]) -> None:
         """Have plugins hear of tests; what they make of it may be the end of the session."""

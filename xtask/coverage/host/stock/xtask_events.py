@@ -189,6 +189,8 @@ class Reporter:
         self.send = send
         self._copies = copies
         self._tests: dict[tuple[str, int], Event] = {}
+        # What plugins report under outcomes of their own, until it is known what that was.
+        self._attempts: dict[tuple[str, int], Event] = {}
         self._collect_errors: set[str] = set()
         self._last = ""
         self._words = io.StringIO()  # of plugins, at the end
@@ -216,6 +218,13 @@ class Reporter:
             self._tests.pop(key, None)
             self.send("rerun", id=key[0], copy=key[1], **_blow(report, report.when))
             return
+        if report.outcome not in ("passed", "failed", "skipped"):
+            self._attempts[key] = _blow(report, report.when)
+            return
+        attempt = self._attempts.get(key)
+        if attempt is not None and attempt["phase"] == report.when:
+            # As pytest-retry does it: the same phase again.
+            self.send("rerun", id=key[0], copy=key[1], **self._attempts.pop(key))
         test = self._tests.setdefault(key, {"outcome": "passed"})
         if not _of_subtest(report):
             test[report.when] = seconds_of(getattr(report, "duration", 0.0))
@@ -232,6 +241,7 @@ class Reporter:
 
     def _finish(self, report: pytest.TestReport, key: tuple[str, int], outcome: str) -> None:
         test = self._tests.pop(key, {})
+        self._attempts.pop(key, None)
         self._copies.end(report)
         known = ("setup", "call", "teardown", "reason", "properties")
         fields = {key: test[key] for key in known if key in test}

@@ -50,13 +50,6 @@ def test_each_outcome_is_named(run):
     ]
 
 
-def test_a_blocked_cache_needs_no_folder(run, tmp_path):
-    # The fixture `start` blocks it.
-    strict = {"pytest.ini": "[pytest]\naddopts = --strict-config\n"}
-    driver = run("def test_it(): pass", files=strict, cache_dir=str(tmp_path / "cache"))
-    assert [bye["exit"] for bye in driver.all("bye")] == [0]
-
-
 def test_a_failure_is_told_before_the_test_finishes(run):
     driver = run("def test_it(): assert [1] == [2]")
     names = [event["event"] for event in driver.events]
@@ -155,6 +148,34 @@ def test_reruns_are_told_and_only_the_last_counts(run):
     assert [one["outcome"] for one in driver.all("finish")] == ["passed", "failed"]
     assert [one["test"] for one in driver.all("failed")] == [1]
     assert driver.all("ready")[0]["fork"]  # no server thread was started
+
+
+def test_attempts_may_have_an_outcome_of_a_plugin_s_own(run):
+    conftest = """
+        import pytest
+
+        @pytest.hookimpl(wrapper=True)
+        def pytest_runtest_makereport(item, call):
+            report = yield
+            if report.failed and item.name == "test_again":
+                report.outcome = "retried"
+                item.ihook.pytest_runtest_logreport(report=report)
+                report.outcome = "passed"
+                report.longrepr = None
+            elif call.when == "call" and item.name == "test_other":
+                report.outcome = "noted"
+            return report
+    """
+    text = """
+        def test_again(): assert 0, "the first time"
+        def test_other(): pass
+        def test_bad(): assert 0
+    """
+    driver = run(text, files={"conftest.py": conftest})
+    told = [(one["test"], one["phase"]) for one in driver.all("rerun")]
+    assert told == [(0, "call")]
+    assert "the first time" in driver.all("rerun")[0]["text"]
+    assert [one["outcome"] for one in driver.all("finish")] == ["passed", "passed", "failed"]
 
 
 def test_seconds_are_told_per_phase(run):

@@ -101,9 +101,9 @@ impl Conductor<'_> {
             let log = self.fleet.peek(self.fleet.head()).host.log.clone();
             let what = format!("a plugin broke when it heard of a test: {text}; see `{log}`");
             self.problem(None, what);
-        } else {
+        } else if !std::mem::replace(&mut self.ran.stopped, true) {
+            // A worker whose plugins have heard the same may have said so before.
             self.ran.findings.push(format!("a plugin stopped the session: {text}"));
-            self.ran.stopped = true;
         }
         self.abort("a plugin stopped the session");
     }

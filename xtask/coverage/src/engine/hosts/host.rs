@@ -566,8 +566,6 @@ fn configuration(job: &Job, setup: &Setup) -> Value {
         "coverage": job.measure.as_ref().map(|measure| coverage(job, setup, measure)),
         "basetemp_file": job.basetemp_file(),
         "worker_log": worker_log(job),
-        // Hosts that run units only read it.
-        "cache_dir": parts.join("cache"),
         "force_forks": job.force_forks,
         "last_failed": job.last_failed,
     })

@@ -220,6 +220,8 @@ impl Conductor<'_> {
         } else if !well {
             self.lost_for_good(host);
         }
+        // It may have been the last one that the controller waits for.
+        self.finish_head();
     }
 
     /// Hosts may say `bye`: they were told to finish.
