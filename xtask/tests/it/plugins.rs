@@ -216,6 +216,30 @@ fn rerunfailures() {
     }
 }
 
+/// The first attempt of a test counts as a rerun, as pytest-retry reports it.
+#[test]
+#[ignore = "slow: plugins to install, and four runs"]
+fn retry() {
+    let suite = suite_with("retry", env(&[STOCK, &["pytest-retry"]].concat()));
+    let mut wanted = suite.sequential();
+    let retried = wanted.counts.remove("retried").expect("a count");
+    wanted.counts.insert("reruns".to_owned(), retried);
+    for engine in ENGINES {
+        let output = suite.ends_like(engine, &wanted);
+        output.says("Flaky, passed when repeated (2):\n").says("the following tests were retried");
+    }
+}
+
+/// Variables, clocks, servers and sockets that tests find, and files that they are compared with.
+#[test]
+#[ignore = "slow: plugins to install, and four runs"]
+fn surroundings() {
+    let plugins = ["env", "freezer", "httpserver", "regressions", "socket"];
+    let plugins = plugins.map(|name| format!("pytest-{name}"));
+    let plugins: Vec<&str> = plugins.iter().map(String::as_str).collect();
+    suite_with("surroundings", env(&[STOCK, &plugins].concat())).is_the_same();
+}
+
 /// What a test draws depends on the seed and its name, so which of them fail shows whether the
 /// seed is the same in every process.
 #[test]

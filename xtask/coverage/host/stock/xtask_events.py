@@ -210,9 +210,8 @@ class Reporter:
     @pytest.hookimpl(tryfirst=True)  # the terminal's makes one more failure of failed subtests
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         key = report.nodeid, self._copies.of(report)
-        if report.when not in ("setup", "call", "teardown"):  # xdist's report of a crash
-            self._failed(report, key, "crash")
-            self._finish(report, key, "crashed")
+        if report.when not in ("setup", "call", "teardown"):
+            self._died(report, key)
             return
         if report.outcome == "rerun":
             self._tests.pop(key, None)
@@ -235,6 +234,16 @@ class Reporter:
         if report.when == "teardown":
             test["properties"] = [property_of(one, SECTION_LIMIT) for one in report.user_properties]
             self._finish(report, key, test["outcome"])
+
+    def _died(self, report: pytest.TestReport, key: tuple[str, int]) -> None:
+        """The report of xdist, or pytest-forked, of a crash; that may have been expected."""
+        if report.failed:
+            self._failed(report, key, "crash")
+            self._finish(report, key, "crashed")
+            return
+        test = self._tests.setdefault(key, {"outcome": "passed"})
+        _judge(test, report)
+        self._finish(report, key, test["outcome"])
 
     def _failed(self, report: pytest.TestReport, key: tuple[str, int], phase: str) -> None:
         self.send("failed", id=key[0], copy=key[1], **_blow(report, phase))
