@@ -670,7 +670,7 @@ def test_units_of_all_collectors_are_workers_of_one_run(project, start):
     said = [dict(one["sections"])["Captured stdout call"].split() for one in driver.all("failed")]
     runs, workers, folders = map(set, zip(*said))
     assert len(runs) == 1 and workers == {"gw0", "gw1"} and len(folders) == 2
-    assert len({folder.rsplit("/u", 1)[0] for folder in folders}) == 1
+    assert len({folder.rsplit("/popen-gw", 1)[0] for folder in folders}) == 1
 
 
 def test_plugins_that_are_known_to_be_harmless(project, start):
