@@ -26,6 +26,7 @@ const FOREIGN: &[&str] = &[
     "--lf",
     "--maxfail",
     "--package",
+    "--stepwise",
     "--test",
     "--workspace",
 ];
