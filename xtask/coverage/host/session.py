@@ -89,7 +89,7 @@ class HostSession:
         for name, value in _OVERRIDES.items():
             if hasattr(config.option, name):
                 setattr(config.option, name, value)
-        _without_rerun_server()
+        _have_reruns_told()
         _without_benchmarks(config.option)
         self.role.before_configure(config)
         return (yield)
@@ -207,15 +207,16 @@ def _without_benchmarks(option: Any) -> None:
         option.benchmark_disable = True
 
 
-def _without_rerun_server() -> None:
-    """Keep pytest-rerunfailures from starting a server thread for workers that we have none of.
+def _have_reruns_told() -> None:
+    """Have pytest-rerunfailures report each attempt, without a server for workers of others.
 
-    It does so wherever pytest-xdist is installed, and with a second thread alive
-    nothing can be forked.
+    Wherever pytest-xdist is installed it starts a thread for them, with which nothing can be
+    forked; and in a worker it keeps attempts to itself where it is not installed.
     """
     plugin = sys.modules.get("pytest_rerunfailures")
     if plugin is not None:
         plugin.HAS_PYTEST_HANDLECRASHITEM = False
+        plugin.works_with_current_xdist = lambda: True
 
 
 class Contexts:
