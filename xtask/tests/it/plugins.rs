@@ -10,6 +10,10 @@ use crate::support::{Env, Output, Project, Run, STOCK, env};
 
 const ENGINES: [&str; 3] = ["fork", "spawn", "stock"];
 
+/// Forks are asked for by name here: where a plugin has connected to a server while it was
+/// configured, as pytest-retry does, they would not have been chosen.
+const FORCED: &str = "warning: a socket is open (connected to ";
+
 /// A sample project, and how it is run.
 #[derive(Clone, Debug)]
 struct Suite {
@@ -109,7 +113,7 @@ impl Suite {
     fn ends_like(&self, engine: &str, wanted: &Ending) -> Output {
         let (output, ending) = self.run(engine);
         assert_eq!(&ending, wanted, "{} with {engine}: {output}", self.name);
-        let known = ["Coverage of ", "  • ", "[Split ", "✗ tests/", "note: addopts has "];
+        let known = ["Coverage of ", "  • ", "[Split ", "✗ tests/", "note: addopts has ", FORCED];
         let noise = |line: &&str| !known.iter().any(|start| line.starts_with(start));
         assert_eq!(
             output.stderr.lines().find(noise),
