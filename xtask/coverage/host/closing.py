@@ -97,7 +97,7 @@ class Closing:
         if text.strip():
             event["text"] = text
         if self._natural is not None and status != self._natural:
-            event["by"] = {"_pytest": "pytest"}.get(self._by or "pytest", self._by or "pytest")
+            event["by"] = "pytest" if self._by in (None, "", "_pytest") else self._by
             event["why"] = self._why(status)
         return event
 

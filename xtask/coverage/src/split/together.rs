@@ -4,6 +4,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::units::root;
+
 /// A promise of pytest-xdist's `--dist`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dist {
@@ -97,14 +99,6 @@ impl<'a> Bond<'a> {
             Bond::Group(name) | Bond::Document(name) | Bond::Scope(name) => name,
         }
     }
-}
-
-/// The end of a chain of bonds, the same for all that are joined.
-fn root<'a>(joined: &HashMap<Bond<'a>, Bond<'a>>, mut bond: Bond<'a>) -> Bond<'a> {
-    while let Some(&next) = joined.get(&bond) {
-        bond = next;
-    }
-    bond
 }
 
 #[cfg(test)]

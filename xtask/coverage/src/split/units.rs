@@ -243,7 +243,7 @@ fn gather<K: Eq + Hash>(tests: &[usize], bond: impl Fn(usize) -> K) -> Vec<Vec<u
 }
 
 /// The end of a chain of bonds, the same for all that are joined.
-fn root<'a>(joined: &HashMap<Bond<'a>, Bond<'a>>, mut bond: Bond<'a>) -> Bond<'a> {
+pub(super) fn root<B: Copy + Eq + Hash>(joined: &HashMap<B, B>, mut bond: B) -> B {
     while let Some(&next) = joined.get(&bond) {
         bond = next;
     }
