@@ -8,6 +8,7 @@ pub mod hosts;
 pub mod journal;
 pub mod ledger;
 mod orphans;
+pub mod schedule;
 pub mod seed;
 pub mod signals;
 pub mod stock;

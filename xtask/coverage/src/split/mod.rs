@@ -6,7 +6,6 @@ mod copies;
 mod deal;
 mod durations;
 mod rows;
-mod simulate;
 mod together;
 mod turns;
 mod union;
@@ -21,7 +20,6 @@ pub use durations::Durations;
 pub use rows::{
     Because, Isolation, NEXT_WAITS, Observation, isolation, observe, pick_first, pick_next,
 };
-pub use simulate::{Costs, Pool, Schedule, simulate};
 pub use together::{Dist, Marks, together};
 pub use turns::{Turns, turns_of_splits};
 pub use union::{Cut, NotFound, check_union, places};

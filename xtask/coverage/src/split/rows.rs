@@ -22,7 +22,7 @@ const ALIKE: f64 = 1.5;
 pub const NEXT_WAITS: Duration = Duration::from_secs(1);
 
 /// Which tests share a process.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Isolation {
     /// Those of a file.
     File,

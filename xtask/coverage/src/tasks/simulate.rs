@@ -9,11 +9,12 @@ use super::prepare::{self, Prepared};
 use super::{Invocation, choose, isolation, plan, show};
 use crate::cli::Engine;
 use crate::engine::Job;
+use crate::engine::schedule::{Costs, Pool, Schedule, Workers, simulate};
 use crate::exit::{self, Exit, Fault};
 use crate::machine::Machine;
 use crate::project::Project;
 use crate::screen::{Screen, count, one_line, seconds, thousands};
-use crate::split::{Costs, Deal, FileCost, Observation, Plan, Pool, Schedule, deal, simulate};
+use crate::split::{Deal, FileCost, Observation, Plan, deal};
 
 /// Under this share of the time, doubling the workers gains little.
 const LITTLE: f64 = 0.1;
@@ -79,7 +80,7 @@ impl<'a> Known<'a> {
     fn foresee(&self, plan: &Plan, slots: usize) -> Foreseen {
         let (collecting, holders) = self.collect(plan, slots);
         let (isolation, costs) = (isolation::choose(self.prepared, slots), self.costs());
-        let pool = Pool { slots, cores: self.cores };
+        let pool = Pool { workers: Workers::fixed(slots), cores: self.cores };
         let schedule = simulate(plan, &holders, isolation, pool, &costs);
         Foreseen { slots, collecting, schedule, rest: self.rest }
     }
@@ -90,6 +91,7 @@ impl<'a> Known<'a> {
         Costs {
             starting,
             per_test: (seconds - processes as f64 * starting).max(0.0) / tests as f64,
+            computing: 1.0,
             speed: (self.cores as f64 / slots.max(1) as f64).min(1.0),
         }
     }

@@ -1,0 +1,425 @@
+//! A failure in a fork is confirmed before it counts.
+//!
+//! What is made while modules are imported (a port, a client, the state of a generator) is shared
+//! by all forks, and by nothing in a sequential run. So the tests of the unit, up to the one that
+//! failed, run once more in a process that was not forked. First in one that imports their files
+//! alone, which costs little: what fails there as well is a failure. What passes there runs
+//! in one that has collected everything, as a sequential run would, and in another fork: where it
+//! passes here and fails there, the fork was to blame, and what the fresh process says counts.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::Scheduler;
+use super::io::{Action, Verdict};
+use super::running::{Reason, Running};
+use crate::split::Unit;
+
+/// A process that uses no processor for so long, in the middle of a test, is looked at.
+pub(super) const QUIET: Duration = Duration::from_secs(60);
+/// How many failures are confirmed where no budget says how many there may be.
+const MOST: u64 = 50;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Confirmations {
+    /// Those that are open, by number.
+    open: std::collections::BTreeMap<usize, Confirmation>,
+    next: usize,
+    trials: Vec<Trial>,
+    /// Failures that were held back, ever.
+    held: u64,
+    /// What the host for fresh processes knows, where there is one.
+    fresh: Option<Scope>,
+}
+
+/// The failures of one unit.
+#[derive(Debug)]
+struct Confirmation {
+    unit: u32,
+    split: u32,
+    /// The tests of the unit, up to the last one that failed.
+    tests: Vec<usize>,
+    failed: Vec<usize>,
+    /// The slot of a test that does nothing and has not ended.
+    hangs_in: Option<usize>,
+    step: Step,
+    /// The last trial of each kind.
+    whole: Option<usize>,
+    fork: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Step {
+    /// Failures of the unit are added.
+    Open,
+    /// It waits for a fresh process that knows its files.
+    Narrow,
+    /// It waits for one that has collected everything, and for a fork.
+    Whole,
+}
+
+/// What a host for fresh processes knows of the suite.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Scope {
+    Narrow,
+    Whole,
+}
+
+/// A run of tests to confirm something.
+#[derive(Debug)]
+struct Trial {
+    confirmation: usize,
+    /// In a fresh process, else in a fork.
+    fresh: Option<Scope>,
+    unit: u32,
+    passed: BTreeSet<usize>,
+    failed: BTreeSet<usize>,
+    over: bool,
+}
+
+impl Confirmations {
+    /// Nothing is held back.
+    pub(super) fn is_over(&self) -> bool {
+        self.open.values().all(|it| it.hangs_in.is_some())
+    }
+
+    fn unsettled(&self) -> u64 {
+        let held = self.open.values().filter(|it| it.hangs_in.is_none());
+        held.map(|it| it.failed.len() as u64).sum()
+    }
+
+    fn add(&mut self, confirmation: Confirmation) {
+        self.next += 1;
+        self.open.insert(self.next, confirmation);
+    }
+
+    /// The first confirmation at this step that has no trial of this kind yet.
+    fn waiting(&self, step: Step, has: impl Fn(&Confirmation) -> bool) -> Option<usize> {
+        self.open.iter().find(|(_, it)| it.step == step && !has(it)).map(|(&at, _)| at)
+    }
+
+    fn next_fresh(&self, scope: Scope) -> Option<usize> {
+        match scope {
+            Scope::Narrow => self.waiting(Step::Narrow, |_| false),
+            Scope::Whole => self.waiting(Step::Whole, |it| it.whole.is_some()),
+        }
+    }
+}
+
+impl Scheduler {
+    /// Whether a failure can be held back.
+    pub(super) fn may_confirm(&self) -> bool {
+        let most = if self.rules.budget > 0 { self.rules.budget } else { MOST };
+        let is_waiting = self.confirmations.unsettled() > 0;
+        self.rules.confirms && self.is_running() && (is_waiting || self.confirmations.held < most)
+    }
+
+    /// With what is held back the budget would be used up: nothing is started but what confirms.
+    pub(super) fn is_paused(&self) -> bool {
+        let held = self.confirmations.unsettled();
+        held > 0 && self.rules.budget > 0 && self.failures + held >= self.rules.budget
+    }
+
+    fn fresh_slot(&self) -> usize {
+        self.pool.most()
+    }
+
+    /// Holds a failure back.
+    pub(super) fn hold(&mut self, running: &Running, test: usize) {
+        self.confirmations.held += 1;
+        self.splits.more(running.unit.split);
+        let up_to = running.unit.tests.iter().position(|it| *it == test);
+        let tests = running.unit.tests[..=up_to.unwrap_or_default()].to_vec();
+        let mut open = self.confirmations.open.values_mut();
+        let same = open.find(|it| it.unit == running.number && it.step == Step::Open);
+        if let Some(confirmation) = same {
+            confirmation.tests = tests;
+            confirmation.failed.push(test);
+            return;
+        }
+        self.confirmations.add(Confirmation {
+            unit: running.number,
+            split: running.unit.split,
+            tests,
+            failed: vec![test],
+            hangs_in: None,
+            step: Step::Open,
+            whole: None,
+            fork: None,
+        });
+    }
+
+    /// Goes on with what is to be confirmed, where there is room for it.
+    pub(super) fn confirm(&mut self) {
+        if self.confirmations.open.is_empty() {
+            return;
+        }
+        if self.queue.is_empty() || self.is_paused() || self.pool.has_idle_processors() {
+            let open = self.confirmations.open.values_mut();
+            open.filter(|it| it.step == Step::Open).for_each(|it| it.step = Step::Narrow);
+        }
+        self.confirm_in_fresh_process();
+        self.confirm_in_fork();
+    }
+
+    fn confirm_in_fresh_process(&mut self) {
+        let slot = self.fresh_slot();
+        if self.slots[slot].is_some() {
+            return;
+        }
+        let wanted = [Scope::Narrow, Scope::Whole].into_iter();
+        let mut wanted = wanted.filter(|scope| self.confirmations.next_fresh(*scope).is_some());
+        let wanted = wanted.next();
+        match (self.hosts.home(slot), self.confirmations.fresh, wanted) {
+            (Some(host), Some(scope), Some(wanted)) if scope == wanted => {
+                self.start_fresh_trial(slot, host, scope);
+            }
+            // A process that knows some files is started for these: others need another one.
+            (Some(host), ..) => {
+                self.end_host(host);
+                self.confirmations.fresh = None;
+            }
+            (None, _, Some(wanted)) if self.hosts.is_vacant(slot) => {
+                self.confirmations.fresh = Some(wanted);
+                self.hosts.starts(slot);
+                let only = self.tests_for(wanted);
+                self.say(Action::StartHost { slot, only });
+            }
+            (None, ..) => {}
+        }
+    }
+
+    /// The tests whose files a fresh process is to know; none where it is to know all.
+    fn tests_for(&self, scope: Scope) -> Vec<usize> {
+        let narrow = self.confirmations.open.values().filter(|it| it.step == Step::Narrow);
+        match scope {
+            Scope::Narrow => narrow.flat_map(|it| it.tests.iter().copied()).collect(),
+            Scope::Whole => Vec::new(),
+        }
+    }
+
+    fn start_fresh_trial(&mut self, slot: usize, host: usize, scope: Scope) {
+        let Some(number) = self.confirmations.next_fresh(scope) else { return };
+        let Some(unit) = self.trial_unit(number) else { return };
+        let trial = self.begin_trial(number, Some(scope));
+        self.start(slot, host, unit, Some(trial));
+        self.note_unit(slot, trial);
+    }
+
+    fn confirm_in_fork(&mut self) {
+        let waiting = self
+            .confirmations
+            .waiting(Step::Whole, |it| it.fork.is_some() || it.hangs_in.is_some());
+        let Some(number) = waiting else { return };
+        let Some(unit) = self.trial_unit(number) else { return };
+        let slots = 0..self.pool.most();
+        let idle = slots.clone().find(|&slot| self.slots[slot].is_none());
+        let busy = slots.filter(|&slot| self.slots[slot].is_some()).count();
+        let Some(slot) = idle.filter(|_| busy < self.pool.allowed()) else { return };
+        let Some(host) = self.host_for(slot, &unit) else { return };
+        let trial = self.begin_trial(number, None);
+        self.start(slot, host, unit, Some(trial));
+        self.note_unit(slot, trial);
+    }
+
+    /// What a confirmation runs, if nothing that runs forbids it.
+    fn trial_unit(&self, number: usize) -> Option<Unit> {
+        let Confirmation { split, tests, .. } = self.confirmations.open.get(&number)?;
+        let groups = tests.iter().filter_map(|test| self.suite.groups.get(test)).cloned().collect();
+        let seconds = tests.iter().filter_map(|&test| self.suite.seconds.get(test)).sum();
+        let unit = Unit { split: *split, tests: tests.clone(), seconds, groups };
+        (!self.running(None).any(|other| unit.clashes(other))).then_some(unit)
+    }
+
+    fn begin_trial(&mut self, number: usize, fresh: Option<Scope>) -> usize {
+        let at = self.confirmations.trials.len();
+        self.confirmations.trials.push(Trial {
+            confirmation: number,
+            fresh,
+            unit: 0,
+            passed: BTreeSet::new(),
+            failed: BTreeSet::new(),
+            over: false,
+        });
+        if let Some(confirmation) = self.confirmations.open.get_mut(&number) {
+            match fresh {
+                Some(Scope::Narrow) => {}
+                Some(Scope::Whole) => confirmation.whole = Some(at),
+                None => confirmation.fork = Some(at),
+            }
+        }
+        at
+    }
+
+    fn note_unit(&mut self, slot: usize, trial: usize) {
+        let number = self.slots[slot].as_ref().map_or(0, |running| running.number);
+        self.confirmations.trials[trial].unit = number;
+    }
+
+    /// A test has ended that ran to confirm something.
+    pub(super) fn trial_ended(&mut self, trial: Option<usize>, test: usize, failed: bool) {
+        let Some(trial) = trial.and_then(|at| self.confirmations.trials.get_mut(at)) else {
+            return;
+        };
+        match failed {
+            true => trial.failed.insert(test),
+            false => trial.passed.insert(test),
+        };
+    }
+
+    /// Nothing more comes of a trial.
+    pub(super) fn trial_over(&mut self, at: usize, _: &Running) {
+        let trial = &mut self.confirmations.trials[at];
+        trial.over = true;
+        let (number, fresh) = (trial.confirmation, trial.fresh);
+        match fresh {
+            Some(Scope::Narrow) => self.judge_narrow(number, at),
+            Some(Scope::Whole) | None => self.judge_whole(number),
+        }
+        self.may_start = true;
+    }
+
+    /// What fails in a fresh process is a failure; the rest has to be looked at again.
+    fn judge_narrow(&mut self, number: usize, trial: usize) {
+        let Some(confirmation) = self.confirmations.open.get_mut(&number) else { return };
+        let failed = &self.confirmations.trials[trial].failed;
+        let (settled, rest): (Vec<usize>, Vec<usize>) =
+            confirmation.failed.iter().partition(|test| failed.contains(test));
+        let (unit, split) = (confirmation.unit, confirmation.split);
+        let hangs = confirmation.hangs_in.is_some();
+        confirmation.step = Step::Whole;
+        confirmation.failed = rest;
+        let last = confirmation.failed.last().copied();
+        confirmation.tests.truncate(
+            confirmation.tests.iter().position(|it| Some(*it) == last).map_or(0, |at| at + 1),
+        );
+        if confirmation.failed.is_empty() {
+            self.confirmations.open.remove(&number);
+        }
+        if !hangs {
+            settled.into_iter().for_each(|test| self.settle(unit, split, test, Verdict::Confirmed));
+        }
+    }
+
+    /// Both the fresh process and the fork have run.
+    fn judge_whole(&mut self, number: usize) {
+        let Some(confirmation) = self.confirmations.open.get(&number) else { return };
+        let over = |trial: Option<usize>| {
+            trial.map(|at| &self.confirmations.trials[at]).filter(|trial| trial.over)
+        };
+        let (Some(fresh), fork) = (over(confirmation.whole), over(confirmation.fork)) else {
+            return;
+        };
+        if fork.is_none() && confirmation.hangs_in.is_none() {
+            return;
+        }
+        let verdict = |test: &usize| {
+            let in_fork = |of: fn(&Trial) -> &BTreeSet<usize>| {
+                fork.is_some_and(|fork| of(fork).contains(test))
+            };
+            let hangs = confirmation.hangs_in.is_some();
+            match (fresh.passed.contains(test), fresh.failed.contains(test)) {
+                (true, _) if hangs || in_fork(|fork| &fork.failed) => Verdict::Fresh(fresh.unit),
+                (true, _) if in_fork(|fork| &fork.passed) => Verdict::Flaky,
+                (false, true) => Verdict::Confirmed,
+                // It did not come to it, here or there.
+                (true | false, _) => Verdict::Unconfirmed,
+            }
+        };
+        let verdicts: Vec<_> =
+            confirmation.failed.iter().map(|test| (*test, verdict(test))).collect();
+        let Some(confirmation) = self.confirmations.open.remove(&number) else { return };
+        let (unit, split) = (confirmation.unit, confirmation.split);
+        match confirmation.hangs_in {
+            Some(slot) => self.end_hang(slot, &verdicts),
+            None => verdicts.into_iter().for_each(|(test, it)| self.settle(unit, split, test, it)),
+        }
+    }
+
+    /// It is known what counts of a failure.
+    fn settle(&mut self, unit: u32, split: u32, test: usize, verdict: Verdict) {
+        self.say(Action::Settled { unit, test, verdict });
+        if !self.is_running() {
+            return;
+        }
+        if !matches!(verdict, Verdict::Fresh(_)) {
+            self.count_failure();
+        }
+        self.part_of_split_ended(split);
+        self.may_start = true;
+    }
+
+    /// The run ends: what is held back counts as it is.
+    pub(super) fn settle_all(&mut self) {
+        let open = std::mem::take(&mut self.confirmations.open);
+        for confirmation in open.into_values().filter(|it| it.hangs_in.is_none()) {
+            let unit = confirmation.unit;
+            for test in confirmation.failed {
+                self.say(Action::Settled { unit, test, verdict: Verdict::Unconfirmed });
+            }
+        }
+    }
+
+    /// There is no fresh process to be had.
+    pub(super) fn cannot_confirm(&mut self) {
+        let scope = self.confirmations.fresh.take();
+        let step = if scope == Some(Scope::Narrow) { Step::Narrow } else { Step::Whole };
+        let found = self.confirmations.open.iter().filter(|(_, it)| it.step == step);
+        let numbers: Vec<usize> = found.map(|(&number, _)| number).collect();
+        for number in numbers {
+            if scope == Some(Scope::Narrow) {
+                self.confirmations.open.entry(number).and_modify(|it| it.step = Step::Whole);
+            } else if let Some(it) = self.confirmations.open.remove(&number)
+                && it.hangs_in.is_none()
+            {
+                for test in it.failed {
+                    self.settle(it.unit, it.split, test, Verdict::Unconfirmed);
+                }
+            }
+        }
+    }
+
+    /// The process in a slot has used no processor for long: it is shown once, and what it runs is
+    /// tried in a fresh process, so that a fork that hangs for ever does not keep the run.
+    pub(super) fn quiet(&mut self, slot: usize) {
+        let now = self.now;
+        let Some(Some(running)) = self.slots.get_mut(slot) else { return };
+        let Some((test, since)) = running.test else { return };
+        if now.saturating_sub(since) < QUIET || running.shown == Some(test) {
+            return;
+        }
+        running.shown = Some(test);
+        if running.trial.is_some() {
+            return self.kill(slot, Reason::Hang);
+        }
+        let (host, unit, split) = (running.host, running.number, running.unit.split);
+        let tests = running.unit.tests.clone();
+        self.say(Action::Quiet { slot, host, unit, test, seconds: QUIET.as_secs() });
+        if !self.may_confirm() {
+            return;
+        }
+        let up_to = tests.iter().position(|it| *it == test).unwrap_or_default();
+        self.confirmations.add(Confirmation {
+            unit,
+            split,
+            tests: tests[..=up_to].to_vec(),
+            failed: vec![test],
+            hangs_in: Some(slot),
+            step: Step::Narrow,
+            whole: None,
+            fork: None,
+        });
+    }
+
+    /// A test that did nothing in its fork passes in a fresh process: the fork is ended.
+    fn end_hang(&mut self, slot: usize, verdicts: &[(usize, Verdict)]) {
+        let Some(Some(running)) = self.slots.get(slot) else { return };
+        let test = running.test.map(|(test, _)| test);
+        let found = verdicts.iter().find(|(it, _)| Some(*it) == test);
+        if let Some(&(_, verdict @ Verdict::Fresh(_))) = found {
+            self.change(slot, |running| running.settled = Some(verdict));
+            self.kill(slot, Reason::Hang);
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! Memory: whether there is room for one more process, and which one has to end before the
+//! machine runs out.
+//!
+//! What a process has is what it has grown by since it was first looked at: a fork shares the
+//! rest with its parent.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::io::{Action, Cause};
+use super::running::{Limit, Reason};
+use super::{Scheduler, confirm};
+
+const MIB: u64 = 1 << 20;
+/// What is left to the rest of the machine: this share of its memory, within bounds.
+const RESERVE: u64 = 16;
+const LEAST_RESERVE: u64 = 128 * MIB;
+const MOST_RESERVE: u64 = 2048 * MIB;
+/// A process is taken to grow by so much at least.
+const LEAST_NEED: u64 = 16 * MIB;
+/// A process that has grown by more than this ends with its unit, to begin small again.
+const GROWN: u64 = 512 * MIB;
+/// Of processes that have grown by less none is ended: whoever has the memory, it is not them.
+const NOT_WORTH_IT: u64 = 64 * MIB;
+
+/// What the machine was doing since the reading before.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Reading {
+    /// Processors that were busy on average, with whatever else runs here.
+    pub busy: f64,
+    /// Processors that there are for us.
+    pub cores: f64,
+    /// Bytes that are free for us.
+    pub available: Option<u64>,
+    /// Bytes that there are for us.
+    pub memory: Option<u64>,
+    /// How often the kernel has ended something for want of memory.
+    pub oom_kills: u64,
+    /// What runs in each slot.
+    pub slots: BTreeMap<usize, Usage>,
+}
+
+/// What a process and its descendants use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Bytes of their own.
+    pub memory: u64,
+    /// Seconds of CPU so far.
+    pub cpu: f64,
+    /// It runs, or waits for a processor or a disk.
+    pub active: bool,
+}
+
+impl Reading {
+    /// How many of the processes would run if there were processors for all.
+    pub(super) fn runnable(&self) -> f64 {
+        self.slots.values().filter(|usage| usage.active).count() as f64
+    }
+
+    #[cfg(test)]
+    pub(super) fn of_processors(busy: f64, cores: f64, running: usize) -> Reading {
+        let usage = Usage { active: true, ..Usage::default() };
+        let slots = (0..running).map(|slot| (slot, usage)).collect();
+        Reading { busy, cores, slots, ..Reading::default() }
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Memory {
+    per_test: Option<u64>,
+    /// What a process of this suite is taken to grow by.
+    need: u64,
+    last: Option<Reading>,
+    /// What the kernel had ended before the reading before the last.
+    killed_before: u64,
+    slots: BTreeMap<usize, Growth>,
+    /// It was said that a start has to wait.
+    told: bool,
+}
+
+/// What is known of the process in a slot, in bytes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Growth {
+    first: Option<u64>,
+    /// When the running test began.
+    before_test: u64,
+    now: u64,
+    /// Seconds of CPU when it last did something, and when that was.
+    cpu: f64,
+    quiet_since: Duration,
+}
+
+impl Growth {
+    fn bytes(&self) -> u64 {
+        self.now.saturating_sub(self.first.unwrap_or(self.now))
+    }
+
+    fn during_test(&self) -> u64 {
+        self.now.saturating_sub(self.before_test.max(self.first.unwrap_or(self.now)))
+    }
+}
+
+impl Memory {
+    /// Nothing was read yet; `growth` is what is known from earlier runs.
+    pub(super) fn new(per_test: Option<u64>, growth: Option<u64>) -> Memory {
+        Memory {
+            per_test,
+            need: growth.unwrap_or(LEAST_NEED).max(LEAST_NEED),
+            last: None,
+            killed_before: 0,
+            slots: BTreeMap::new(),
+            told: false,
+        }
+    }
+
+    /// A process is started in a slot.
+    pub(super) fn process_starts(&mut self, slot: usize) {
+        self.slots.insert(slot, Growth::default());
+    }
+
+    /// It begins a test.
+    pub(super) fn test_starts(&mut self, slot: usize) {
+        if let Some(growth) = self.slots.get_mut(&slot) {
+            growth.before_test = growth.now;
+        }
+    }
+
+    /// It is gone.
+    pub(super) fn process_ends(&mut self, slot: usize) {
+        self.slots.remove(&slot);
+    }
+
+    /// It should begin small again.
+    pub(super) fn has_grown(&self, slot: usize) -> bool {
+        let limit =
+            self.last.as_ref().and_then(|it| it.memory).map_or(GROWN, |it| (it / 8).min(GROWN));
+        self.slots.get(&slot).is_some_and(|growth| growth.bytes() > limit)
+    }
+
+    fn take(&mut self, reading: &Reading, now: Duration) {
+        self.killed_before = self.last.as_ref().map_or(reading.oom_kills, |it| it.oom_kills);
+        for (slot, usage) in &reading.slots {
+            let Some(growth) = self.slots.get_mut(slot) else { continue };
+            growth.first.get_or_insert(usage.memory);
+            growth.now = usage.memory;
+            if usage.cpu > growth.cpu + 0.01 || usage.active {
+                (growth.cpu, growth.quiet_since) = (usage.cpu, now);
+            }
+        }
+        let grown = self.slots.values().map(Growth::bytes).max().unwrap_or_default();
+        self.need = self.need.max(grown);
+        self.last = Some(reading.clone());
+    }
+
+    fn reserve(&self) -> u64 {
+        let all = self.last.as_ref().and_then(|reading| reading.memory).unwrap_or_default();
+        (all / RESERVE).clamp(LEAST_RESERVE, MOST_RESERVE).min(all / 4)
+    }
+
+    /// What is free for processes of ours, when those that run have grown as others have.
+    fn room(&self) -> Option<u64> {
+        let available = self.last.as_ref()?.available?;
+        let still = self.slots.values().map(|it| self.need.saturating_sub(it.bytes())).sum::<u64>();
+        Some(available.saturating_sub(self.reserve()).saturating_sub(still))
+    }
+
+    /// The kernel has ended something of ours.
+    pub(super) fn kernel_has_killed(&self) -> bool {
+        self.last.as_ref().is_some_and(|reading| reading.oom_kills > self.killed_before)
+    }
+
+    /// By how much the process in a slot has grown, and when.
+    pub(super) fn cause(&self, slot: usize) -> Cause {
+        let growth = self.slots.get(&slot).copied().unwrap_or_default();
+        let during = growth.during_test();
+        Cause::OutOfMemory { during, before: growth.bytes().saturating_sub(during) }
+    }
+
+    /// Which process has to end now, if one has.
+    fn too_large(&self) -> Option<usize> {
+        let over = |it: &Growth| self.per_test.is_some_and(|limit| it.during_test() > limit);
+        let found = self.slots.iter().find(|(_, it)| over(it)).map(|(&slot, _)| slot);
+        let short = || {
+            let available = self.last.as_ref()?.available?;
+            let largest = self.slots.iter().max_by_key(|(_, growth)| growth.bytes())?;
+            let is_it = available < self.reserve() && largest.1.bytes() >= NOT_WORTH_IT;
+            is_it.then_some(*largest.0)
+        };
+        found.or_else(short)
+    }
+
+    /// Whether a test alone is too large for this machine, or for what was allowed.
+    fn is_too_large_alone(&self, during: u64, others: u64) -> bool {
+        let all = self.last.as_ref().and_then(|reading| reading.memory).unwrap_or(u64::MAX);
+        let limit = self.per_test.unwrap_or(u64::MAX).min(all.saturating_sub(self.reserve()));
+        during > limit || others < during / 4
+    }
+
+    /// Slots whose process has used no processor for so long.
+    pub(super) fn quiet(&self, at_least: Duration, now: Duration) -> Vec<usize> {
+        let is_quiet =
+            |it: &Growth| it.first.is_some() && now.saturating_sub(it.quiet_since) >= at_least;
+        self.slots.iter().filter(|(_, it)| is_quiet(it)).map(|(&slot, _)| slot).collect()
+    }
+}
+
+impl Scheduler {
+    /// Whether there is memory for one more process beside so many. One there always may be.
+    pub(super) fn has_room(&mut self, busy: usize) -> bool {
+        let needed = self.memory.need;
+        let room = self.memory.room().filter(|_| busy > 0);
+        let has = room.is_none_or(|room| room >= needed);
+        if has {
+            self.memory.told = false;
+        } else if !std::mem::replace(&mut self.memory.told, true) {
+            let available = self.memory.last.as_ref().and_then(|it| it.available);
+            let available = available.unwrap_or_default();
+            self.say(Action::WaitsForMemory { needed, available });
+        }
+        has
+    }
+
+    /// Ends a process that is too large, before the kernel ends one.
+    pub(super) fn watch_memory(&mut self, reading: &Reading) {
+        self.memory.take(reading, self.now);
+        let is_ending = |limit: Limit| matches!(limit, Limit::Killed(_));
+        if self.slots.iter().flatten().any(|running| is_ending(running.limit)) {
+            // What that one has will be free soon.
+            return;
+        }
+        if let Some(slot) = self.memory.too_large() {
+            self.kill(slot, Reason::Memory);
+        }
+    }
+
+    /// Whether a test that was running when its process ran out of memory may run again: others
+    /// had taken the memory, before it or beside it.
+    pub(super) fn is_not_to_blame(
+        &mut self,
+        slot: usize,
+        test: usize,
+        cause: Option<Cause>,
+    ) -> bool {
+        let Some(Cause::OutOfMemory { during, before }) = cause else { return false };
+        let others = self.memory.slots.iter().filter(|(it, _)| **it != slot);
+        let others = others.map(|(_, growth)| growth.bytes()).sum::<u64>();
+        let alone = self.memory.is_too_large_alone(during, others.max(before));
+        self.is_running() && !alone && self.attempts.repeat(test)
+    }
+
+    /// Looks for processes that do nothing.
+    pub(super) fn watch_for_hangs(&mut self, _: &Reading) {
+        for slot in self.memory.quiet(confirm::QUIET, self.now) {
+            self.quiet(slot);
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! How many processes run units at once: as many as keep the processors busy.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::memory::Reading;
+
+/// Processors are idle where more than this share of them is.
+const IDLE: f64 = 0.2;
+/// What a larger number aims at.
+const AIM: f64 = 0.95;
+/// So many readings in a row must say the same before the number changes: short lulls cost
+/// nothing, and the reading after a change is of both before and after it.
+const TO_GROW: u32 = 2;
+const TO_SHRINK: u32 = 4;
+/// So long after it was lowered the number does not grow.
+const REST: Duration = Duration::from_secs(5);
+
+/// How many processes there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Workers {
+    /// At the start.
+    pub start: usize,
+    /// Ever.
+    pub most: usize,
+}
+
+impl Workers {
+    /// Neither more nor less.
+    pub fn fixed(number: usize) -> Workers {
+        Workers { start: number.max(1), most: number.max(1) }
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Pool {
+    workers: Workers,
+    fixed: bool,
+    allowed: usize,
+    idle: u32,
+    crowded: u32,
+    lowered: Option<Duration>,
+    has_idle_processors: bool,
+}
+
+impl Pool {
+    /// As many as at the start.
+    pub(super) fn new(workers: Workers) -> Pool {
+        let allowed = workers.start.clamp(1, workers.most.max(1));
+        let fixed = workers.start == workers.most;
+        Pool {
+            workers,
+            fixed,
+            allowed,
+            idle: 0,
+            crowded: 0,
+            lowered: None,
+            has_idle_processors: false,
+        }
+    }
+
+    /// From here on the number does not change.
+    pub(super) fn fix(&mut self) {
+        self.fixed = true;
+    }
+
+    /// How many there may be now.
+    pub(super) fn allowed(&self) -> usize {
+        self.allowed
+    }
+
+    /// How many there will ever be.
+    pub(super) fn most(&self) -> usize {
+        self.workers.most
+    }
+
+    /// Something else could run without keeping the tests from running.
+    pub(super) fn has_idle_processors(&self) -> bool {
+        self.has_idle_processors
+    }
+
+    /// Takes in a reading while `busy` processes run units and `waits` says that there is more
+    /// for others to do. Returns the number where it changes.
+    pub(super) fn read(
+        &mut self,
+        reading: &Reading,
+        busy: usize,
+        waits: bool,
+        now: Duration,
+    ) -> Option<usize> {
+        let is_free = reading.busy < reading.cores * (1.0 - IDLE);
+        self.has_idle_processors = is_free && reading.cores > 0.0;
+        if self.fixed || reading.cores <= 0.0 {
+            return None;
+        }
+        let is_idle = waits && busy >= self.allowed && is_free;
+        let is_crowded = reading.runnable() > reading.cores * 2.0 && !is_idle;
+        self.idle = if is_idle { self.idle + 1 } else { 0 };
+        self.crowded = if is_crowded { self.crowded + 1 } else { 0 };
+        let rests = self.lowered.is_some_and(|lowered| now < lowered + REST);
+        let wanted = if self.idle >= TO_GROW && !rests {
+            self.larger(reading)
+        } else if self.crowded >= TO_SHRINK {
+            self.lowered = Some(now);
+            self.smaller()
+        } else {
+            return None;
+        };
+        (self.idle, self.crowded) = (0, 0);
+        (std::mem::replace(&mut self.allowed, wanted) != wanted).then_some(wanted)
+    }
+
+    /// By as much as the processors seem to allow, at most twice the number: what they do now may
+    /// be somebody else's doing, or not what the next tests do.
+    fn larger(&self, reading: &Reading) -> usize {
+        let factor = AIM * reading.cores / reading.busy.max(0.01);
+        let wanted = (self.allowed as f64 * factor.min(2.0)) as usize;
+        wanted.max(self.allowed + 1).min(self.workers.most)
+    }
+
+    /// Tests that compute take turns where there are more of them than processors, and what they
+    /// measure of time is wrong.
+    fn smaller(&self) -> usize {
+        let least = self.workers.start.min(self.allowed);
+        (self.allowed * 3 / 4).max(least)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reading(busy: f64, running: usize) -> Reading {
+        Reading::of_processors(busy, 2.0, running)
+    }
+
+    /// The numbers that follow from readings, one every half second, of a pool that is full.
+    fn numbers(workers: Workers, readings: &[Reading]) -> Vec<usize> {
+        let mut pool = Pool::new(workers);
+        let moments = (1..).map(|half: u32| Duration::from_millis(500) * half);
+        let read = |(reading, now): (&Reading, Duration)| {
+            pool.read(reading, pool.allowed(), true, now);
+            pool.allowed()
+        };
+        readings.iter().zip(moments).map(read).collect()
+    }
+
+    const WIDE: Workers = Workers { start: 2, most: 24 };
+
+    #[test]
+    fn it_grows_while_processors_idle_in_steps_of_a_second() {
+        let idle = vec![reading(0.1, 0); 9];
+        assert_eq!(numbers(WIDE, &idle), [2, 4, 4, 8, 8, 16, 16, 24, 24]);
+        let mostly_busy = vec![reading(1.5, 2); 4];
+        assert_eq!(numbers(WIDE, &mostly_busy), [2, 3, 3, 4], "by as much as there is room");
+    }
+
+    #[test]
+    fn a_short_lull_and_busy_processors_change_nothing() {
+        let (lull, busy) = (reading(0.1, 0), reading(1.9, 2));
+        let readings = [busy.clone(), lull.clone(), busy.clone(), lull, busy];
+        assert_eq!(numbers(WIDE, &readings), [2; 5]);
+    }
+
+    #[test]
+    fn what_was_fixed_stays() {
+        assert_eq!(numbers(Workers::fixed(3), &vec![reading(0.1, 0); 4]), [3; 4]);
+    }
+
+    #[test]
+    fn it_shrinks_where_tests_take_turns_but_not_below_the_start() {
+        let mut readings = vec![reading(0.1, 0); 4];
+        readings.extend(vec![reading(2.0, 8); 16]);
+        let numbers = numbers(WIDE, &readings);
+        assert_eq!((numbers[3], numbers[7], numbers[11]), (8, 6, 4));
+        assert!(numbers.iter().all(|&it| it >= 2));
+    }
+
+    #[test]
+    fn nothing_grows_where_nothing_waits() {
+        let mut pool = Pool::new(WIDE);
+        for half in 1..9 {
+            let now = Duration::from_millis(500) * half;
+            assert_eq!(pool.read(&reading(0.0, 0), 2, false, now), None);
+            assert_eq!(pool.read(&reading(0.0, 0), 1, true, now), None, "a slot is free already");
+        }
+    }
+}

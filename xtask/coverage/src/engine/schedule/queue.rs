@@ -1,0 +1,100 @@
+//! The units that wait, and the turns of groups that were cut.
+
+use std::collections::VecDeque;
+
+use crate::split::{Isolation, Turns, Unit, pick_first, pick_next};
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    units: VecDeque<Unit>,
+    turns: Turns,
+    /// What those that wait take, kept up: to add it up for each message would grow with the suite.
+    seconds: f64,
+}
+
+impl Queue {
+    /// These wait.
+    pub(super) fn new(units: Vec<Unit>) -> Queue {
+        let turns = Turns::of(&units);
+        let seconds = units.iter().map(|unit| unit.seconds).sum();
+        Queue { units: units.into(), turns, seconds }
+    }
+
+    /// Nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.units.is_empty()
+    }
+
+    /// Seconds that what waits is expected to take, one after the other.
+    pub(super) fn seconds(&self) -> f64 {
+        self.seconds.max(0.0)
+    }
+
+    /// The unit at a place.
+    pub(super) fn get(&self, at: usize) -> Option<&Unit> {
+        self.units.get(at)
+    }
+
+    /// Takes the unit at a place.
+    pub(super) fn remove(&mut self, at: usize) -> Option<Unit> {
+        let unit = self.units.remove(at)?;
+        self.seconds -= unit.seconds;
+        Some(unit)
+    }
+
+    /// Takes one of those that are to run these tests.
+    pub(super) fn take(&mut self, tests: &[usize]) -> bool {
+        let found = self.units.iter().position(|unit| unit.tests == tests);
+        found.and_then(|at| self.remove(at)).is_some()
+    }
+
+    /// Puts back a unit that was taken and did not begin.
+    pub(super) fn put_back(&mut self, unit: Unit) {
+        self.seconds += unit.seconds;
+        self.units.push_front(unit);
+    }
+
+    /// Puts tests that are left over to the front.
+    pub(super) fn add(&mut self, unit: Unit) {
+        self.turns.add(&unit);
+        self.put_back(unit);
+    }
+
+    /// Nothing waits any more.
+    pub(super) fn clear(&mut self) {
+        self.units.clear();
+        self.seconds = 0.0;
+    }
+
+    /// Nothing more comes of a unit that was taken.
+    pub(super) fn ended(&mut self, unit: &Unit) {
+        self.turns.ended(unit);
+    }
+
+    /// Whether nothing that comes before a unit in one of its groups is left, but for the unit
+    /// that it would follow.
+    pub(super) fn has_turn(&self, unit: &Unit, after: Option<&Unit>) -> bool {
+        self.turns.may_run(unit, after)
+    }
+
+    /// Where the unit is that a new process begins with.
+    pub(super) fn first(
+        &self,
+        slots: usize,
+        isolation: Isolation,
+        may_run: impl Fn(&Unit) -> bool,
+    ) -> Option<usize> {
+        pick_first(&self.units, slots, isolation, may_run)
+    }
+
+    /// Where the unit is that follows another one in its process.
+    pub(super) fn next(
+        &self,
+        slots: usize,
+        after: &Unit,
+        may_follow: impl Fn(&Unit) -> bool,
+    ) -> Option<usize> {
+        pick_next(&self.units, slots, after, may_follow)
+    }
+}
