@@ -1,6 +1,7 @@
 //! A trace: every input of the scheduler and every action, a line of JSON each, with the seconds
 //! since the start of the run. What a scheduler did can be seen in it, and done again.
 
+use std::collections::VecDeque;
 use std::io::{BufRead, Write};
 use std::time::Duration;
 
@@ -9,21 +10,17 @@ use serde::{Deserialize, Serialize};
 use super::{Action, Input, Rules, Scheduler};
 
 /// A line of a trace.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-enum Line {
-    /// The first one, and wherever the run begins anew.
-    Rules { rules: Rules },
-    Input {
-        at: f64,
-        #[serde(flatten)]
-        input: Input,
-    },
-    Action {
-        at: f64,
-        #[serde(flatten)]
-        action: Action,
-    },
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Line {
+    at: f64,
+    /// On the first line, and wherever the run begins anew.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rules: Option<Rules>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    input: Option<Input>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    action: Option<Action>,
 }
 
 /// Writes a trace.
@@ -40,7 +37,7 @@ impl<W: Write> Trace<W> {
     /// Where it cannot be written.
     pub fn begin(to: W, rules: &Rules) -> std::io::Result<Trace<W>> {
         let mut trace = Trace { to };
-        trace.line(&Line::Rules { rules: rules.clone() })?;
+        trace.line(&Line { rules: Some(rules.clone()), ..Line::default() })?;
         Ok(trace)
     }
 
@@ -56,9 +53,9 @@ impl<W: Write> Trace<W> {
         actions: &[Action],
     ) -> std::io::Result<()> {
         let at = now.as_secs_f64();
-        self.line(&Line::Input { at, input: input.clone() })?;
-        let mut actions = actions.iter().cloned();
-        actions.try_for_each(|action| self.line(&Line::Action { at, action }))
+        self.line(&Line { at, input: Some(input.clone()), ..Line::default() })?;
+        let mut actions = actions.iter().cloned().map(Some);
+        actions.try_for_each(|action| self.line(&Line { at, action, ..Line::default() }))
     }
 
     /// Where it was written to.
@@ -81,25 +78,30 @@ impl<W: Write> Trace<W> {
 /// The number of the first line that cannot be read, or where it wants something else: what.
 pub fn replay(trace: impl BufRead) -> Result<(), String> {
     let mut scheduler = None;
-    let mut wanted = std::collections::VecDeque::new();
+    let mut wanted = VecDeque::new();
     for (number, line) in (1..).zip(trace.lines()) {
         let at = |what: String| format!("line {number}: {what}");
         let line = line.map_err(|error| at(error.to_string()))?;
-        match serde_json::from_str(&line).map_err(|error| at(error.to_string()))? {
-            Line::Rules { rules } => scheduler = Some(Scheduler::new(rules)),
-            Line::Input { at: now, input } => {
-                let now = Duration::from_micros((now * 1e6).round() as u64);
-                let scheduler = scheduler.as_mut().ok_or_else(|| at("no rules yet".to_owned()))?;
-                if let Some(action) = wanted.front() {
-                    return Err(at(format!("{action:?} is not in the trace")));
-                }
-                wanted.extend(scheduler.handle(input, now));
-            }
-            Line::Action { action, .. } => match wanted.pop_front() {
-                Some(it) if it == action => {}
-                other => return Err(at(format!("{action:?} was wanted, and now {other:?}"))),
-            },
+        let line: Line = serde_json::from_str(&line).map_err(|error| at(error.to_string()))?;
+        if let Some(rules) = line.rules {
+            scheduler = Some(Scheduler::new(rules));
+        }
+        if let Some(input) = line.input {
+            let now = Duration::from_micros((line.at * 1e6).round() as u64);
+            let scheduler = scheduler.as_mut().ok_or_else(|| at("no rules yet".to_owned()))?;
+            missing(wanted.front()).map_err(at)?;
+            wanted.extend(scheduler.handle(input, now));
+        }
+        if let Some(action) = line.action
+            && wanted.pop_front().as_ref() != Some(&action)
+        {
+            return Err(at(format!("{action:?} is not what the scheduler does now")));
         }
     }
-    wanted.front().map_or(Ok(()), |action| Err(format!("{action:?} is not in the trace")))
+    missing(wanted.front())
+}
+
+/// Nothing should be left of what the scheduler wants.
+fn missing(action: Option<&Action>) -> Result<(), String> {
+    action.map_or(Ok(()), |action| Err(format!("{action:?} is not in the trace")))
 }
