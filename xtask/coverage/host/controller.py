@@ -76,13 +76,13 @@ class Controller:
 
     def look_like_one(self, option: Any) -> None:
         """Have plugins know before they are configured that tests run in other processes."""
-        option.numprocesses = self._settings["slots"]
+        option.numprocesses = self._settings["nodes"]
 
     def look_like_one_at_work(self, option: Any) -> None:
         """The same, in words by which pytest-xdist itself would start its workers: it must have
         been configured without them."""
         option.dist = "load"
-        option.tx = ["popen"] * self._settings["slots"]
+        option.tx = ["popen"] * self._settings["nodes"]
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
@@ -90,7 +90,7 @@ class Controller:
         if self._settings["identity"] != "xdist":
             return
         config = session.config
-        slots = range(self._settings["slots"])
+        slots = range(self._settings["nodes"])
         self.nodes = [Node(config, self._settings, slot) for slot in slots]
         for node in self.nodes:
             self._call("pytest_configure_node", node=node)

@@ -13,7 +13,7 @@ from xtask_host.writers import Writers
 def gather(settings: dict[str, Any], commands: Commands, events: Outlet, measurement: Any) -> None:
     """Take `adopt`, until `finish`; then write a file for each split."""
     folders: dict[int | None, list[tuple[int, str]]] = {}
-    writers = Writers(measurement, settings["slots"])
+    writers = Writers(measurement, settings["nodes"])
     commands.listen()
     events.send({"event": "ready", "fork": True})
     for command in _until_finish(commands):

@@ -28,15 +28,22 @@ class LastFailed:
         self._is_part: bool = listed["narrowed"]
         files = listed["files"]
         self._files = None if files is None else {_realpath(path) for path in files}
+        modules = listed.get("modules")
+        self._modules = None if modules is None else set(modules)
         self._seen: set[str] = set()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_make_collect_report(self, collector: Any) -> pytest.CollectReport | None:
         """Leave out files that nothing on the list is in: importing them takes the time."""
         is_file = isinstance(collector, pytest.File) and not isinstance(collector, pytest.Package)
-        if self._files is None or not is_file or _realpath(_path(collector)) in self._files:
+        if not is_file or self._is_wanted(collector):
             return None
         return pytest.CollectReport(collector.nodeid, "passed", longrepr=None, result=[])
+
+    def _is_wanted(self, file: Any) -> bool:
+        if self._modules is not None and told(file.nodeid) not in self._modules:
+            return False
+        return self._files is None or _realpath(_path(file)) in self._files
 
     def pytest_collectreport(self, report: Any) -> None:
         if report.failed:

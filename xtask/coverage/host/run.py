@@ -19,6 +19,7 @@ PROTOCOL = 1
 _DEFAULTS: dict[str, Any] = {
     "slot": 0,
     "slots": 1,
+    "nodes": None,
     "collectors": 0,
     "spare": False,
     "engine": "fork",
@@ -121,6 +122,7 @@ def _read_arguments(argv: list[str]) -> tuple[list[int], list[int], dict[str, An
     )
     with open(options["--config"], encoding="utf-8") as file:
         settings = {**_DEFAULTS, **json.load(file)}
+    settings["nodes"] = settings["nodes"] or settings["slots"]
     if settings["protocol"] != PROTOCOL:
         sys.exit(f"this host speaks protocol {PROTOCOL}, not {settings['protocol']}")
     return fds, outputs, settings

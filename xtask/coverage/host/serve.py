@@ -68,7 +68,7 @@ class Server:
         self._running: dict[int, Row] = {}  # by pid
         self._leftovers: dict[int, list[Unit]] = {}  # groups that outlived their units
         self._folders: dict[int | None, list[tuple[int, str]]] = {}  # by split
-        self._writers = Writers(measurement, settings["slots"])
+        self._writers = Writers(measurement, settings["nodes"])
         self._finished = False
         self._errors = 0  # of collection, that collectors have met
         self._surroundings: unit.Surroundings | None = None
@@ -308,7 +308,8 @@ class Server:
     def _take(self, command: dict[str, Any]) -> Unit:
         one = self._unit(command)
         os.makedirs(one.folder, exist_ok=True)
-        self._folders.setdefault(one.split, []).append((one.id, one.folder))
+        if not command.get("trial"):
+            self._folders.setdefault(one.split, []).append((one.id, one.folder))
         return one
 
     def _unit(self, command: dict[str, Any]) -> Unit:
@@ -468,7 +469,7 @@ class Server:
 
     def _end_idle_workers(self) -> None:
         """Plugins wait for as many workers as they were told there are: some had no test."""
-        idle = set(range(self._settings["slots"])) - self._slots_used
+        idle = set(range(self._settings["nodes"])) - self._slots_used
         if self.workerinputs is None or not self._can_fork:
             return
         for slot in sorted(idle):

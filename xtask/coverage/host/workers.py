@@ -26,17 +26,20 @@ def new_input(settings: dict[str, Any], slot: int) -> dict[str, Any]:
     """What pytest-xdist itself puts into `config.workerinput`."""
     return {
         "workerid": f"gw{slot}",
-        "workercount": settings["slots"],
+        "workercount": settings["nodes"],
         "testrunuid": f"{RUST:x}",
         "mainargv": sys.argv,
     }
 
 
-def announce(settings: dict[str, Any], slot: int) -> None:
-    """The names in the environment, for code that is imported later."""
+def announce(settings: dict[str, Any], slot: int, count: int | None = None) -> None:
+    """The names in the environment, for code that is imported later.
+
+    Where nobody said how many workers there are, it is as many as there may ever be.
+    """
     if settings["identity"] == "xdist":
         os.environ["PYTEST_XDIST_WORKER"] = f"gw{slot}"
-        os.environ["PYTEST_XDIST_WORKER_COUNT"] = str(settings["slots"])
+        os.environ["PYTEST_XDIST_WORKER_COUNT"] = str(count or settings["slots"])
         os.environ["PYTEST_XDIST_TESTRUNUID"] = f"{RUST:x}"
 
 
@@ -46,10 +49,11 @@ def become(
     """Look like a worker from here on; plugins name databases, ports and folders after it."""
     if settings["identity"] != "xdist":
         return
-    announce(settings, slot)
+    known = workerinput or {**new_input(settings, slot), "workercount": settings["slots"]}
+    announce(settings, slot, known["workercount"])
     for name, value in _IN_A_WORKER.items():
         setattr(config.option, name, value)
-    config.workerinput = workerinput or new_input(settings, slot)  # type: ignore[attr-defined]
+    config.workerinput = known  # type: ignore[attr-defined]
     # What plugins have put there when they were configured goes with each fork.
     output = getattr(config, "workeroutput", {})
     config.workeroutput = dict(output)  # type: ignore[attr-defined]

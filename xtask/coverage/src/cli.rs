@@ -480,6 +480,14 @@ pub struct General {
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub summary_json: Option<Utf8PathBuf>,
 
+    /// Write what the scheduler hears and does to FILE
+    ///
+    /// JSON Lines: the rules, then every input and every action with the seconds since the start
+    /// of the run. What is in it belongs to a bug report about what ran when. Not with the stock
+    /// engine.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub trace: Option<Utf8PathBuf>,
+
     /// Write the tests' outcomes to FILE, as JUnit XML
     ///
     /// One file for all splits, as `pytest --junitxml` writes it; `--junitxml` in addopts is read
@@ -719,6 +727,7 @@ impl General {
                 python: self.chosen.python.clone().or(other.chosen.python),
             },
             summary_json: self.summary_json.clone().or(other.summary_json.clone()),
+            trace: self.trace.clone().or(other.trace.clone()),
             junit: self.junit.clone().or(other.junit.clone()),
             open: self.open || other.open,
             dry_run: self.dry_run || other.dry_run,
@@ -901,19 +910,21 @@ mod tests {
             ("XTASK_DRY_RUN", "true"),
             ("XTASK_LAST_FAILED", "1"),
             ("XTASK_SUMMARY_JSON", "s.json"),
+            ("XTASK_TRACE", "t.jsonl"),
             ("XTASK_JUNIT", "j.xml"),
         ];
         let general = General {
             chosen: Chosen { project: vec!["a".into(), "b".into()], python: Some("py".into()) },
             output: Output { color: Some(Color::Never), quiet: false, verbose: true },
             summary_json: Some("s.json".into()),
+            trace: Some("t.jsonl".into()),
             junit: Some("j.xml".into()),
             open: true,
             dry_run: true,
             last_failed: true,
         };
         assert_eq!(read("coverage", &variables).expect("a task").general, general);
-        let line = "coverage -p c --python x --color always -q --summary-json t.json --junit k.xml \
+        let line = "coverage -p c --python x --color always -q --summary-json t.json --junit k.xml --trace u.jsonl \
                     --open --dry-run --last-failed";
         assert_eq!(read(line, &variables).expect("a task").general, typed(line).general);
         let empty = variables.map(|(name, _)| (name, ""));

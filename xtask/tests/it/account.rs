@@ -78,7 +78,9 @@ a[b::c]::d
         checks.write_all(&[("a.checks", "same\nsame bad\nother\n"), ("b.checks", "same\nsame bad\n")]);
         let output = checks.run(&test(engine, &["--junit", "j.xml", "--summary-json", "s.json"])).exits(1);
         let output = output.says("Tests: 3 passed, 2 failed\n").says("2 of 5 tests failed\n");
-        assert_eq!(checks.read("a.checks.ran") + &checks.read("b.checks.ran"), "xxxxx");
+        // What fails runs once more, to be confirmed.
+        assert!(checks.read("a.checks.ran").starts_with("xxx"));
+        assert!(checks.read("b.checks.ran").starts_with("xx"));
         assert_eq!(checks.read("j.xml").matches("<failure").count(), 2, "{output}");
         assert_eq!(checks.json("s.json")["failed_tests"], serde_json::json!(["same bad"]));
     }

@@ -316,36 +316,6 @@ def test_referrers_are_found():
     }
 }
 
-/// Nothing can be seen of these before the first fork.
-#[test]
-fn failures_that_forks_may_have_to_do_with_have_a_hint() {
-    let hint = "; `--engine spawn` runs the tests without forks\n";
-    let port = "\
-import socket
-
-import pytest
-
-with socket.socket() as probe:
-    probe.bind(('127.0.0.1', 0))
-    PORT = probe.getsockname()[1]
-
-def test_it():
-    with socket.socket() as one, socket.socket() as other:
-        one.bind(('127.0.0.1', PORT))
-        other.bind(('127.0.0.1', PORT))
-";
-    let project = project(&[("test_a.py", port)]);
-    let output = test(&project, &[]).exits(1);
-    output.says(&format!(
-        "a port that is chosen while a module is imported is the same in all forks{hint}"
-    ));
-    let pid = "import os\n\nPID = os.getpid()\n\ndef test_it():\n    assert PID == os.getpid()\n";
-    project.write("test_a.py", pid);
-    test(&project, &[]).exits(1).says("which a failure names").says(hint);
-    project.write("test_a.py", "def test_it():\n    assert 0\n");
-    test(&project, &[]).exits(1).never_says("hint:");
-}
-
 /// Real libraries: those that come through forks well, and those that do not.
 #[test]
 #[ignore = "slow: plugins to install, large ones"]

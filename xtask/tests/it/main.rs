@@ -31,6 +31,7 @@ mod account;
 mod addopts;
 mod budget;
 mod collection;
+mod confirm;
 mod controller;
 mod faults;
 mod finding;

@@ -56,6 +56,11 @@ impl Ledger {
         self.closed = true;
     }
 
+    /// True where nothing more counts.
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+
     /// True when the failure budget is used up.
     pub fn exhausted(&self) -> bool {
         self.budget > 0 && self.failed_tests >= self.budget

@@ -15,7 +15,7 @@ pub mod stock;
 pub mod temporary;
 
 pub use self::orphans::keep_for_later;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
@@ -23,6 +23,7 @@ use camino::Utf8PathBuf;
 use self::event::TestOutcome;
 use self::journal::UnitRun;
 use self::ledger::Ledger;
+use self::schedule::Workers;
 use self::seed::HashSeed;
 use crate::report::failures::Failure;
 use crate::report::warnings::Warnings;
@@ -42,6 +43,16 @@ pub struct Job {
     pub concurrent: u32,
     /// Processes for each of these.
     pub workers: u32,
+    /// How many processes run tests at once; not with the stock engine.
+    pub pool: Workers,
+    /// A failure in a fork is confirmed before it counts.
+    pub confirms: bool,
+    /// Bytes that a process may grow by during a test.
+    pub memory_per_test: Option<u64>,
+    /// Bytes that processes of this suite have grown by in earlier runs.
+    pub memory_growth: Option<u64>,
+    /// Where all that the scheduler is told, and wants done, is written down.
+    pub trace: Option<Utf8PathBuf>,
     /// How many failed tests end the run; 0 means never.
     pub budget: u32,
     /// How many times a failed test is tried again; not with the stock engine.
@@ -245,6 +256,10 @@ pub struct Ran {
     pub planned: Vec<String>,
     /// What was to run again and was not found.
     pub not_found: NotFound,
+    /// Tests that failed in a fork, and passed whenever that was repeated.
+    pub flaky_in_confirmation: Vec<String>,
+    /// Tests that fail in forks only: what they did in a fresh process counts.
+    pub only_fresh: Vec<String>,
     /// The splits that were started, in order of their end.
     pub splits: Vec<SplitEnd>,
     /// Data that must be there.
@@ -282,8 +297,8 @@ pub struct Ran {
     pub files_stay_whole: bool,
     /// Why the suite cannot be collected in parts, where that was found out.
     pub unshardable: Option<String>,
-    /// The processes that those of tests were forked from.
-    pub forked_from: BTreeSet<i32>,
+    /// Tests ran in forks.
+    pub forked: bool,
     /// What rules out forks, empty where nothing does; none where it was not looked for.
     pub hazards: Option<Vec<String>>,
     /// Until the first test could start, seconds; 0 where it is not known apart.
@@ -299,6 +314,8 @@ impl Ran {
             ledger: Ledger::new(budget),
             planned: Vec::new(),
             not_found: NotFound::default(),
+            flaky_in_confirmation: Vec::new(),
+            only_fresh: Vec::new(),
             splits: Vec::new(),
             expected: Expected::default(),
             problems: Vec::new(),
@@ -317,7 +334,7 @@ impl Ran {
             collected_files: BTreeMap::new(),
             files_stay_whole: false,
             unshardable: None,
-            forked_from: BTreeSet::new(),
+            forked: false,
             hazards: None,
             collect_seconds: 0.0,
             peak_memory: 0,

@@ -5,7 +5,6 @@ pub mod again;
 pub mod ci;
 pub mod coverage;
 pub mod failures;
-pub mod forks;
 pub mod identity;
 pub mod junit;
 pub mod notable;

@@ -26,7 +26,9 @@ pub(super) fn engine(screen: &Screen, prepared: &Prepared) -> Result<Engine> {
         let why = format!("`--isolate file` needs forks, which the {name} engine does without");
         return Err(exit::usage(why).into());
     }
-    let hazards = &prepared.history.collection.hazards;
+    let collection = &prepared.history.collection;
+    let only_fresh = collection.only_fresh.iter().map(|id| format!("`{id}` fails in forks only"));
+    let hazards: Vec<String> = collection.hazards.iter().cloned().chain(only_fresh).collect();
     match (asked, against_hosts, against_forks) {
         (Engine::Stock, ..) => stock(prepared),
         (Engine::Spawn, None, _) => Ok(Engine::Spawn),

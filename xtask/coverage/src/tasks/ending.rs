@@ -23,7 +23,7 @@ use crate::report::patch::Patch;
 use crate::report::summary::{self, SCHEMA, Seconds, Splits, Summary, Versions};
 use crate::report::thresholds::Missed;
 use crate::report::verdict::{Evidence, Verdict, judge};
-use crate::report::{failures, failures::Limits, forks};
+use crate::report::{failures, failures::Limits};
 use crate::shard::combine::Checked;
 
 /// All that an ending depends on.
@@ -171,8 +171,14 @@ impl Ending<'_> {
             screen.say(rest.trim_end());
             screen.say("");
         }
-        if let Some(hint) = forks::hint(failures, &self.ran.forked_from) {
-            screen.say(&hint);
+        if !self.ran.flaky_in_confirmation.is_empty() {
+            let tests = crate::screen::count(self.ran.flaky_in_confirmation.len() as u64, "test");
+            screen.say(&format!(
+                "hint: {tests} failed and passed when repeated, in another fork and in a fresh \
+                 process: flaky, or in the way of each other, as forks share what is chosen while \
+                 a module is imported (a port, a name); `--engine spawn` runs the tests without \
+                 forks"
+            ));
             screen.say("");
         }
         Ok(())

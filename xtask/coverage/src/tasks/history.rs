@@ -47,12 +47,16 @@ pub(super) struct Collection {
     pub(super) unshardable: Option<String>,
     /// Why forks are not safe once it is collected; empty where they are.
     pub(super) hazards: Vec<String>,
+    /// Tests that fail in forks, and in no fresh process.
+    pub(super) only_fresh: Vec<String>,
 }
 
 impl Collection {
     /// What a run adds to it.
     pub(super) fn after(&self, ran: &Ran) -> Collection {
         let hazards = ran.hazards.clone().unwrap_or_else(|| self.hazards.clone());
+        // Where there were no forks, nothing new is known of what fails in them.
+        let only_fresh = if ran.forked { ran.only_fresh.clone() } else { self.only_fresh.clone() };
         // What kept the parts from being the whole may be an error, and mended next time.
         let found = ran.unshardable.clone().filter(|_| !ran.uncollectable);
         let unshardable = found.or_else(|| self.unshardable.clone());
@@ -62,13 +66,13 @@ impl Collection {
             if ran.files_stay_whole {
                 files.values_mut().for_each(|cost| cost.apart = None);
             }
-            return Collection { seconds, files, unshardable, hazards };
+            return Collection { seconds, files, unshardable, hazards, only_fresh };
         }
         // Starting pytest comes on top, once.
         let seconds = ran.collected_files.values().map(|cost| cost.seconds).sum::<f64>();
         let seconds = Some(seconds + STARTING);
         let files = ran.collected_files.clone();
-        Collection { seconds, files, unshardable: None, hazards }
+        Collection { seconds, files, unshardable: None, hazards, only_fresh }
     }
 }
 

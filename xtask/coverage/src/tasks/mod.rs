@@ -89,8 +89,11 @@ fn here() -> Result<Utf8PathBuf> {
 
 fn refuse_one_file_for_several(typed: &Typed, projects: &[Project]) -> Result<()> {
     let general = &typed.general;
-    let files =
-        [("--summary-json", general.summary_json.is_some()), ("--junit", general.junit.is_some())];
+    let files = [
+        ("--summary-json", general.summary_json.is_some()),
+        ("--junit", general.junit.is_some()),
+        ("--trace", general.trace.is_some()),
+    ];
     let file = files.into_iter().find(|(_, is_asked)| *is_asked);
     if let Some((option, _)) = file.filter(|_| projects.len() > 1) {
         let names: Vec<&str> = projects.iter().map(|project| project.name.as_str()).collect();

@@ -51,10 +51,13 @@ impl Ending<'_> {
             them.map(|(id, _)| one_line(id)).collect()
         };
         let flaky = self.ran.ledger.flaky().into_iter().map(one_line).collect();
+        let named = |ids: &[String]| ids.iter().map(|id| one_line(id)).collect();
         let groups = [
             ("Crashed", ended(TestOutcome::Crashed)),
             ("Timed out", ended(TestOutcome::TimedOut)),
             ("Flaky, passed when repeated", flaky),
+            ("Failed, but passed when repeated", named(&self.ran.flaky_in_confirmation)),
+            ("Need a fresh process, as they fail in forks only", named(&self.ran.only_fresh)),
         ];
         for (title, ids) in groups {
             let ids: Vec<&str> = ids.iter().map(String::as_str).collect();

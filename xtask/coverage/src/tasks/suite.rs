@@ -34,6 +34,8 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
     let mut engine = engine(invocation, project, &mut prepared)?;
     let against = goals::read(invocation, project, &prepared)?;
     let mut job = prepare::job(project, &prepared)?;
+    let trace = invocation.typed.general.trace.as_ref();
+    job.trace = trace.map(|path| Ok::<_, anyhow::Error>(super::here()?.join(path))).transpose()?;
     if again == Some(Again::Listed) {
         known.narrow(&mut job, &rootdir(project, &prepared), is_part)?;
     }

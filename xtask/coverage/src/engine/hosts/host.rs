@@ -1,11 +1,12 @@
 //! One host: Python of ours that collects a suite and runs units of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{PipeWriter, Write};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{Sender, channel};
+use std::thread;
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -383,7 +384,7 @@ impl Mode {
 
 /// What tells the hosts of a run apart.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Setup {
+pub(super) struct Setup<'a> {
     /// In the order of their start, from 0.
     pub(super) number: usize,
     /// How it runs units.
@@ -392,11 +393,15 @@ pub(super) struct Setup {
     pub(super) slot: usize,
     /// How many slots all hosts have together.
     pub(super) slots: usize,
+    /// How many workers plugins that know workers are told of.
+    pub(super) nodes: usize,
     /// How many processes it may fork to collect, each with pipes of its own.
     pub(super) collectors: usize,
+    /// The ids of the only tests that it is to know; empty: all.
+    pub(super) only: &'a [String],
 }
 
-impl Setup {
+impl Setup<'_> {
     /// How many pipes for units it has.
     fn pipes(&self) -> usize {
         match self.mode {
@@ -424,15 +429,15 @@ pub(super) struct Host {
     /// Where its output goes.
     pub(super) log: Utf8PathBuf,
     /// Where its units leave what they have covered.
-    pub(super) work_dir: Utf8PathBuf,
+    work_dir: Utf8PathBuf,
     lines: Vec<Lines>,
-    commands: PipeWriter,
+    commands: Sender<String>,
 }
 
 impl Host {
     /// Starts a host, which is the first of the list; after it come its collectors, numbered on.
     /// What they tell, and the host's end, go to `tell`.
-    pub(super) fn start(job: &Job, setup: &Setup, tell: &Sender<Message>) -> Result<Vec<Host>> {
+    pub(super) fn start(job: &Job, setup: &Setup<'_>, tell: &Sender<Message>) -> Result<Vec<Host>> {
         let code = job.folders.host.join("fork");
         install(&code)?;
         let mut pipes = Vec::new();
@@ -478,7 +483,7 @@ impl Host {
 
     /// Sends a command. That the host is gone shows at its other pipes.
     pub(super) fn send(&mut self, command: &Value) {
-        let _ = self.commands.write_all(format!("{command}\n").as_bytes());
+        let _ = self.commands.send(format!("{command}\n"));
     }
 
     /// The host is gone: what it said before is still delivered, then the end.
@@ -499,7 +504,7 @@ fn open_pipes(
     host: usize,
     slots: impl Iterator<Item = Source>,
     theirs: &mut Vec<OwnedFd>,
-) -> Result<(PipeWriter, Vec<Lines>)> {
+) -> Result<(Sender<String>, Vec<Lines>)> {
     let (reader, commands) = std::io::pipe().context("failed to make a pipe")?;
     theirs.push(reader.into());
     let mut lines = Vec::new();
@@ -509,7 +514,23 @@ fn open_pipes(
         lines.push(ours);
         theirs.push(its);
     }
-    Ok((commands, lines))
+    Ok((write_aside(commands)?, lines))
+}
+
+/// Writes to a pipe from a thread of its own: a host that hears nothing must not keep us from
+/// ending it.
+fn write_aside(mut pipe: PipeWriter) -> Result<Sender<String>> {
+    let (lines, to_write) = channel::<String>();
+    let write = move || {
+        for line in to_write {
+            if pipe.write_all(line.as_bytes()).is_err() {
+                return;
+            }
+        }
+    };
+    let thread = thread::Builder::new().name("commands".to_owned()).spawn(write);
+    thread.context("failed to start a thread")?;
+    Ok(lines)
 }
 
 /// Writes the host's files, where they are not there yet.
@@ -530,13 +551,17 @@ fn install(folder: &Utf8Path) -> Result<()> {
 /// Of its pipes the first `events` are those of the protocol, the rest for what tests print.
 fn command(
     job: &Job,
-    setup: &Setup,
+    setup: &Setup<'_>,
     code: &Utf8Path,
     events: usize,
     pipes: usize,
 ) -> Result<Command> {
     let config = job.folders.parts.join(setup.name("host", ".json"));
-    fs::write(&config, configuration(job, setup).to_string())
+    let mut configured = configuration(job, setup);
+    if !setup.only.is_empty() {
+        configured["last_failed"] = list_of(job, setup)?.into_string().into();
+    }
+    fs::write(&config, configured.to_string())
         .with_context(|| format!("failed to write `{config}`"))?;
     let descriptors: Vec<String> = (FIRST_PIPE..).take(pipes).map(|fd| fd.to_string()).collect();
     let (events, printed) = descriptors.split_at(events);
@@ -552,13 +577,14 @@ fn command(
 }
 
 /// The host's configuration. Everything that is not said is left to the project's own.
-fn configuration(job: &Job, setup: &Setup) -> Value {
+fn configuration(job: &Job, setup: &Setup<'_>) -> Value {
     let parts = &job.folders.parts;
     json!({
         "protocol": PROTOCOL,
         "work_dir": parts.join(setup.name("host", "")),
         "slot": setup.slot,
         "slots": setup.slots,
+        "nodes": setup.nodes,
         "collectors": if setup.mode == Mode::Shards { setup.collectors } else { 0 },
         "spare": setup.mode == Mode::Fork,
         "engine": setup.mode.name(),
@@ -571,12 +597,22 @@ fn configuration(job: &Job, setup: &Setup) -> Value {
     })
 }
 
+/// A list for a host that is to know but a few tests, and to import their files alone.
+fn list_of(job: &Job, setup: &Setup<'_>) -> Result<Utf8PathBuf> {
+    let only = setup.only.iter().map(|id| id.split("::").next().unwrap_or_default());
+    let modules: BTreeSet<&str> = only.collect();
+    let list = json!({"ids": setup.only, "files": null, "modules": modules, "narrowed": true});
+    let file = job.folders.parts.join(setup.name("only", ".json"));
+    fs::write(&file, list.to_string()).with_context(|| format!("failed to write `{file}`"))?;
+    Ok(file)
+}
+
 /// Where a worker prints that is not the host itself: plugins print in both.
 pub(super) fn worker_log(job: &Job) -> Utf8PathBuf {
     job.folders.logs.join("workers.log")
 }
 
-fn coverage(job: &Job, setup: &Setup, measure: &Measure) -> Value {
+fn coverage(job: &Job, setup: &Setup<'_>, measure: &Measure) -> Value {
     let config_file = measure.config_file.as_ref();
     let source = Some(&measure.source).filter(|source| !source.is_empty());
     json!({

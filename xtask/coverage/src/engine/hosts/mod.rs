@@ -3,30 +3,29 @@
 //!
 //! With `fork` one host collects and runs each unit in a fork of itself; where collecting takes
 //! long, its collectors, forks too, do both for a part of the test files each. With `spawn` there is a
-//! host for each slot; each collects, and runs its units itself, one after the other. Here is
-//! decided what runs next, when to stop and what to kill; the hosts obey and tell.
+//! host for each slot; each collects, and runs its units itself, one after the other. What runs
+//! when and what has to end is decided by the scheduler; here are the processes and their pipes.
 
-mod attempts;
-mod conductor;
-mod controller;
-mod fleet;
-mod hearing;
+mod account;
+mod data;
+mod driver;
+mod ends;
+mod events;
 mod host;
-mod rows;
-mod shards;
-mod slot;
-mod splits;
-mod stopping;
-mod units;
+mod list;
+mod parts;
+mod session;
+mod stacks;
 
 use std::process::ExitStatus;
 use std::sync::mpsc::channel;
 
 use anyhow::Result;
 
-use self::conductor::Conductor;
-use self::fleet::Fleet;
+use self::account::Account;
+use self::driver::Driver;
 use self::host::{Mode, Source};
+use self::list::Hosts;
 use super::journal::Journal;
 use super::{Happening, Job, Ran, child, orphans, signals};
 
@@ -48,16 +47,18 @@ fn run(job: &Job, mode: Mode, show: &mut dyn FnMut(Happening<'_>)) -> Result<Ran
     let _listening = signals::listen(move |signal| {
         let _ = to_signals.send(Message::Signal(signal));
     });
-    let fleet = Fleet::start(job, mode, tell)?;
+    let hosts = Hosts::start(job, mode, job.pool, tell)?;
     let _reaping = orphans::reap()?;
     let journal = Journal::create(&job.folders.parts)?;
-    let mut conductor = Conductor::new(job, fleet, journal, show);
-    conductor.run(&hear);
+    let account = Account::new(job, journal, show);
+    let mut driver = Driver::new(job, hosts, account)?;
+    driver.run(&hear);
     child::end_descendants();
-    Ok(conductor.ran())
+    Ok(driver.ran())
 }
 
-/// What the conductor hears. Hosts are numbered in the order of their start.
+/// What hosts, and whoever waits for their ends, have to say. Hosts are numbered in the order of
+/// their start.
 enum Message {
     /// A line; none at the end of the pipe.
     Line { host: usize, source: Source, line: Option<String> },

@@ -7,7 +7,7 @@
 //! in one that has collected everything, as a sequential run would, and in another fork: where it
 //! passes here and fails there, the fork was to blame, and what the fresh process says counts.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::Scheduler;
@@ -24,13 +24,15 @@ const MOST: u64 = 50;
 #[derive(Debug, Default)]
 pub(super) struct Confirmations {
     /// Those that are open, by number.
-    open: std::collections::BTreeMap<usize, Confirmation>,
+    open: BTreeMap<usize, Confirmation>,
     next: usize,
     trials: Vec<Trial>,
     /// Failures that were held back, ever.
     held: u64,
     /// What the host for fresh processes knows, where there is one.
     fresh: Option<Scope>,
+    /// Its tests, where it does not know all.
+    known: BTreeSet<usize>,
 }
 
 /// The failures of one unit.
@@ -99,10 +101,20 @@ impl Confirmations {
         self.open.iter().find(|(_, it)| it.step == step && !has(it)).map(|(&at, _)| at)
     }
 
+    /// The first one that waits for a fresh process.
     fn next_fresh(&self, scope: Scope) -> Option<usize> {
         match scope {
             Scope::Narrow => self.waiting(Step::Narrow, |_| false),
             Scope::Whole => self.waiting(Step::Whole, |it| it.whole.is_some()),
+        }
+    }
+
+    /// The same, of those that the process which is there can run.
+    fn next_for_fresh(&self) -> Option<usize> {
+        match self.fresh? {
+            Scope::Narrow => self
+                .waiting(Step::Narrow, |it| !it.tests.iter().all(|test| self.known.contains(test))),
+            Scope::Whole => self.next_fresh(Scope::Whole),
         }
     }
 }
@@ -168,41 +180,44 @@ impl Scheduler {
         if self.slots[slot].is_some() {
             return;
         }
-        let wanted = [Scope::Narrow, Scope::Whole].into_iter();
-        let mut wanted = wanted.filter(|scope| self.confirmations.next_fresh(*scope).is_some());
-        let wanted = wanted.next();
-        match (self.hosts.home(slot), self.confirmations.fresh, wanted) {
-            (Some(host), Some(scope), Some(wanted)) if scope == wanted => {
-                self.start_fresh_trial(slot, host, scope);
+        if let Some(host) = self.hosts.home(slot) {
+            match self.confirmations.next_for_fresh() {
+                Some(number) => return self.start_fresh_trial(slot, host, number),
+                // What it does not know needs another one.
+                None => self.end_fresh(host),
             }
-            // A process that knows some files is started for these: others need another one.
-            (Some(host), ..) => {
-                self.end_host(host);
-                self.confirmations.fresh = None;
-            }
-            (None, _, Some(wanted)) if self.hosts.is_vacant(slot) => {
-                self.confirmations.fresh = Some(wanted);
-                self.hosts.starts(slot);
-                let only = self.tests_for(wanted);
-                self.say(Action::StartHost { slot, only });
-            }
-            (None, ..) => {}
         }
+        let mut scopes = [Scope::Narrow, Scope::Whole].into_iter();
+        let wanted = scopes.find(|scope| self.confirmations.next_fresh(*scope).is_some());
+        if let Some(scope) = wanted.filter(|_| self.hosts.is_vacant(slot)) {
+            let only = self.tests_for(scope);
+            self.confirmations.fresh = Some(scope);
+            self.confirmations.known = only.iter().copied().collect();
+            self.hosts.starts(slot);
+            self.say(Action::StartHost { slot, only });
+        }
+    }
+
+    fn end_fresh(&mut self, host: usize) {
+        self.end_host(host);
+        self.confirmations.fresh = None;
     }
 
     /// The tests whose files a fresh process is to know; none where it is to know all.
     fn tests_for(&self, scope: Scope) -> Vec<usize> {
         let narrow = self.confirmations.open.values().filter(|it| it.step == Step::Narrow);
         match scope {
-            Scope::Narrow => narrow.flat_map(|it| it.tests.iter().copied()).collect(),
+            Scope::Narrow => {
+                let tests: BTreeSet<usize> = narrow.flat_map(|it| it.tests.clone()).collect();
+                tests.into_iter().collect()
+            }
             Scope::Whole => Vec::new(),
         }
     }
 
-    fn start_fresh_trial(&mut self, slot: usize, host: usize, scope: Scope) {
-        let Some(number) = self.confirmations.next_fresh(scope) else { return };
+    fn start_fresh_trial(&mut self, slot: usize, host: usize, number: usize) {
         let Some(unit) = self.trial_unit(number) else { return };
-        let trial = self.begin_trial(number, Some(scope));
+        let trial = self.begin_trial(number, self.confirmations.fresh);
         self.start(slot, host, unit, Some(trial));
         self.note_unit(slot, trial);
     }

@@ -123,7 +123,7 @@ impl Scheduler {
             return self.say(Action::Leave { host, after });
         };
         let number = self.number();
-        self.say_run(slot, host, number, &unit, Some(after));
+        self.say_run(slot, host, number, &unit, Some(after), false);
         let next = Next { number, unit, open_to_others: false };
         self.change(slot, |running| running.next = Some(next));
     }
@@ -272,10 +272,8 @@ impl Scheduler {
             }
             None => {}
         }
-        match trial {
-            Some(_) => rest.iter().for_each(|&test| self.trial_ended(trial, test, true)),
-            None if !rest.is_empty() && self.is_running() => self.run_again(split, rest),
-            None => {}
+        if trial.is_none() && !rest.is_empty() && self.is_running() {
+            self.run_again(split, rest);
         }
     }
 

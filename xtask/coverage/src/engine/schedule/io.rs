@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::memory::Reading;
 use super::pool::Workers;
+use crate::machine::meter::Reading;
 use crate::split::{Isolation, Unit};
 
 /// What does not change during a run.
@@ -53,8 +53,6 @@ pub struct Suite {
     pub groups: BTreeMap<usize, String>,
     /// The host that has collected each test; empty where every host has them all.
     pub holders: Vec<usize>,
-    /// The file of each test, as a number.
-    pub files: Vec<usize>,
     /// What it took to collect.
     pub collect_seconds: f64,
     /// Failures that were told before: of files that cannot be collected.
@@ -85,6 +83,13 @@ pub enum Input {
     CannotStart {
         /// The slot.
         slot: usize,
+    },
+    /// The process of a unit says who it is.
+    ProcessStarted {
+        /// Where.
+        slot: usize,
+        /// Its process id.
+        pid: i32,
     },
     /// A test begins.
     TestStarted {
@@ -197,6 +202,8 @@ pub enum Action {
         after: Option<u32>,
         /// It asks what follows.
         asks: bool,
+        /// It confirms something: what it covers is not part of the run.
+        trial: bool,
     },
     /// A process goes on with what it was given to follow this unit.
     Go {

@@ -7,11 +7,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::io::{Action, Cause};
 use super::running::{Limit, Reason};
 use super::{Scheduler, confirm};
+use crate::machine::meter::Reading;
 
 const MIB: u64 = 1 << 20;
 /// What is left to the rest of the machine: this share of its memory, within bounds.
@@ -24,48 +23,6 @@ const LEAST_NEED: u64 = 16 * MIB;
 const GROWN: u64 = 512 * MIB;
 /// Of processes that have grown by less none is ended: whoever has the memory, it is not them.
 const NOT_WORTH_IT: u64 = 64 * MIB;
-
-/// What the machine was doing since the reading before.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Reading {
-    /// Processors that were busy on average, with whatever else runs here.
-    pub busy: f64,
-    /// Processors that there are for us.
-    pub cores: f64,
-    /// Bytes that are free for us.
-    pub available: Option<u64>,
-    /// Bytes that there are for us.
-    pub memory: Option<u64>,
-    /// How often the kernel has ended something for want of memory.
-    pub oom_kills: u64,
-    /// What runs in each slot.
-    pub slots: BTreeMap<usize, Usage>,
-}
-
-/// What a process and its descendants use.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Usage {
-    /// Bytes of their own.
-    pub memory: u64,
-    /// Seconds of CPU so far.
-    pub cpu: f64,
-    /// It runs, or waits for a processor or a disk.
-    pub active: bool,
-}
-
-impl Reading {
-    /// How many of the processes would run if there were processors for all.
-    pub(super) fn runnable(&self) -> f64 {
-        self.slots.values().filter(|usage| usage.active).count() as f64
-    }
-
-    #[cfg(test)]
-    pub(super) fn of_processors(busy: f64, cores: f64, running: usize) -> Reading {
-        let usage = Usage { active: true, ..Usage::default() };
-        let slots = (0..running).map(|slot| (slot, usage)).collect();
-        Reading { busy, cores, slots, ..Reading::default() }
-    }
-}
 
 /// See the module.
 #[derive(Debug)]
@@ -84,6 +41,7 @@ pub(super) struct Memory {
 /// What is known of the process in a slot, in bytes.
 #[derive(Clone, Copy, Debug, Default)]
 struct Growth {
+    pid: Option<i32>,
     first: Option<u64>,
     /// When the running test began.
     before_test: u64,
@@ -121,6 +79,13 @@ impl Memory {
         self.slots.insert(slot, Growth::default());
     }
 
+    /// It says who it is.
+    pub(super) fn process_is(&mut self, slot: usize, pid: i32) {
+        if let Some(growth) = self.slots.get_mut(&slot) {
+            growth.pid = Some(pid);
+        }
+    }
+
     /// It begins a test.
     pub(super) fn test_starts(&mut self, slot: usize) {
         if let Some(growth) = self.slots.get_mut(&slot) {
@@ -142,11 +107,12 @@ impl Memory {
 
     fn take(&mut self, reading: &Reading, now: Duration) {
         self.killed_before = self.last.as_ref().map_or(reading.oom_kills, |it| it.oom_kills);
-        for (slot, usage) in &reading.slots {
-            let Some(growth) = self.slots.get_mut(slot) else { continue };
+        for growth in self.slots.values_mut() {
+            let usage = growth.pid.and_then(|pid| reading.processes.get(&pid));
+            let Some(usage) = usage else { continue };
             growth.first.get_or_insert(usage.memory);
             growth.now = usage.memory;
-            if usage.cpu > growth.cpu + 0.01 || usage.active {
+            if usage.active || usage.cpu > growth.cpu {
                 (growth.cpu, growth.quiet_since) = (usage.cpu, now);
             }
         }

@@ -24,7 +24,6 @@ mod trace;
 use std::time::Duration;
 
 pub use self::io::{Action, Cause, Ended, Fate, Input, Rules, Suite, UnitOver, Verdict, Why};
-pub use self::memory::{Reading, Usage};
 pub use self::pool::Workers;
 pub use self::simulate::{Costs, Pool, Schedule, simulate};
 pub use self::trace::{Trace, replay};
@@ -36,6 +35,7 @@ use self::memory::Memory;
 use self::queue::Queue;
 use self::running::Running;
 use self::splits::Splits;
+use crate::machine::meter::Reading;
 use crate::split::{Isolation, Unit};
 
 /// How long everything may take to end, once it was told to.
@@ -121,6 +121,7 @@ impl Scheduler {
             Input::HostReady { host, slot } => self.host_ready(host, slot),
             Input::HostLost { host } => self.host_lost(host),
             Input::CannotStart { slot } => self.cannot_start(slot),
+            Input::ProcessStarted { slot, pid } => self.memory.process_is(slot, pid),
             Input::TestStarted { slot, test } => self.test_started(slot, test),
             Input::TestFailed { slot, test } => self.test_failed(slot, test),
             Input::TestEnded { slot, test, failed } => self.test_ended(slot, test, failed),
@@ -268,7 +269,7 @@ impl Scheduler {
         if trial.is_none() {
             self.begin_split(unit.split);
         }
-        self.say_run(slot, host, number, &unit, None);
+        self.say_run(slot, host, number, &unit, None, trial.is_some());
         self.memory.process_starts(slot);
         self.slots[slot] = Some(Running::new(number, unit, host, trial, self.now));
     }
@@ -278,10 +279,18 @@ impl Scheduler {
         self.next_unit
     }
 
-    fn say_run(&mut self, slot: usize, host: usize, number: u32, unit: &Unit, after: Option<u32>) {
-        let asks = self.isolation() != Isolation::File;
+    fn say_run(
+        &mut self,
+        slot: usize,
+        host: usize,
+        number: u32,
+        unit: &Unit,
+        after: Option<u32>,
+        trial: bool,
+    ) {
+        let asks = !trial && self.isolation() != Isolation::File;
         let (split, tests) = (unit.split, unit.tests.clone());
-        self.say(Action::Run { slot, host, unit: number, split, tests, after, asks });
+        self.say(Action::Run { slot, host, unit: number, split, tests, after, asks, trial });
     }
 
     /// Changes what is known of the unit in a slot.

@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::memory::Reading;
+use crate::machine::meter::Reading;
 
 /// Processors are idle where more than this share of them is.
 const IDLE: f64 = 0.2;
 /// What a larger number aims at.
 const AIM: f64 = 0.95;
+/// Where some task waits for a processor for more than this share of the time, tests that compute
+/// take turns.
+const CROWDED: f64 = 0.97;
 /// So many readings in a row must say the same before the number changes: short lulls cost
 /// nothing, and the reading after a change is of both before and after it.
 const TO_GROW: u32 = 2;
@@ -96,7 +99,7 @@ impl Pool {
             return None;
         }
         let is_idle = waits && busy >= self.allowed && is_free;
-        let is_crowded = reading.runnable() > reading.cores * 2.0 && !is_idle;
+        let is_crowded = !is_free && reading.pressure.is_some_and(|pressure| pressure > CROWDED);
         self.idle = if is_idle { self.idle + 1 } else { 0 };
         self.crowded = if is_crowded { self.crowded + 1 } else { 0 };
         let rests = self.lowered.is_some_and(|lowered| now < lowered + REST);
@@ -132,8 +135,8 @@ impl Pool {
 mod tests {
     use super::*;
 
-    fn reading(busy: f64, running: usize) -> Reading {
-        Reading::of_processors(busy, 2.0, running)
+    fn reading(busy: f64, pressure: f64) -> Reading {
+        Reading { busy, cores: 2.0, pressure: Some(pressure), ..Reading::default() }
     }
 
     /// The numbers that follow from readings, one every half second, of a pool that is full.
@@ -151,28 +154,28 @@ mod tests {
 
     #[test]
     fn it_grows_while_processors_idle_in_steps_of_a_second() {
-        let idle = vec![reading(0.1, 0); 9];
+        let idle = vec![reading(0.1, 0.0); 9];
         assert_eq!(numbers(WIDE, &idle), [2, 4, 4, 8, 8, 16, 16, 24, 24]);
-        let mostly_busy = vec![reading(1.5, 2); 4];
+        let mostly_busy = vec![reading(1.5, 0.5); 4];
         assert_eq!(numbers(WIDE, &mostly_busy), [2, 3, 3, 4], "by as much as there is room");
     }
 
     #[test]
     fn a_short_lull_and_busy_processors_change_nothing() {
-        let (lull, busy) = (reading(0.1, 0), reading(1.9, 2));
+        let (lull, busy) = (reading(0.1, 0.0), reading(1.9, 0.7));
         let readings = [busy.clone(), lull.clone(), busy.clone(), lull, busy];
         assert_eq!(numbers(WIDE, &readings), [2; 5]);
     }
 
     #[test]
     fn what_was_fixed_stays() {
-        assert_eq!(numbers(Workers::fixed(3), &vec![reading(0.1, 0); 4]), [3; 4]);
+        assert_eq!(numbers(Workers::fixed(3), &vec![reading(0.1, 0.0); 4]), [3; 4]);
     }
 
     #[test]
     fn it_shrinks_where_tests_take_turns_but_not_below_the_start() {
-        let mut readings = vec![reading(0.1, 0); 4];
-        readings.extend(vec![reading(2.0, 8); 16]);
+        let mut readings = vec![reading(0.1, 0.0); 4];
+        readings.extend(vec![reading(2.0, 1.0); 16]);
         let numbers = numbers(WIDE, &readings);
         assert_eq!((numbers[3], numbers[7], numbers[11]), (8, 6, 4));
         assert!(numbers.iter().all(|&it| it >= 2));
@@ -183,8 +186,8 @@ mod tests {
         let mut pool = Pool::new(WIDE);
         for half in 1..9 {
             let now = Duration::from_millis(500) * half;
-            assert_eq!(pool.read(&reading(0.0, 0), 2, false, now), None);
-            assert_eq!(pool.read(&reading(0.0, 0), 1, true, now), None, "a slot is free already");
+            assert_eq!(pool.read(&reading(0.0, 0.0), 2, false, now), None);
+            assert_eq!(pool.read(&reading(0.0, 0.0), 1, true, now), None, "a slot is free already");
         }
     }
 }

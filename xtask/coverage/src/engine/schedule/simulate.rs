@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Action, Input, Reading, Rules, Scheduler, Suite, Workers};
+use super::{Action, Input, Rules, Scheduler, Suite, Workers};
+use crate::machine::meter::Reading;
 use crate::split::{Isolation, Plan, Unit, units};
 
 /// Seconds between two readings of the machine.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::machine::meter::{Reading, Usage};
 use crate::split::Unit;
 
 /// What each test does wherever it runs, and how the world goes on.
@@ -78,6 +79,8 @@ struct World {
     finished: u32,
     ended_splits: BTreeMap<u32, u32>,
     trace: Trace<Vec<u8>>,
+    /// Processes that have started and did not say so yet.
+    pids: Vec<(usize, i32)>,
 }
 
 impl World {
@@ -110,6 +113,7 @@ impl World {
             finished: 0,
             ended_splits: BTreeMap::new(),
             trace,
+            pids: Vec::new(),
         }
     }
 
@@ -160,6 +164,8 @@ impl World {
                 let process =
                     Process { unit, tests, at: 0, state, asks, next: None, killed: false, fresh };
                 self.processes.insert(slot, process);
+                let pid = i32::try_from(slot).expect("few slots");
+                self.pids.push((slot, pid));
             }
             Action::Run { slot, unit, tests, after: Some(after), asks, .. } => {
                 let process = self.processes.get_mut(&slot).expect("a process to follow in");
@@ -237,6 +243,9 @@ impl World {
     /// Something happens; `choice` says what. False where nothing can.
     fn step(&mut self, choice: usize) -> bool {
         self.now += Duration::from_millis(100 + choice as u64 % 700);
+        for (slot, pid) in std::mem::take(&mut self.pids) {
+            self.tell(Input::ProcessStarted { slot, pid });
+        }
         if choice.is_multiple_of(7) {
             self.read(choice);
             return true;
@@ -264,9 +273,11 @@ impl World {
         let usage = |slot: usize| Usage {
             memory: (choice as u64 % 97) << 20,
             cpu: (choice % 3) as f64,
+            count: 1,
             active: (choice + slot).is_multiple_of(2),
         };
-        let slots = self.processes.keys().map(|&slot| (slot, usage(slot))).collect();
+        let pid = |slot: usize| i32::try_from(slot).expect("few slots");
+        let processes = self.processes.keys().map(|&slot| (pid(slot), usage(slot))).collect();
         let short = self.script.is_small && choice.is_multiple_of(11);
         self.tell(Input::Machine(Reading {
             busy: (choice % 5) as f64 / 2.0,
@@ -274,7 +285,8 @@ impl World {
             available: Some(if short { 1 << 20 } else { 1 << 33 }),
             memory: Some(1 << 34),
             oom_kills: 0,
-            slots,
+            pressure: Some((choice % 4) as f64 / 3.0),
+            processes,
         }));
     }
 

@@ -2,47 +2,37 @@
 //! side, and fork the units of these. Here their shares are cut and what they found is joined.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Range;
 
 use serde_json::json;
 
-use super::conductor::{Conductor, Stage};
+use super::driver::{Driver, Stage};
+use super::ends::Exit;
 use super::host::{Mode, Took};
-use super::slot::Exit;
-use crate::engine::Happening;
+use crate::engine::schedule::{Input, Why};
+use crate::engine::{Happening, child};
 use crate::split::{Deal, FileCost, Marks, deal};
 
 /// What is known of the parts of a collection.
 #[derive(Default)]
-pub(super) struct Shards {
+pub(super) struct Parts {
     /// The test files, in the order of collection.
     files: Vec<String>,
     /// What stands for the names in files that are parted, as the first collector told it.
     names: HashMap<usize, u32>,
     /// Files of the project that collectors have imported, by the names of their modules.
     modules: BTreeMap<String, String>,
+    /// What a collector's test files have imported, until all have told it.
+    imported: BTreeMap<usize, Vec<String>>,
     /// Tests that collectors have found.
     tests: u64,
-    /// The host of each test of the plan; empty where the collection is not parted.
-    holders: Vec<usize>,
 }
 
-impl Shards {
-    /// The only host that can run a test, if not any can.
-    pub(super) fn holder(&self, test: usize) -> Option<usize> {
-        self.holders.get(test).copied()
-    }
-
-    /// The host of each test; empty where any can run any.
-    pub(super) fn holders(&self) -> &[usize] {
-        &self.holders
-    }
-}
-
-impl Conductor<'_> {
+impl Driver<'_> {
     /// The test files are known: each collector is told its share.
     pub(super) fn share_files(&mut self, host: usize, files: Vec<(String, u64)>) {
-        self.fleet.without_spare_collectors(host, files.len());
-        let collectors = self.fleet.collectors_of(host);
+        self.hosts.without_spare_collectors(host, files.len());
+        let collectors = self.hosts.collectors_of(host);
         let count = collectors.len();
         let mut costs = costs(&files, &self.job.collection);
         // An error in one part would leave the tests of the others; and what is to be in one
@@ -55,9 +45,9 @@ impl Conductor<'_> {
             let parts: BTreeMap<String, [usize; 2]> =
                 parted.iter().map(|file| (file.to_string(), [number, count])).collect();
             let told = json!({"cmd": "collect", "files": share, "parts": parts});
-            self.fleet.send(collector, &told);
+            self.hosts.send(collector, &told);
         }
-        self.shards.files = files.into_iter().map(|(file, _)| file).collect();
+        self.parts.files = files.into_iter().map(|(file, _)| file).collect();
     }
 
     /// A collector has imported its test files, and waits to hear what others have.
@@ -67,49 +57,48 @@ impl Conductor<'_> {
         modules: Vec<String>,
         files: BTreeMap<String, String>,
     ) {
-        if let Some(why) = clash(&self.shards.modules, &files) {
+        if let Some(why) = clash(&self.parts.modules, &files) {
             return self.reordered(&why, false);
         }
-        self.shards.modules.extend(files);
-        self.fleet.member(collector).imported = Some(modules);
+        self.parts.modules.extend(files);
+        self.parts.imported.insert(collector, modules);
         self.share_imports();
     }
 
     /// Once all have told: each collector imports what the others have, so that tests find the
     /// modules that they would find if one process had collected all.
     pub(super) fn share_imports(&mut self) {
-        let collectors = self.fleet.collectors_of(self.fleet.head());
+        let collectors = self.hosts.collectors_of(self.hosts.head());
         let has_told = |collector: usize| {
-            let member = self.fleet.peek(collector);
-            member.imported.is_some() || member.bye.is_some() || member.gone
+            let imported = self.parts.imported.contains_key(&collector);
+            imported || self.hosts.bye(collector).is_some() || self.hosts.is_gone(collector)
         };
         if self.stage != Stage::Collecting || !collectors.clone().all(has_told) {
             return;
         }
-        let told: Vec<(usize, Vec<String>)> = collectors
-            .filter_map(|it| Some((it, self.fleet.member(it).imported.take()?)))
-            .collect();
+        let told = std::mem::take(&mut self.parts.imported);
         for (collector, own) in &told {
             let mut known: HashSet<&String> = own.iter().collect();
-            let mut others: Vec<&String> = told.iter().flat_map(|(_, modules)| modules).collect();
+            let mut others: Vec<&String> = told.values().flatten().collect();
             others.retain(|module| known.insert(module));
-            self.fleet.send(*collector, &json!({"cmd": "import", "modules": others}));
+            self.hosts.send(*collector, &json!({"cmd": "import", "modules": others}));
         }
     }
 
     /// One host collects all, as without collectors.
     pub(super) fn cannot_shard(&mut self, host: usize, why: &str) {
-        (self.show)(Happening::Detail(&format!("One collection for all tests: {why}")));
-        self.fleet.without_collectors(host);
+        self.account.show(Happening::Detail(&format!("One collection for all tests: {why}")));
+        self.hosts.without_collectors(host);
     }
 
     /// The parts are not the whole: one host collects it all over again. If it is but the parts
     /// of single files, the next run has files in parts, but none that is parted itself.
     pub(super) fn reordered(&mut self, why: &str, parts: bool) {
-        (self.show)(Happening::Note(&format!("the suite is collected again, in one part: {why}")));
+        self.account
+            .show(Happening::Note(&format!("the suite is collected again, in one part: {why}")));
         match parts {
-            true => self.ran.files_stay_whole = true,
-            false => self.ran.unshardable = Some(why.to_owned()),
+            true => self.account.ran().files_stay_whole = true,
+            false => self.account.ran().unshardable = Some(why.to_owned()),
         }
         self.start_over(Mode::Fork);
     }
@@ -119,58 +108,58 @@ impl Conductor<'_> {
         if self.stage != Stage::Collecting {
             return;
         }
-        self.shards = Shards::default();
-        self.ran.collected_files.clear();
-        if let Err(error) = self.fleet.start_over(mode) {
-            self.problem(None, format!("could not start another host: {error:#}"));
+        self.parts = Parts::default();
+        self.account.ran().collected_files.clear();
+        if let Err(error) = self.hosts.start_over(mode) {
+            let what = format!("could not start another host: {error:#}");
+            self.account.problem(None, what);
         }
+        self.new_rules();
     }
 
     /// What a collector has found so far.
     pub(super) fn collected_part(&mut self, tests: u64, took: &[Took]) {
-        self.shards.tests += tests;
-        self.ran.ledger.collected(self.shards.tests);
+        self.parts.tests += tests;
+        self.account.ran().ledger.collected(self.parts.tests);
         for &(file, seconds, apart, names) in took {
-            let Some(id) = self.shards.files.get(file) else { continue };
-            if names.is_some_and(|names| *self.shards.names.entry(file).or_insert(names) != names) {
+            let Some(id) = self.parts.files.get(file) else { continue };
+            if names.is_some_and(|names| *self.parts.names.entry(file).or_insert(names) != names) {
                 // Each part has every n-th name: tests would be lost, or there twice.
                 let why = format!("`{id}` has other names each time it is imported");
                 return self.reordered(&why, true);
             }
             let cost = FileCost { seconds, apart };
-            let known = self.ran.collected_files.entry(id.clone());
+            let known = self.account.ran().collected_files.entry(id.clone());
             known.and_modify(|known| *known = known.with_part(cost)).or_insert(cost);
         }
     }
 
     /// Goes on when no collector is at work any more: with the plan where all can run units.
     pub(super) fn join_parts(&mut self) {
-        if self.fleet.mode() != Mode::Shards {
+        if self.hosts.mode() != Mode::Shards {
             return;
         }
-        let collectors = self.fleet.collectors_of(self.fleet.head());
-        let settled = |collector: usize| {
-            let member = self.fleet.peek(collector);
-            member.ready || member.bye.is_some() || member.gone
-        };
-        if self.stage != Stage::Collecting || !collectors.clone().all(settled) {
+        let collectors = self.hosts.collectors_of(self.hosts.head());
+        let settled = collectors.clone().all(|collector| self.hosts.is_settled(collector));
+        if self.stage != Stage::Collecting || !settled {
             return;
         }
-        if !collectors.clone().all(|collector| self.fleet.peek(collector).ready) {
+        if !collectors.clone().all(|collector| self.hosts.is_ready(collector)) {
             // Errors of collection, each told by now, or worse.
-            self.fleet.kill(|_| true);
+            self.hosts.kill(|_| true);
             return;
         }
-        let (ids, marks) = self.joined(collectors);
-        self.plan(ids, &marks);
+        let (ids, marks, holders) = self.joined(collectors.clone());
+        self.plan(ids, &marks, holders);
+        collectors.for_each(|host| self.tell(Input::HostReady { host, slot: None }));
     }
 
-    /// The tests of all collectors in the order of their files.
-    fn joined(&mut self, collectors: std::ops::Range<usize>) -> (Vec<String>, Marks) {
+    /// The tests of all collectors in the order of their files, with the collector of each.
+    fn joined(&mut self, collectors: Range<usize>) -> (Vec<String>, Marks, Vec<usize>) {
         let mut pieces = Vec::new();
-        for collector in collectors.clone() {
+        for collector in collectors {
             let mut first = 0;
-            for &(file, name, tests) in &self.fleet.peek(collector).files {
+            for &(file, name, tests) in self.hosts.part(collector).0 {
                 pieces.push(((file, name), collector, first..first + tests));
                 first += tests;
             }
@@ -179,69 +168,55 @@ impl Conductor<'_> {
         let (mut ids, mut marks, mut holders) = (Vec::new(), Marks::default(), Vec::new());
         let mut places: HashMap<usize, HashMap<usize, usize>> = HashMap::new();
         for (_, collector, tests) in pieces {
-            let member = self.fleet.peek(collector);
+            let (_, its_ids, its_marks) = self.hosts.part(collector);
             for test in tests {
                 let number = ids.len();
                 places.entry(collector).or_default().insert(number, test);
                 let named = |name: Option<&String>| Some((number, name?.clone()));
-                marks.groups.extend(named(member.marks.groups.get(&test)));
-                marks.documents.extend(named(member.marks.documents.get(&test)));
-                ids.push(member.ids.get(test).cloned().unwrap_or_default());
+                marks.groups.extend(named(its_marks.groups.get(&test)));
+                marks.documents.extend(named(its_marks.documents.get(&test)));
+                ids.push(its_ids.get(test).cloned().unwrap_or_default());
                 holders.push(collector);
             }
         }
         for (collector, places) in places {
-            self.fleet.member(collector).number(places);
+            self.hosts.renumber(collector, places);
         }
-        self.shards.holders = holders;
-        (ids, marks)
+        (ids, marks, holders)
     }
 
     /// A collector is gone: what it said before is still to be heard.
     pub(super) fn collector_exited(&mut self, host: usize, collector: usize, exit: &Exit) {
-        let Some(number) = self.fleet.collectors_of(host).nth(collector) else { return };
-        let member = self.fleet.member(number);
-        member.how = Some(exit.how());
-        member.host.end_lines();
+        if let Some(number) = self.hosts.collectors_of(host).nth(collector) {
+            self.hosts.collector_ended(number, exit.how());
+        }
     }
 
     /// All a collector said has been heard. Its units went with it, unless it had nothing more
     /// to do.
     pub(super) fn collector_fell_silent(&mut self, collector: usize) {
-        let member = self.fleet.peek(collector);
-        let (bye, how) = (member.bye, member.how.clone());
+        let bye = self.hosts.bye(collector);
         let over = self.is_finishing() || self.stage == Stage::Collecting;
-        let stands_by = self.fleet.mode() == Mode::Fork;
-        let with_its_host = self.fleet.peek(self.fleet.head()).gone;
-        if !(member.retired || stands_by || with_its_host || bye.is_some() && over) {
-            let how = match bye {
-                Some(exit) => {
+        let stands_by = self.hosts.mode() == Mode::Fork;
+        let with_its_host = self.hosts.is_gone(self.hosts.head());
+        let retired = self.hosts.is_retired(collector);
+        if !(retired || stands_by || with_its_host || bye.is_some() && over) {
+            let how = match (bye, self.hosts.how(collector)) {
+                (Some(exit), _) => {
                     format!("ended its session early, with pytest's exit status {exit}")
                 }
-                None => how.unwrap_or_else(|| "went away".to_owned()),
+                (None, how) => how.unwrap_or("went away").to_owned(),
             };
-            let log = self.fleet.peek(collector).host.log.clone();
-            self.problem(None, format!("a collector {how}; see `{log}`"));
-            self.lose_units(|busy| busy.host == collector);
-            self.abort("a part of the collection is lost");
+            let log = self.hosts.log(collector);
+            let what = format!("a collector {how}; see `{log}`");
+            self.account.problem(None, what);
+            let lost = self.forked_from(|host| host == collector);
+            lost.into_iter().for_each(child::kill_group);
+            self.tell(Input::Stop(Why::Lost));
         }
         self.share_imports();
         self.join_parts();
         self.finish_head();
-    }
-
-    /// The host that hears of tests finishes when all have that run them.
-    pub(super) fn finish_head(&mut self) {
-        let head = self.fleet.head();
-        let is_finishing = matches!(self.stage, Stage::Finishing(_));
-        let is_last = matches!(self.fleet.peek(head).mode, Mode::Shards | Mode::Controller);
-        if !is_finishing || !is_last || self.fleet.workers_live() || self.fleet.peek(head).told {
-            return;
-        }
-        self.fleet.member(head).told = true;
-        let failed = self.ran.ledger.failed_ids().len();
-        let collected = self.plan.ids.len();
-        self.fleet.send(head, &json!({"cmd": "finish", "failed": failed, "collected": collected}));
     }
 }
 

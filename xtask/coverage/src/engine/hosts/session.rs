@@ -3,11 +3,11 @@
 
 use serde_json::json;
 
-use super::conductor::{Conductor, Stage};
-use super::fleet::Nodes;
+use super::driver::{Driver, Stage};
 use super::host::SessionEnd;
+use super::list::Nodes;
 use crate::engine::Happening;
-use crate::split::Isolation;
+use crate::engine::schedule::{Input, Why};
 
 /// What is known of the controller's session.
 #[derive(Default)]
@@ -15,82 +15,81 @@ pub(super) struct Session {
     /// Plugins hear of tests.
     hears: bool,
     /// Plugins know each worker, from its start to its end.
-    pub(super) knows_workers: bool,
+    knows_workers: bool,
     /// A plugin has ended it.
     stopped: bool,
     end: Option<SessionEnd>,
 }
 
-impl Conductor<'_> {
+impl Session {
+    /// Plugins know each worker, from its start to its end.
+    pub(super) fn knows_workers(&self) -> bool {
+        self.knows_workers
+    }
+}
+
+impl Driver<'_> {
     /// How much the controller wants to hear.
     pub(super) fn listens(&mut self, replays: u8) {
         self.session.hears |= replays > 0;
+        self.hosts.listens(replays);
     }
 
     /// The controller has been configured: so can be workers.
     pub(super) fn nodes(&mut self, inputs: Vec<String>, replays: u8) {
         self.listens(replays);
         self.session.knows_workers = true;
-        self.fleet.configure(Nodes { inputs, replays });
+        self.hosts.configure(Nodes { inputs, replays });
     }
 
     /// Plugins tell workers from the controller: a worker collects, the host hears of tests.
     pub(super) fn worker_collects(&mut self, host: usize, why: &str, replays: u8) {
         self.listens(replays);
         self.session.knows_workers = true;
-        self.fleet.worker_collects(host);
-        (self.show)(Happening::Detail(&format!("One worker collects for all: {why}")));
+        self.hosts.worker_collects(host);
+        self.account.show(Happening::Detail(&format!("One worker collects for all: {why}")));
     }
 
-    /// Which tests share a process. A worker that plugins know lives as long as the run: they
-    /// look at what it has at its end.
-    pub(super) fn isolation(&self) -> Isolation {
-        match self.job.isolation {
-            Isolation::Row(_) if self.session.knows_workers => Isolation::Worker,
-            isolation => isolation,
+    /// Has plugins hear of a test that ended in a slot.
+    pub(super) fn replay(&mut self, slot: usize, test: Option<usize>, calls: String) {
+        if self.is_finishing() || self.stage == Stage::Collecting {
+            return;
+        }
+        if let Some(calls) = self.account.replay(slot, test, calls) {
+            self.tell_plugins(slot, &calls);
         }
     }
 
-    /// Has plugins hear of a test that ended in a slot; not of an attempt that is repeated.
-    pub(super) fn replay(&mut self, slot: usize, test: Option<usize>, calls: &str) {
-        let Some(Some(busy)) = self.slots.get(slot) else { return };
-        let is_repeated = test.is_some() && busy.repeated == test;
-        let counts = match self.stage {
-            Stage::Running => true,
-            // The failure that used up the budget is the last thing that is heard.
-            Stage::Aborting(_) => test.is_some() && test == self.last_failed,
-            Stage::Collecting | Stage::Finishing(_) | Stage::Done => false,
-        };
-        if counts && !is_repeated {
-            let told = json!({"cmd": "replay", "slot": slot, "calls": calls});
-            self.fleet.tell_controller(&told);
-        }
+    /// Has plugins hear of a test.
+    pub(super) fn tell_plugins(&mut self, slot: usize, calls: &str) {
+        let told = json!({"cmd": "replay", "slot": slot, "calls": calls});
+        self.hosts.tell_controller(&told);
     }
 
     /// Has plugins hear of a test whose process died.
     pub(super) fn replay_crash(&mut self, slot: usize, id: &str, text: &str) {
         if self.session.hears {
             let told = json!({"cmd": "crashed", "slot": slot, "id": id, "text": text});
-            self.fleet.tell_controller(&told);
+            self.hosts.tell_controller(&told);
         }
     }
 
     /// A worker has ended, with what its plugins have for those of the controller.
     pub(super) fn worker_down(&mut self, slot: usize, output: &str, status: Option<i32>) {
-        self.fleet.tell_controller(&json!({"cmd": "down", "slot": slot, "output": output}));
+        self.hosts.tell_controller(&json!({"cmd": "down", "slot": slot, "output": output}));
         if let Some(status) = status {
             let sentence = format!(
                 "a plugin ended the session of worker gw{slot} with exit status {status}, though \
                  no test of it failed"
             );
-            self.ran.findings.push(sentence);
+            self.account.ran().findings.push(sentence);
         }
     }
 
     /// A worker died.
     pub(super) fn worker_lost(&mut self, slot: usize, how: &str) {
-        if self.session.knows_workers {
-            self.fleet.tell_controller(&json!({"cmd": "down", "slot": slot, "error": how}));
+        if self.session.knows_workers && self.stage == Stage::Running {
+            self.hosts.tell_controller(&json!({"cmd": "down", "slot": slot, "error": how}));
         }
     }
 
@@ -98,26 +97,29 @@ impl Conductor<'_> {
     pub(super) fn session_stopped(&mut self, why: &str, text: &str) {
         self.session.stopped = true;
         if why == "internal-error" {
-            let log = self.fleet.peek(self.fleet.head()).host.log.clone();
+            let log = self.hosts.log(self.hosts.head());
             let what = format!("a plugin broke when it heard of a test: {text}; see `{log}`");
-            self.problem(None, what);
-        } else if !std::mem::replace(&mut self.ran.stopped, true) {
+            self.account.problem(None, what);
+        } else if !std::mem::replace(&mut self.account.ran().stopped, true) {
             // A worker whose plugins have heard the same may have said so before.
-            self.ran.findings.push(format!("a plugin stopped the session: {text}"));
+            let sentence = format!("a plugin stopped the session: {text}");
+            self.account.ran().findings.push(sentence);
         }
-        self.abort("a plugin stopped the session");
+        if self.stage == Stage::Running {
+            self.tell(Input::Stop(Why::Session));
+        }
     }
 
     /// Tests cannot be run from hosts here, as one says: another engine has to.
     pub(super) fn cannot_host(&mut self, why: String) {
-        self.ran.unsuitable.get_or_insert(why);
-        self.fleet.kill(|_| true);
+        self.account.ran().unsuitable.get_or_insert(why);
+        self.hosts.kill(|_| true);
         self.stage = Stage::Done;
     }
 
     pub(super) fn session_ended(&mut self, host: usize, end: SessionEnd) {
-        if host == self.fleet.head() {
-            self.ran.closing_words.extend(end.text.clone());
+        if host == self.hosts.head() {
+            self.account.ran().closing_words.extend(end.text.clone());
             self.session.end = Some(end);
         }
     }
@@ -125,15 +127,16 @@ impl Conductor<'_> {
     /// The status that pytest and its plugins end with must be what the account of tests says.
     pub(super) fn judge_session(&mut self) {
         let Some(end) = self.session.end.take() else { return };
-        let ended = self.ran.aborted || self.ran.uncollectable || self.ran.interrupted.is_some();
-        if ended || self.session.stopped || !self.ran.problems.is_empty() {
+        let ran = self.account.ran();
+        let ended = ran.aborted || ran.uncollectable || ran.interrupted.is_some();
+        if ended || self.session.stopped || !ran.problems.is_empty() {
             return;
         }
-        let tally = self.ran.ledger.tally();
+        let tally = ran.ledger.tally();
         match (end.exit, tally.failures() > 0, tally.collected == 0) {
             (0, false, false) | (1, true, _) | (5, false, true) => {}
-            (0, false, true) => self.ran.no_tests_is_fine = true,
-            (exit, ..) => self.ran.findings.push(sentence(exit, &end)),
+            (0, false, true) => ran.no_tests_is_fine = true,
+            (exit, ..) => ran.findings.push(sentence(exit, &end)),
         }
     }
 }

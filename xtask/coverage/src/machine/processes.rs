@@ -1,0 +1,282 @@
+//! The processes of the machine: who descends from whom, what each has used, and what it holds.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fs::File;
+use std::io::Read;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use nix::unistd::{SysconfVar, sysconf};
+
+/// A process, as `/proc/PID/stat` describes it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Process {
+    /// Its parent.
+    pub(super) parent: i32,
+    /// Its process group.
+    pub(super) group: i32,
+    /// `R`, `S`, `D`, `Z`, …: that of its first thread.
+    pub(super) state: u8,
+    /// Ticks of CPU that it and all the children that it has waited for have used.
+    pub(super) ticks: u64,
+}
+
+impl Process {
+    /// Reads the one line of the file.
+    fn parse(stat: &[u8]) -> Option<Process> {
+        // The name in parentheses may hold anything, also a parenthesis, and no UTF-8.
+        let behind = stat.iter().rposition(|&byte| byte == b')')? + 1;
+        let mut fields = std::str::from_utf8(stat.get(behind..)?).ok()?.split_ascii_whitespace();
+        let state = *fields.next()?.as_bytes().first()?;
+        let parent = fields.next()?.parse().ok()?;
+        let group = fields.next()?.parse().ok()?;
+        // Of itself in user mode and in the kernel, then of its children.
+        let ticks = fields.skip(8).take(4).map(|field| field.parse::<u64>().unwrap_or(0)).sum();
+        Some(Process { parent, group, state, ticks })
+    }
+
+    /// It runs, waits for a processor, or for a disk.
+    pub(super) fn is_active(&self) -> bool {
+        matches!(self.state, b'R' | b'D')
+    }
+
+    /// It only waits for its parent to take note of its end.
+    pub(super) fn has_ended(&self) -> bool {
+        matches!(self.state, b'Z' | b'X')
+    }
+}
+
+/// Those of the processes that descend from some of them: what others do is of no interest, and
+/// is not looked at twice.
+#[derive(Debug)]
+pub(super) struct Processes {
+    proc: Utf8PathBuf,
+    /// This process, or what stands for it.
+    me: i32,
+    /// What descends from this process or from a worker.
+    ours: HashMap<i32, Process>,
+    /// The worker that each of these belongs to, found out while its parents lived.
+    workers: HashMap<i32, i32>,
+    others: HashSet<i32>,
+    looks: u32,
+    page_size: u64,
+}
+
+/// Numbers are used again: at each so many looks all processes are looked at.
+const LOOKS: u32 = 32;
+
+impl Processes {
+    pub(super) fn under(root: &Utf8Path, me: i32) -> Processes {
+        Processes {
+            proc: root.join("proc"),
+            me,
+            ours: HashMap::new(),
+            workers: HashMap::new(),
+            others: HashSet::new(),
+            looks: 0,
+            page_size: number(SysconfVar::PAGE_SIZE, 4096),
+        }
+    }
+
+    /// Looks at what there is now.
+    pub(super) fn look(&mut self, workers: &[i32]) {
+        let all = self.looks.is_multiple_of(LOOKS);
+        self.looks = self.looks.wrapping_add(1);
+        let (known, new): (Vec<_>, Vec<_>) =
+            pids(&self.proc).into_iter().partition(|pid| !all && self.others.contains(pid));
+        let mut buffer = [0; 4096];
+        let found = new
+            .into_iter()
+            .filter_map(|pid| Some((pid, Process::parse(self.read(pid, "stat", &mut buffer)?)?)));
+        let (ours, others) = apart(found.collect(), self.me, workers);
+        self.ours = ours;
+        self.others = known.into_iter().chain(others).collect();
+        self.workers = belongings(&self.ours, self.me, workers, &self.workers);
+    }
+
+    /// What belongs to each worker.
+    pub(super) fn by_worker(&self) -> impl Iterator<Item = (i32, i32, &Process)> {
+        self.workers.iter().filter_map(|(pid, worker)| Some((*worker, *pid, self.ours.get(pid)?)))
+    }
+
+    /// Ticks of CPU that all that descends from us has used so far.
+    pub(super) fn ticks(&self) -> u64 {
+        self.ours.values().map(|process| process.ticks).sum()
+    }
+
+    /// Anonymous memory that is resident, of which much may be shared with the process that it
+    /// was forked from.
+    pub(super) fn anonymous(&self, pid: i32) -> u64 {
+        let mut buffer = [0; 256];
+        let pages = self.read(pid, "statm", &mut buffer).and_then(anonymous_pages);
+        pages.unwrap_or(0).saturating_mul(self.page_size)
+    }
+
+    fn read<'a>(&self, pid: i32, file: &str, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
+        // A path on its own, without `join`: this is most of what a look does beside the kernel.
+        let path = format!("{}/{pid}/{file}", self.proc);
+        let length = File::open(path).ok()?.read(buffer).ok()?;
+        buffer.get(..length)
+    }
+}
+
+/// Pages of `/proc/PID/statm`: all that is resident, but not files and shared memory.
+fn anonymous_pages(statm: &[u8]) -> Option<u64> {
+    let mut fields = std::str::from_utf8(statm).ok()?.split_ascii_whitespace().skip(1);
+    let resident: u64 = fields.next()?.parse().ok()?;
+    Some(resident.saturating_sub(fields.next()?.parse().ok()?))
+}
+
+/// Those that descend from us or from a worker, and the numbers of those that do not.
+fn apart(
+    mut found: HashMap<i32, Process>,
+    me: i32,
+    workers: &[i32],
+) -> (HashMap<i32, Process>, Vec<i32>) {
+    let roots: HashSet<i32> = workers.iter().copied().chain([me]).collect();
+    let descends = |pid: &i32| ancestors(*pid, &found).any(|it| roots.contains(&it));
+    let others: Vec<i32> = found.keys().filter(|pid| !descends(pid)).copied().collect();
+    others.iter().for_each(|pid| drop(found.remove(pid)));
+    (found, others)
+}
+
+/// The worker that each process belongs to: the nearest among its ancestors, so that nothing is
+/// counted twice. What has lost its parents has become our child: it stays with the worker whose
+/// process group it is in, or that it was seen under `before`.
+fn belongings(
+    ours: &HashMap<i32, Process>,
+    me: i32,
+    workers: &[i32],
+    before: &HashMap<i32, i32>,
+) -> HashMap<i32, i32> {
+    let workers: BTreeSet<i32> = workers.iter().copied().collect();
+    let known = |pid: i32| {
+        let lost = ours.get(&pid).filter(|process| process.parent == me);
+        let of_lost =
+            lost.into_iter().flat_map(|process| [Some(process.group), before.get(&pid).copied()]);
+        [Some(pid)].into_iter().chain(of_lost).flatten().find(|it| workers.contains(it))
+    };
+    let worker_of = |pid| ancestors(pid, ours).take_while(|&it| it != me).find_map(known);
+    ours.keys().filter_map(|&pid| Some((pid, worker_of(pid)?))).collect()
+}
+
+/// A process and those it descends from, as far as they are known. They were not read all at the
+/// same moment, so this may be a circle, where numbers are used again: it ends.
+fn ancestors(pid: i32, known: &HashMap<i32, Process>) -> impl Iterator<Item = i32> {
+    let parent = |pid: &i32| known.get(pid).map(|process| process.parent);
+    std::iter::successors(Some(pid), parent).take(known.len() + 1)
+}
+
+fn pids(proc: &Utf8Path) -> Vec<i32> {
+    let Ok(entries) = std::fs::read_dir(proc) else { return Vec::new() };
+    entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// A constant of the system.
+pub(super) fn number(name: SysconfVar, usual: u64) -> u64 {
+    let value = sysconf(name).ok().flatten().and_then(|value| u64::try_from(value).ok());
+    value.filter(|&value| value > 0).unwrap_or(usual)
+}
+
+/// Bytes that a process and all its descendants have to themselves.
+pub(super) fn private(root: &Utf8Path, pid: i32) -> Option<u64> {
+    let mut processes = Processes::under(root, pid);
+    processes.look(&[]);
+    let rollup = |pid: &i32| {
+        let path = processes.proc.join(format!("{pid}/smaps_rollup"));
+        std::fs::read_to_string(path).ok().map(|text| private_bytes(&text))
+    };
+    let held: Vec<u64> = processes.ours.keys().filter_map(rollup).collect();
+    (!held.is_empty()).then(|| held.iter().sum())
+}
+
+/// Of `smaps_rollup`. What is swapped out may be shared as well, and is counted by its share.
+fn private_bytes(rollup: &str) -> u64 {
+    let names = ["Private_Clean:", "Private_Dirty:", "Private_Hugetlb:", "SwapPss:"];
+    names.iter().filter_map(|name| super::kibibytes(rollup, name)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::tests::FakeRoot;
+
+    /// Process id, parent and group.
+    fn table(rows: &[(i32, i32, i32)]) -> HashMap<i32, Process> {
+        let process = |parent, group| Process { parent, group, state: b'S', ticks: 0 };
+        rows.iter().map(|&(pid, parent, group)| (pid, process(parent, group))).collect()
+    }
+
+    fn sorted(found: HashMap<i32, i32>) -> Vec<(i32, i32)> {
+        let mut found: Vec<_> = found.into_iter().collect();
+        found.sort_unstable();
+        found
+    }
+
+    #[test]
+    fn the_name_of_a_process_may_hold_anything() {
+        let line = b"42 (a) b (\xff) R 7 9 9 0 -1 4194304 1 2 3 4 100 20 3 1 20 0 1 0 99 0 5 6";
+        let wanted = Process { parent: 7, group: 9, state: b'R', ticks: 124 };
+        assert_eq!(Process::parse(line), Some(wanted));
+        for broken in [&b""[..], b"42 (x", b"42 (x)", b"42 (x) R 7", b"42 (x) R a b"] {
+            assert_eq!(Process::parse(broken), None);
+        }
+    }
+
+    #[test]
+    fn memory_is_what_is_resident_without_files_and_shared_memory() {
+        assert_eq!(anonymous_pages(b"9000 700 300 1 0 5 0\n"), Some(400));
+        assert_eq!(anonymous_pages(b"0 0 0 0 0 0 0\n"), Some(0));
+        assert_eq!(anonymous_pages(b""), None);
+    }
+
+    /// 10 is us, 20 a host, 30 and 31 workers that it has forked.
+    #[test]
+    fn a_process_belongs_to_the_nearest_worker() {
+        let rows = [(1, 0, 1), (10, 1, 10), (20, 10, 20), (30, 20, 30), (31, 20, 31)];
+        let more = [(40, 30, 30), (41, 40, 41), (50, 1, 50), (51, 50, 50)];
+        let found = table(&[&rows[..], &more[..]].concat());
+        let (ours, mut others) = apart(found, 10, &[30, 31]);
+        others.sort_unstable();
+        assert_eq!(others, [1, 50, 51]);
+        let belong = |workers: &[i32]| sorted(belongings(&ours, 10, workers, &HashMap::new()));
+        assert_eq!(belong(&[30, 31]), [(30, 30), (31, 31), (40, 30), (41, 30)]);
+        let with_host = [(20, 20), (30, 30), (31, 31), (40, 30), (41, 30)];
+        assert_eq!(belong(&[20, 30, 31]), with_host);
+        assert_eq!(belong(&[]), []);
+    }
+
+    /// 40 and 41 were children of the worker 30, and are ours now.
+    #[test]
+    fn what_has_lost_its_parent_stays_with_its_worker() {
+        let ours = table(&[(10, 1, 10), (30, 10, 30), (40, 10, 30), (41, 10, 41), (42, 41, 41)]);
+        let unseen = belongings(&ours, 10, &[30], &HashMap::new());
+        assert_eq!(sorted(unseen), [(30, 30), (40, 30)]);
+        let seen = belongings(&ours, 10, &[30], &HashMap::from([(41, 30)]));
+        assert_eq!(sorted(seen), [(30, 30), (40, 30), (41, 30), (42, 30)]);
+        // Once that worker is of no interest nobody has them.
+        assert_eq!(sorted(belongings(&ours, 10, &[31], &HashMap::from([(41, 30)]))), []);
+    }
+
+    #[test]
+    fn a_circle_of_parents_ends() {
+        let (ours, others) = apart(table(&[(2, 3, 2), (3, 2, 3)]), 10, &[]);
+        assert_eq!((ours.len(), others.len()), (0, 2));
+    }
+
+    #[test]
+    fn private_memory_is_that_of_all_descendants() {
+        let root = FakeRoot::new("private");
+        let rollup = "00400000-7fff ---p 00000000 00:00 0 [rollup]\nRss: 900 kB\nPrivate_Clean: 1 kB\n\
+                      Private_Dirty: 10 kB\nPrivate_Hugetlb: 100 kB\nSwap: 7000 kB\nSwapPss: 1000 kB\n";
+        root.write(&[
+            ("proc/7/stat", "7 (python) S 1 7 7 0 -1 0 0 0 0 0 0 0 0 0"),
+            ("proc/7/smaps_rollup", rollup),
+            ("proc/8/stat", "8 (python) S 7 7 7 0 -1 0 0 0 0 0 0 0 0 0"),
+            ("proc/8/smaps_rollup", rollup),
+            ("proc/9/stat", "9 (other) S 1 9 9 0 -1 0 0 0 0 0 0 0 0 0"),
+            ("proc/9/smaps_rollup", rollup),
+        ]);
+        assert_eq!(private(&root.0, 7), Some(2 * 1111 * 1024));
+        assert_eq!(private(&root.0, 5), None);
+    }
+}
