@@ -46,8 +46,7 @@ pub struct Usage {
     pub cpu: f64,
     /// How many processes.
     pub count: u32,
-    /// One of them runs, waits for a processor or a disk, or has used the processor since the
-    /// reading before.
+    /// A thread of one of them runs now, or waits for a processor or a disk.
     pub active: bool,
 }
 
@@ -159,15 +158,11 @@ impl Meter {
         for (worker, pid, process) in self.processes.by_worker() {
             let all = usage.entry(worker).or_default();
             all.cpu += process.ticks as f64 * self.per_tick;
-            all.active |= process.is_active();
+            all.active |= self.processes.is_active(pid, process);
             if !process.has_ended() {
                 all.count += 1;
                 all.memory += self.processes.anonymous(pid);
             }
-        }
-        for (worker, now) in &mut usage {
-            let before = self.last.processes.get(worker);
-            now.active |= before.is_some_and(|before| now.cpu > before.cpu);
         }
         usage
     }
@@ -422,10 +417,27 @@ mod tests {
         assert_eq!(first.processes[&20], wanted);
         assert!(first.processes[&40].active);
         assert_eq!(first.processes.keys().collect::<Vec<_>>(), [&20, &30, &40]);
-        write(&root, &[process(21, 20, 'S', 51)]);
-        let second = meter.read_after(SECOND, &workers);
-        assert!(second.processes[&20].active, "it has used the processor");
-        assert!(!second.processes[&30].active);
+    }
+
+    #[test]
+    fn a_worker_is_active_when_one_of_its_threads_is() {
+        let root = FakeRoot::new("threads");
+        let thread = |state, ticks| process(30, 10, state, ticks).1 + " 20 0 2 0";
+        let file = "proc/30/stat";
+        write(&root, &[process(10, 1, 'S', 1), (file.to_owned(), thread('S', 5))]);
+        root.write(&[
+            ("proc/30/task/30/stat", &thread('S', 5)),
+            ("proc/30/task/31/stat", &thread('R', 5)),
+        ]);
+        let mut meter = Meter::under(&root.0, 10);
+        let mut active = || meter.read_after(SECOND, &[30]).processes[&30].active;
+        assert!(!active(), "nothing has used a processor: its threads are not looked at");
+        root.write(&[(file, &thread('S', 6))]);
+        assert!(active());
+        root.write(&[(file, &thread('S', 7)), ("proc/30/task/31/stat", &thread('S', 5))]);
+        assert!(!active(), "it has used a processor, and waits now");
+        root.write(&[(file, &thread('D', 7))]);
+        assert!(active());
     }
 
     /// A hundredth of a second is all that the clock can tell.

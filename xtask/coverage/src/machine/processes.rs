@@ -18,6 +18,8 @@ pub(super) struct Process {
     pub(super) state: u8,
     /// Ticks of CPU that it and all the children that it has waited for have used.
     pub(super) ticks: u64,
+    /// How many threads it has.
+    threads: u32,
 }
 
 impl Process {
@@ -30,12 +32,16 @@ impl Process {
         let parent = fields.next()?.parse().ok()?;
         let group = fields.next()?.parse().ok()?;
         // Of itself in user mode and in the kernel, then of its children.
-        let ticks = fields.skip(8).take(4).map(|field| field.parse::<u64>().unwrap_or(0)).sum();
-        Some(Process { parent, group, state, ticks })
+        let mut fields = fields.skip(8);
+        let times = fields.by_ref().take(4);
+        let ticks = times.map(|field| field.parse::<u64>().unwrap_or(0)).sum();
+        // Behind its priority and how nice it is.
+        let threads = fields.nth(2).and_then(|field| field.parse().ok()).unwrap_or(1);
+        Some(Process { parent, group, state, ticks, threads })
     }
 
-    /// It runs, waits for a processor, or for a disk.
-    pub(super) fn is_active(&self) -> bool {
+    /// Its first thread runs, waits for a processor, or for a disk.
+    fn is_active(&self) -> bool {
         matches!(self.state, b'R' | b'D')
     }
 
@@ -54,12 +60,17 @@ pub(super) struct Processes {
     me: i32,
     /// What descends from this process or from a worker.
     ours: HashMap<i32, Process>,
+    /// Those of them that have used a processor since the look before.
+    used: HashSet<i32>,
     /// The worker that each of these belongs to, found out while its parents lived.
     workers: HashMap<i32, i32>,
     others: HashSet<i32>,
     looks: u32,
     page_size: u64,
 }
+
+/// Of a process with more threads the first ones have to do.
+const MOST_THREADS: usize = 32;
 
 /// Numbers are used again: at each so many looks all processes are looked at.
 const LOOKS: u32 = 32;
@@ -70,6 +81,7 @@ impl Processes {
             proc: root.join("proc"),
             me,
             ours: HashMap::new(),
+            used: HashSet::new(),
             workers: HashMap::new(),
             others: HashSet::new(),
             looks: 0,
@@ -88,7 +100,12 @@ impl Processes {
             .into_iter()
             .filter_map(|pid| Some((pid, Process::parse(self.read(pid, "stat", &mut buffer)?)?)));
         let (ours, others) = apart(found.collect(), self.me, workers);
-        self.ours = ours;
+        let before = std::mem::replace(&mut self.ours, ours);
+        let used = |(pid, now): (&i32, &Process)| {
+            let ticks = before.get(pid).map_or(0, |before| before.ticks);
+            (now.ticks > ticks).then_some(*pid)
+        };
+        self.used = self.ours.iter().filter_map(used).collect();
         self.others = known.into_iter().chain(others).collect();
         self.workers = belongings(&self.ours, self.me, workers, &self.workers);
     }
@@ -96,6 +113,26 @@ impl Processes {
     /// What belongs to each worker.
     pub(super) fn by_worker(&self) -> impl Iterator<Item = (i32, i32, &Process)> {
         self.workers.iter().filter_map(|(pid, worker)| Some((*worker, *pid, self.ours.get(pid)?)))
+    }
+
+    /// Some thread of it runs, waits for a processor, or for a disk. The state of a process is that
+    /// of its first thread; others are looked at only where something has used a processor, for
+    /// libraries keep dozens of them in store.
+    pub(super) fn is_active(&self, pid: i32, process: &Process) -> bool {
+        process.is_active()
+            || process.threads > 1 && self.used.contains(&pid) && self.has_active_thread(pid)
+    }
+
+    fn has_active_thread(&self, pid: i32) -> bool {
+        let mut buffer = [0; 4096];
+        let mut is_active = |thread: i32| {
+            let stat = self.read(pid, &format!("task/{thread}/stat"), &mut buffer);
+            stat.and_then(Process::parse).is_some_and(|thread| thread.is_active())
+        };
+        pids(&self.proc.join(format!("{pid}/task")))
+            .into_iter()
+            .take(MOST_THREADS)
+            .any(&mut is_active)
     }
 
     /// Ticks of CPU that all that descends from us has used so far.
@@ -135,7 +172,9 @@ fn apart(
     let roots: HashSet<i32> = workers.iter().copied().chain([me]).collect();
     let descends = |pid: &i32| ancestors(*pid, &found).any(|it| roots.contains(&it));
     let others: Vec<i32> = found.keys().filter(|pid| !descends(pid)).copied().collect();
-    others.iter().for_each(|pid| drop(found.remove(pid)));
+    for pid in &others {
+        found.remove(pid);
+    }
     (found, others)
 }
 
@@ -202,7 +241,7 @@ mod tests {
 
     /// Process id, parent and group.
     fn table(rows: &[(i32, i32, i32)]) -> HashMap<i32, Process> {
-        let process = |parent, group| Process { parent, group, state: b'S', ticks: 0 };
+        let process = |parent, group| Process { parent, group, state: b'S', ticks: 0, threads: 1 };
         rows.iter().map(|&(pid, parent, group)| (pid, process(parent, group))).collect()
     }
 
@@ -214,8 +253,8 @@ mod tests {
 
     #[test]
     fn the_name_of_a_process_may_hold_anything() {
-        let line = b"42 (a) b (\xff) R 7 9 9 0 -1 4194304 1 2 3 4 100 20 3 1 20 0 1 0 99 0 5 6";
-        let wanted = Process { parent: 7, group: 9, state: b'R', ticks: 124 };
+        let line = b"42 (a) b (\xff) R 7 9 9 0 -1 4194304 1 2 3 4 100 20 3 1 20 0 5 0 99 0 5 6";
+        let wanted = Process { parent: 7, group: 9, state: b'R', ticks: 124, threads: 5 };
         assert_eq!(Process::parse(line), Some(wanted));
         for broken in [&b""[..], b"42 (x", b"42 (x)", b"42 (x) R 7", b"42 (x) R a b"] {
             assert_eq!(Process::parse(broken), None);
