@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from xtask_host import replays
+from xtask_host import replays, usage
 from xtask_host.outlet import Outlet, encode
 from xtask_host.text import as_text, cut, pack, seconds_of
 
@@ -19,6 +19,8 @@ _MOST_WARNINGS = 100
 _WIDE_SCOPES = ("session", "package", "module")
 _PHASES = ("setup", "call", "teardown")
 _OUTCOMES = ("passed", "failed", "skipped")
+# Seconds between two looks at the memory, each of which takes as long as a test of nothing.
+_BETWEEN_LOOKS = 0.01
 
 
 class Reporter:
@@ -36,6 +38,8 @@ class Reporter:
         self._held = b""
         self.fixtures: dict[str, float] = {}
         self._warned: dict[tuple[str, str], int] = {}
+        self._cpu = 0.0
+        self._next_look = 0.0
         self._forget()
 
     def _forget(self) -> None:
@@ -55,6 +59,7 @@ class Reporter:
         self._calls: list[replays.Call] = []
         # Whoever wrote to this pipe before may have been killed in mid-line.
         event = {"event": "unit-started", "unit": unit, "pid": outlet.owner}
+        event.update(self._memory())
         outlet.write(b"\n" + encode(event))
 
     def end_unit(self, left: list[int], goes_on: bool) -> None:
@@ -80,6 +85,7 @@ class Reporter:
         start = b'{"event":"start","unit":%d,"test":%d}\n' % (self.unit, test)
         self._write(self._held + start)
         self._held = b""
+        self._cpu = usage.cpu()
 
     def end(self) -> None:
         """Make the lines that say how the test ended, and hold them for the next `start`.
@@ -91,12 +97,20 @@ class Reporter:
         event = {"event": "finish", "unit": self.unit, "test": self.test}
         event["outcome"] = self._outcome or "passed"
         event.update(self._seconds)
+        event["cpu"] = round(usage.cpu() - self._cpu, 6)
+        if _clock() >= self._next_look:
+            event.update(self._memory())
         if self._reason:
             event["reason"] = cut(self._reason, self.limit)
         if self._properties:
             event["properties"] = self._properties
         self._held = encode(event)
         self._send_calls(self.test)
+
+    def _memory(self) -> dict[str, int]:
+        memory = usage.memory()
+        self._next_look = _clock() + _BETWEEN_LOOKS
+        return {} if memory is None else {"memory": memory}
 
     def send(self, event: dict[str, Any]) -> None:
         self._write(self._held + encode(event))

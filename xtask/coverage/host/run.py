@@ -48,6 +48,7 @@ def run(argv: list[str], loader: Any) -> None:
     if settings["identity"] == "xdist" and settings["engine"] in ("fork", "spawn"):
         names.listen()
     if settings["engine"] == "spawn":
+        loader.load("usage").raise_oom_score()
         loader.load("text", "workers").announce(settings, settings["slot"])
     try:
         measurement = _start_coverage(settings, loader)
@@ -63,10 +64,10 @@ def run(argv: list[str], loader: Any) -> None:
         events.send({"event": "bye", "exit": _USAGE_ERROR})
         return
     loader.load(
-        *("text", "plugins", "whole", "replays", "reports", "workers", "listeners", "controller"),
-        *("closing", "together", "last_failed", "temporary", "garbage", "endings", "unit", "rows"),
-        *("stacks", "writers", "collectors", "hazards", "draws", "serve", "roles", "session"),
-        "shards",
+        *("text", "plugins", "whole", "replays", "usage", "reports", "workers", "listeners"),
+        *("controller", "closing", "together", "last_failed", "temporary", "garbage", "endings"),
+        *("unit", "rows", "stacks", "writers", "collectors", "hazards", "draws", "serve", "roles"),
+        *("session", "shards"),
     )
     events.send(_hello(pytest, measurement))
     server = sys.modules["xtask_host.serve"].Server(settings, commands, events, slots, measurement)

@@ -11,7 +11,7 @@ from typing import Any, Callable
 
 import pytest
 
-from xtask_host import garbage, temporary, workers
+from xtask_host import garbage, temporary, usage, workers
 from xtask_host.endings import Endings
 from xtask_host.outlet import exit_now, getpid
 from xtask_host.reports import Reporter
@@ -104,6 +104,7 @@ class Surroundings:
 
     def arrange(self, unit: int | str, slot: int, workerinput: dict[str, Any] | None) -> None:
         self.settle()
+        usage.raise_oom_score()
         self._own_temporary_folder(unit, slot)
         workers.become(self._config, self._settings, slot, workerinput)
 

@@ -127,6 +127,11 @@ pub struct Details {
     /// What it recorded with `record_property`: names and values.
     #[serde(default)]
     pub properties: Vec<(String, String)>,
+    /// Seconds of CPU that its process used meanwhile, with children that were waited for.
+    pub cpu: Option<f64>,
+    /// Bytes of anonymous memory that its process had at its end, what it shares with the process
+    /// that it was forked from among them; not told at the end of each of many short tests.
+    pub memory: Option<u64>,
 }
 
 impl From<PhaseSeconds> for Details {

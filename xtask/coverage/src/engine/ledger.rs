@@ -153,14 +153,24 @@ impl Ledger {
     /// Seconds per node id, of the tests that ran to their end. Those of several tests with one
     /// id are added up, as pytest-split does it.
     pub fn durations(&self) -> BTreeMap<String, f64> {
-        let mut durations = BTreeMap::new();
+        self.sums(|details| Some(details.seconds.total()))
+    }
+
+    /// The same in seconds of CPU, of the tests of which they were told.
+    pub fn cpu(&self) -> BTreeMap<String, f64> {
+        self.sums(|details| details.cpu)
+    }
+
+    fn sums(&self, of: impl Fn(&Details) -> Option<f64>) -> BTreeMap<String, f64> {
+        let mut sums = BTreeMap::new();
         for ((id, _), test) in &self.tests {
             let skipped = test.outcome == Some(TestOutcome::Skipped);
-            if let Some(details) = test.details.as_ref().filter(|_| !skipped) {
-                *durations.entry(id.clone()).or_default() += details.seconds.total();
+            let details = test.details.as_ref().filter(|_| !skipped);
+            if let Some(seconds) = details.and_then(&of) {
+                *sums.entry(id.clone()).or_default() += seconds;
             }
         }
-        durations
+        sums
     }
 
     /// How each test ended, by node id; of several tests with one id, a failure rather than

@@ -44,6 +44,7 @@ const SHARED: &[(&str, &str)] = &[
     ("xtask_host/outlet", include_str!("../../host/outlet.py")),
     ("xtask_host/plugins", include_str!("../../host/plugins.py")),
     ("xtask_host/replays", include_str!("../../host/replays.py")),
+    ("xtask_host/usage", include_str!("../../host/usage.py")),
     ("xtask_host/reports", include_str!("../../host/reports.py")),
     ("xtask_host/temporary", TEMPORARY),
     ("xtask_host/text", include_str!("../../host/text.py")),
@@ -440,6 +441,8 @@ impl<'a> Supervisor<'a> {
         let child =
             Child::start(&command, &log_file(self.job, split), vec![pipe], Orphaned::Killed)
                 .with_context(what)?;
+        // Before it has started anything: workers of xdist inherit it.
+        child.raise_oom_score();
         let tell = self.tell.clone();
         child.on_exit(move |status| {
             let _ = tell.send(Message::Exited(split, status));
@@ -857,7 +860,6 @@ impl<'a> Supervisor<'a> {
             // Each split has its own ids where they change from one collection to the next.
             self.ran.planned = self.cuts.into_values().flat_map(|cut| cut.after).collect();
         }
-        self.ran.peak_memory = super::peak_memory();
         self.ran
     }
 

@@ -25,7 +25,7 @@ use crate::split::NotFound;
 const PROTOCOL: u32 = 1;
 
 /// The host's files, by the names under which it looks for them.
-const FILES: [(&str, &str); 36] = [
+const FILES: [(&str, &str); 37] = [
     ("host.py", include_str!("../../../host/host.py")),
     ("loader.py", include_str!("../../../host/loader.py")),
     ("run.py", include_str!("../../../host/run.py")),
@@ -57,6 +57,7 @@ const FILES: [(&str, &str); 36] = [
     ("text.py", include_str!("../../../host/text.py")),
     ("plugins.py", include_str!("../../../host/plugins.py")),
     ("replays.py", include_str!("../../../host/replays.py")),
+    ("usage.py", include_str!("../../../host/usage.py")),
     ("workers.py", include_str!("../../../host/workers.py")),
     ("listeners.py", include_str!("../../../host/listeners.py")),
     ("controller.py", include_str!("../../../host/controller.py")),
