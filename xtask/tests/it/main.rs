@@ -40,6 +40,7 @@ mod identity;
 mod isolation;
 mod junit;
 mod live;
+mod machine;
 mod measured;
 mod output;
 mod page;

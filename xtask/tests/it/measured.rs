@@ -336,8 +336,14 @@ fn no_pipe_in_the_state_folder_is_waited_for() {
     project.write("test_app.py", "def test_app():\n    pass\n");
     let run = || project.run(&coverage("fork", &["--report", "none"])).exits(0);
     run();
-    let names =
-        ["facts.json", "run.json", "durations.json", "last-failed.json", "host/fork/serve.py"];
+    let names = [
+        "facts.json",
+        "run.json",
+        "durations.json",
+        "cpu.json",
+        "last-failed.json",
+        "host/fork/serve.py",
+    ];
     for name in names {
         let path = project.root.join(".xtask").join(name);
         std::fs::remove_file(&path).expect(name);

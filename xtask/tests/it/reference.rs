@@ -133,9 +133,9 @@ fn many_failing(pytest: &str) -> Project {
 fn fault_8_the_default_fits_the_machine() {
     let project = shop("", "");
     let output = project.run(&["coverage", "plan"]).exits(0).never_says("slow the machine down");
-    let total =
-        output.stderr.lines().find_map(|line| line.strip_prefix("  • Total concurrent workers: "));
-    let total: usize = total.and_then(|total| total.parse().ok()).expect("a number");
+    let workers = output.stderr.lines().find_map(|line| line.strip_prefix("  • Workers: "));
+    let total = workers.and_then(|workers| workers.split(' ').next()?.parse().ok());
+    let total: usize = total.expect("a number");
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     assert!(total <= cores.max(24) && (cores >= 12 || total <= cores.max(1) * 3 / 2), "{output}");
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use xtask_coverage::cli::Options;
 use xtask_coverage::machine::Machine;
 use xtask_coverage::project::{Facts, Pyproject};
-use xtask_coverage::settings::{Configured, Inputs, Settings};
+use xtask_coverage::settings::{Configured, Inputs, Measured, Settings};
 
 use crate::shop::{coverage, shop};
 use crate::support::{Project, Run, env, repository, wait_for};
@@ -164,7 +164,7 @@ fn refused(project: &Project, table: &str) -> Option<String> {
         root: &project.root,
         test_folder: None,
         machine: &Machine::here(),
-        memory_per_worker: None,
+        measured: Measured::default(),
     };
     Settings::read(&inputs).err().map(|error| format!("{error:#}"))
 }

@@ -8,6 +8,7 @@ pub mod hosts;
 pub mod journal;
 pub mod ledger;
 mod orphans;
+pub mod samples;
 pub mod schedule;
 pub mod seed;
 pub mod signals;
@@ -15,6 +16,7 @@ pub mod stock;
 pub mod temporary;
 
 pub use self::orphans::keep_for_later;
+pub use self::samples::{Limit, Sample, Samples};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -23,10 +25,10 @@ use camino::Utf8PathBuf;
 use self::event::TestOutcome;
 use self::journal::UnitRun;
 use self::ledger::Ledger;
-use self::schedule::Workers;
 use self::seed::HashSeed;
 use crate::report::failures::Failure;
 use crate::report::warnings::Warnings;
+use crate::settings::Workers;
 use crate::shard::combine::{Expected, Problem};
 use crate::split::{Dist, Durations, FileCost, Isolation, NotFound};
 
@@ -77,6 +79,8 @@ pub struct Job {
     pub expected: BTreeMap<u32, f64>,
     /// Expected seconds of each test, from earlier runs: for order and predictions.
     pub recorded: Durations,
+    /// Seconds of CPU that each test took in earlier runs.
+    pub recorded_cpu: Durations,
     /// pytest-xdist is there and not switched off.
     pub xdist: bool,
     /// Plugins that put tests into an order of their own, by name.
@@ -196,6 +200,8 @@ pub enum Happening<'a> {
     NotFound(&'a NotFound),
     /// The run is being stopped: why.
     Stopping(&'a str),
+    /// What the machine is doing.
+    Machine(&'a Sample),
     /// How the run goes on, where that is not as usual.
     Note(&'a str),
     /// The same, for those who want to know more.
@@ -303,8 +309,15 @@ pub struct Ran {
     pub hazards: Option<Vec<String>>,
     /// Until the first test could start, seconds; 0 where it is not known apart.
     pub collect_seconds: f64,
-    /// The largest process, bytes; 0 where unknown.
-    pub peak_memory: u64,
+    /// Bytes by which the memory of a worker grew, of the one that grew most; none where that was
+    /// not measured.
+    pub memory_growth: Option<u64>,
+    /// With how many workers the processors were busy; none where that was not found out.
+    pub workers_reached: Option<u32>,
+    /// What the machine was doing, in order.
+    pub samples: Samples,
+    /// What kept the run from ending earlier; none where it cannot be told.
+    pub limited_by: Option<Limit>,
 }
 
 impl Ran {
@@ -337,7 +350,10 @@ impl Ran {
             forked: false,
             hazards: None,
             collect_seconds: 0.0,
-            peak_memory: 0,
+            memory_growth: None,
+            workers_reached: None,
+            samples: Samples::default(),
+            limited_by: None,
         }
     }
 }
@@ -362,14 +378,6 @@ pub struct Refusal {
     pub text: String,
     /// Its usage or the project's configuration is wrong, rather than something broken.
     pub usage: bool,
-}
-
-/// The largest process among all that have ended and were waited for, bytes.
-pub fn peak_memory() -> u64 {
-    let usage = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_CHILDREN);
-    // Linux counts in KiB, macOS in bytes.
-    let unit = if cfg!(target_os = "macos") { 1 } else { 1024 };
-    usage.map_or(0, |usage| u64::try_from(usage.max_rss()).unwrap_or(0) * unit)
 }
 
 /// The last lines of a log, for a message.

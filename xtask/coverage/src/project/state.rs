@@ -70,6 +70,11 @@ impl State {
         self.dir.join("durations.json")
     }
 
+    /// Seconds of CPU per test, recorded on this machine.
+    pub fn cpu(&self) -> Utf8PathBuf {
+        self.dir.join("cpu.json")
+    }
+
     /// The same file in the folder that this one is a room of: for want of a file here.
     pub fn in_house(&self, file: &Utf8Path) -> Option<Utf8PathBuf> {
         Some(self.house.as_ref()?.join(file.file_name()?))

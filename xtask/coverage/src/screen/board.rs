@@ -41,7 +41,17 @@ pub(super) struct Tests {
     expected: f64,
     last_end: Option<Instant>,
     running: HashMap<String, Running>,
+    workers: Option<Workers>,
     stopping: bool,
+}
+
+/// The processes that run tests, as they were last counted.
+#[derive(Clone, Copy, Debug)]
+struct Workers {
+    now: u32,
+    since: Instant,
+    /// Seconds that all had until then.
+    seconds: f64,
 }
 
 /// A test that has begun and not ended.
@@ -86,6 +96,7 @@ impl Board {
                 self.tests.running.retain(|_, running| running.split != Some(end.split));
             }
             Happening::Stopping(_) => self.tests.stopping = true,
+            Happening::Machine(sample) => self.tests.measured(sample.processes, Instant::now()),
             // It may be a while before it begins again.
             Happening::Retried { id, .. } => {
                 self.tests.running.remove(*id);
@@ -136,6 +147,17 @@ impl Tests {
         } += 1;
     }
 
+    /// The processes were counted.
+    fn measured(&mut self, processes: u32, now: Instant) {
+        let seconds = self.workers.map_or(0.0, |workers| workers.seconds_until(now));
+        self.workers = Some(Workers { now: processes, since: now, seconds });
+    }
+
+    /// How many processes run tests, where that is not the same all the time.
+    pub(super) fn workers(&self) -> Option<u32> {
+        self.workers.map(|workers| workers.now)
+    }
+
     /// How many have ended.
     pub(super) fn done(&self) -> u64 {
         self.passed + self.failed + self.skipped
@@ -159,13 +181,24 @@ impl Tests {
         let spent = |running: &Running| running.age(now).as_secs_f64().min(running.expected);
         let left = |running: &Running| running.expected - spent(running);
         let until = |end: Instant| end.saturating_duration_since(began).as_secs_f64();
+        let slots = self.workers().map_or(self.forecast.slots, |now| now as usize);
+        let at_first = until(now) * self.forecast.slots as f64;
         self.forecast.left(Progress {
             elapsed: until(now),
+            slots,
+            available: self.workers.map_or(at_first, |workers| workers.seconds_until(now)),
             tests: self.done(),
             last: self.last_end.map_or(0.0, until),
             seconds: self.expected + running().map(spent).sum::<f64>(),
             longest: running().map(left).fold(0.0, f64::max),
         })
+    }
+}
+
+impl Workers {
+    fn seconds_until(self, now: Instant) -> f64 {
+        let since = now.saturating_duration_since(self.since).as_secs_f64();
+        self.seconds + since * f64::from(self.now)
     }
 }
 

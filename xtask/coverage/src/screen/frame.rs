@@ -6,7 +6,7 @@ use console::{measure_text_width, truncate_str};
 
 use super::board::{Board, Running, Stage, Tests};
 use super::paint::Paint;
-use super::words::{one_line, thousands, whole_seconds};
+use super::words::{count, one_line, thousands, whole_seconds};
 
 /// A test has a line of its own once it takes longer.
 const LONG: Duration = Duration::from_secs(1);
@@ -56,7 +56,7 @@ fn testing(board: &Board, began: Instant, now: Instant, size: Size, paint: Paint
     lines
 }
 
-/// `━━━━━────  123/350  ✓ 120  ✗ 2  - 1  12s, about 20s left`
+/// `━━━━━────  123/350  ✓ 120  ✗ 2  - 1  12s, about 20s left  4 workers`
 fn overall(tests: &Tests, began: Instant, now: Instant, columns: usize, paint: Paint) -> String {
     let (done, all) = (tests.done(), tests.forecast.tests);
     let mut text = format!("{}/{}", thousands(done), thousands(all));
@@ -68,7 +68,10 @@ fn overall(tests: &Tests, began: Instant, now: Instant, columns: usize, paint: P
     for (mark, n, colour) in counts.into_iter().filter(|(_, n, _)| *n > 0) {
         text.push_str(&format!("  {}", colour(paint, &format!("{mark} {}", thousands(n)))));
     }
-    let time = time(tests, began, now);
+    let mut time = time(tests, began, now);
+    if let Some(workers) = tests.workers() {
+        time.push_str(&format!("  {}", count(workers.into(), "worker")));
+    }
     text.push_str(&format!("  {}", paint.dim(&time)));
     let room = columns.saturating_sub(measure_text_width(&text) + 2).min(BAR.0);
     if room < BAR.1 {
@@ -121,7 +124,7 @@ fn end_of(text: &str, columns: usize) -> String {
 mod tests {
     use super::*;
     use crate::engine::event::TestOutcome;
-    use crate::engine::{Happening, Started};
+    use crate::engine::{Happening, Sample, Started};
 
     const COLUMNS_80: Size = Size { rows: 24, columns: 80 };
 
@@ -160,6 +163,18 @@ mod tests {
             "─".repeat(13)
         );
         assert_eq!(shown(&board(&[]), 25, COLUMNS_80), [wanted]);
+    }
+
+    #[test]
+    fn the_bar_has_the_number_of_workers_where_that_changes() {
+        let mut board = board(&[]);
+        for processes in [2, 1] {
+            let sample = Sample { processes, ..Sample::default() };
+            board.note(&Happening::Machine(&sample));
+            let workers = if processes == 1 { "1 worker" } else { "2 workers" };
+            let lines = shown(&board, 25, COLUMNS_80);
+            assert!(lines[0].ends_with(&format!(" left  {workers}")), "{lines:?}");
+        }
     }
 
     #[test]

@@ -214,7 +214,12 @@ impl Screen {
 
     /// What happens while tests run.
     pub fn show(&self, happening: &Happening<'_>) {
-        self.progress.board().note(happening);
+        let workers = {
+            let mut board = self.progress.board();
+            let before = board.tests.workers();
+            board.note(happening);
+            before
+        };
         let paint = self.progress.paint;
         match happening {
             Happening::SplitStarted { split, of } => {
@@ -239,10 +244,15 @@ impl Screen {
             Happening::Detail(text) => {
                 self.detail(text);
             }
+            Happening::Machine(sample) if workers != Some(sample.processes) => {
+                self.detail(&words::machine(sample, workers));
+            }
             Happening::Stopping(why) => self.note(&paint.yellow(&format!("Stopping: {why}"))),
             Happening::Warning(text) => self.warn(text),
-            Happening::Planned { .. } | Happening::TestStarted(_) | Happening::TestEnded { .. } => {
-            }
+            Happening::Planned { .. }
+            | Happening::TestStarted(_)
+            | Happening::TestEnded { .. }
+            | Happening::Machine(_) => {}
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Numbers and names as they are read.
 
+use crate::engine::Sample;
 use crate::split::NotFound;
 
 /// `1 test`, `2 tests`, `11,433 tests`.
@@ -30,6 +31,25 @@ pub fn seconds(seconds: f64) -> String {
 pub(super) fn whole_seconds(seconds: f64) -> String {
     let whole = seconds.round() as u64;
     if whole < 100 { format!("{whole}s") } else { format!("{}m {:02}s", whole / 60, whole % 60) }
+}
+
+/// `4 workers, 2 before: 1.3 of 2 cores busy, 5.2 GiB of 7.7 GiB free`.
+pub(super) fn machine(sample: &Sample, before: Option<u32>) -> String {
+    let before = before.map(|before| format!(", {before} before")).unwrap_or_default();
+    let cores = (sample.cores * 100.0).round() / 100.0;
+    let free = sample.available.zip(sample.memory);
+    let free = free.map(|(free, all)| format!(", {} of {} free", gib(free), gib(all)));
+    format!(
+        "{}{before}: {:.1} of {cores} cores busy{}",
+        count(sample.processes.into(), "worker"),
+        sample.busy,
+        free.unwrap_or_default()
+    )
+}
+
+/// `5.2 GiB`.
+fn gib(bytes: u64) -> String {
+    format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30))
 }
 
 /// A name on one line: pytest lets a custom id hold line breaks and worse.
@@ -80,6 +100,18 @@ mod tests {
         let words = "4 tests not found again, `a`, `b`, `c` and 1 more: \
                      all tests run in their place";
         assert_eq!(said(&["a", "b", "c", "d"], &[], true).as_deref(), Some(words));
+    }
+
+    #[test]
+    fn the_machine_is_told_in_a_line() {
+        let memory = (Some(5 << 30), Some(8 << 30));
+        let (busy, cores, processes) = (1.25, 1.5, 4);
+        let (available, all) = memory;
+        let sample = Sample { at: 1.0, busy, cores, available, memory: all, processes };
+        let words = "4 workers, 2 before: 1.2 of 1.5 cores busy, 5.0 GiB of 8.0 GiB free";
+        assert_eq!(machine(&sample, Some(2)), words);
+        let sample = Sample { busy: 2.0, cores: 2.0, processes: 1, ..Sample::default() };
+        assert_eq!(machine(&sample, None), "1 worker: 2.0 of 2 cores busy");
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub use addopts::Addopts;
 pub use goals::Goals;
 pub use origin::{Origin, Setting};
 pub use plugins::Plugins;
+pub use pool::{Measured, Workers};
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -45,8 +46,8 @@ pub struct Inputs<'a> {
     pub test_folder: Option<&'a str>,
     /// What the machine has.
     pub machine: &'a Machine,
-    /// MiB that a worker needed in an earlier run.
-    pub memory_per_worker: Option<u64>,
+    /// What was measured in earlier runs.
+    pub measured: Measured,
 }
 
 /// A table of settings, and the folder of the file it stands in.
@@ -82,6 +83,8 @@ pub struct Settings {
     pub max_concurrent_splits: Setting<usize>,
     /// Workers of each.
     pub workers_per_split: Setting<usize>,
+    /// What bounds the number of workers, where nobody has said it.
+    bounds: pool::Bounds,
     /// After how many failures everything stops; 0 means never.
     pub max_failures: Setting<usize>,
     /// How many times a failed test is tried again.
@@ -158,14 +161,15 @@ impl Settings {
         let layers = layers(inputs, &typed, &addopts)?;
         let splits = first(&layers, |it| it.pool.splits).or_default(12);
         let engine = first(&layers, |it| it.pool.engine).or_default(Engine::Auto);
-        let (machine, per_worker) = (inputs.machine, inputs.memory_per_worker);
-        let numbers = pool::decide(&layers, splits.value, engine.value, machine, per_worker);
+        let (machine, measured) = (inputs.machine, inputs.measured);
+        let numbers = pool::decide(&layers, splits.value, engine.value, machine, measured);
         let fail_under = first(&layers, |it| it.reporting.fail_under);
         let (timeout, unused) = timeout(&layers, inputs.facts, &typed);
         Ok(Settings {
             splits,
             max_concurrent_splits: numbers.splits_at_once,
             workers_per_split: numbers.workers,
+            bounds: numbers.bounds,
             max_failures: first(&layers, |it| it.limits.max_failures).or_default(10),
             retries: first(&layers, |it| it.limits.retries).or_default(0),
             timeout,
@@ -197,6 +201,12 @@ impl Settings {
             narrowed: typed.narrowed || is_a_part(inputs, &typed.paths),
             addopts,
         })
+    }
+
+    /// How many processes run tests at once, with this engine.
+    pub fn workers(&self, engine: Engine) -> Workers {
+        let suits = self.max_concurrent_splits.value.saturating_mul(self.workers_per_split.value);
+        self.bounds.workers(engine, suits)
     }
 
     /// Every setting, for `-v`.

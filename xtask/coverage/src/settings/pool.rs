@@ -1,38 +1,107 @@
 //! How many splits at once and how many workers each: what suits the machine where nobody says,
-//! and a word of warning where somebody says too much. Pure.
+//! how far their number may follow it then, and a word of warning where somebody says too much.
+//! Pure.
+
+use serde::{Deserialize, Serialize};
 
 use super::layer::Layer;
 use super::origin::{Origin, Setting};
 use crate::cli::{Engine, Pool, Profile};
 use crate::machine::Machine;
 
-/// MiB that a worker is taken to need while none has been measured.
-const ASSUMED: u64 = 300;
+/// What a worker is taken to need while none has been measured, and of one that shares the
+/// collected suite with the process that it was forked from.
+const ASSUMED: u64 = 300 * MIB;
+const ASSUMED_OF_FORKS: u64 = 100 * MIB;
+/// No worker needs less, whatever was measured: its interpreter's tables, its pipes.
+const LEAST: u64 = 32 * MIB;
 const MIB: u64 = 1 << 20;
+
+/// Where tests wait, so many workers for each core, and so many in all: beyond that what they
+/// cost is more than what they gain.
+const MOST_PER_CORE: usize = 12;
+const MOST: usize = 256;
+
+/// How many processes run tests at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Workers {
+    /// To begin with.
+    pub start: usize,
+    /// Never more than so many.
+    pub most: usize,
+    /// Somebody has said how many, or the engine cannot change it: there are as many as at the
+    /// start.
+    pub fixed: bool,
+}
+
+impl Workers {
+    /// Neither more nor less than this.
+    pub fn fixed(number: usize) -> Workers {
+        Workers { start: number.max(1), most: number.max(1), fixed: true }
+    }
+}
+
+/// What was measured in earlier runs of a suite.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Measured {
+    /// Bytes by which the memory of a worker grew at most.
+    pub memory_growth: Option<u64>,
+    /// With how many workers the processors were busy.
+    pub workers: Option<usize>,
+}
+
+/// What the number of workers follows from.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Bounds {
+    machine: Machine,
+    measured: Measured,
+    /// Somebody has said how many.
+    said: bool,
+}
+
+impl Bounds {
+    /// For an engine, and the number that suits the machine.
+    pub(super) fn workers(&self, engine: Engine, suits: usize) -> Workers {
+        let fixed = self.said || engine == Engine::Stock;
+        if fixed {
+            return Workers { start: suits, most: suits, fixed };
+        }
+        let unknown = if engine == Engine::Spawn { ASSUMED } else { ASSUMED_OF_FORKS };
+        let each = self.measured.memory_growth.unwrap_or(unknown).max(LEAST);
+        let fits = room(&self.machine, each).unwrap_or(MOST);
+        let most = self.machine.cores.saturating_mul(MOST_PER_CORE).min(MOST).min(fits);
+        // What suited the suite last time may be more than there is room for now.
+        let start = self.measured.workers.map_or(suits, |workers| workers.clamp(1, most));
+        Workers { start, most: most.max(start), fixed }
+    }
+}
 
 /// How many splits at once, and how many workers each.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Numbers {
     pub(super) splits_at_once: Setting<usize>,
     pub(super) workers: Setting<usize>,
+    pub(super) bounds: Bounds,
     pub(super) warnings: Vec<String>,
 }
 
-/// Decides. `layers` are those with options, the strongest first; `per_worker` is in MiB.
+/// Decides. `layers` are those with options, the strongest first.
 pub(super) fn decide(
     layers: &[Layer],
     splits: usize,
     engine: Engine,
     machine: &Machine,
-    per_worker: Option<u64>,
+    measured: Measured,
 ) -> Numbers {
-    let per_worker = per_worker.unwrap_or(ASSUMED).max(1) * MIB;
+    let per_worker = measured.memory_growth.unwrap_or(ASSUMED).max(LEAST);
     let at_once = said(layers, |pool| pool.max_concurrent_splits, |(splits, _)| splits);
     let workers = said(layers, |pool| pool.workers_per_split, |(_, workers)| workers);
+    let said = at_once.is_some() || workers.is_some();
+    let bounds = Bounds { machine: machine.clone(), measured, said };
     let (at_once, workers) = complete(at_once, workers, splits, engine, machine);
     let (at_once, workers) = within_memory(at_once, workers, machine, per_worker);
     let warnings = warnings(&at_once, &workers, engine, machine, per_worker);
-    Numbers { splits_at_once: at_once, workers, warnings }
+    Numbers { splits_at_once: at_once, workers, bounds, warnings }
 }
 
 /// The strongest layer that has the number itself or a profile.
@@ -200,7 +269,7 @@ mod tests {
     #[test]
     fn the_table_from_1_to_64_cores() {
         for (cores, engine) in (1..=64).flat_map(|it| [(it, Engine::Auto), (it, Engine::Stock)]) {
-            let numbers = decide(&[], 12, engine, &machine(cores), None);
+            let numbers = decide(&[], 12, engine, &machine(cores), Measured::default());
             let wanted = match (cores, engine) {
                 (1..4, Engine::Stock) => (cores, 1),
                 (1..4, _) => (1, cores),
@@ -253,27 +322,30 @@ mod tests {
             ),
         ];
         for (layers, wanted) in table {
-            assert_eq!(shown(&decide(&layers, 12, Engine::Auto, &machine(8), None)), wanted);
+            assert_eq!(
+                shown(&decide(&layers, 12, Engine::Auto, &machine(8), Measured::default())),
+                wanted
+            );
         }
     }
 
     #[test]
     fn no_more_at_once_than_there_are_splits() {
         assert_eq!(
-            shown(&decide(&[], 1, Engine::Auto, &machine(8), None)),
+            shown(&decide(&[], 1, Engine::Auto, &machine(8), Measured::default())),
             "1 (8 cores) x 8 (8 cores)"
         );
         assert_eq!(
-            shown(&decide(&[], 2, Engine::Auto, &machine(8), None)),
+            shown(&decide(&[], 2, Engine::Auto, &machine(8), Measured::default())),
             "2 (8 cores) x 4 (8 cores)"
         );
         assert_eq!(
-            shown(&decide(&[], 3, Engine::Auto, &machine(8), None)),
+            shown(&decide(&[], 3, Engine::Auto, &machine(8), Measured::default())),
             "3 (8 cores) x 4 (8 cores)"
         );
         let one_each = typed(None, Some(1), None);
         assert_eq!(
-            shown(&decide(&one_each, 3, Engine::Auto, &machine(8), None)),
+            shown(&decide(&one_each, 3, Engine::Auto, &machine(8), Measured::default())),
             "3 (8 cores) x 1 (command line)"
         );
     }
@@ -311,7 +383,9 @@ mod tests {
         ];
         for (layers, mib, per_worker, wanted) in table {
             let machine = Machine { available: Some(mib * MIB), ..machine(12) };
-            assert_eq!(shown(&decide(&layers, 12, Engine::Auto, &machine, per_worker)), wanted);
+            let memory_growth = per_worker.map(|mib: u64| mib * MIB);
+            let measured = Measured { memory_growth, workers: None };
+            assert_eq!(shown(&decide(&layers, 12, Engine::Auto, &machine, measured)), wanted);
         }
     }
 
@@ -346,10 +420,16 @@ mod tests {
         for (cores, mib, (at_once, each), wanted) in table {
             let machine = Machine { available: mib.map(|mib: u64| mib * MIB), ..machine(cores) };
             let layers = typed(Some(at_once), Some(each), None);
-            assert_eq!(decide(&layers, 12, Engine::Auto, &machine, None).warnings, [wanted]);
+            assert_eq!(
+                decide(&layers, 12, Engine::Auto, &machine, Measured::default()).warnings,
+                [wanted]
+            );
         }
         let exactly_twice = typed(Some(2), Some(2), None);
-        assert_eq!(decide(&exactly_twice, 12, Engine::Auto, &machine(2), None).warnings, [""; 0]);
+        assert_eq!(
+            decide(&exactly_twice, 12, Engine::Auto, &machine(2), Measured::default()).warnings,
+            [""; 0]
+        );
     }
 
     /// A recommendation that leads to another warning would be none.
@@ -361,6 +441,69 @@ mod tests {
                 assert!(splits >= 1 && workers >= 1, "{cores} cores, room for {room}");
                 assert!(splits * workers <= cores.min(room), "{cores} cores, room for {room}");
             }
+        }
+    }
+
+    fn workers(layers: &[Layer], engine: Engine, machine: &Machine, measured: Measured) -> Workers {
+        let numbers = decide(layers, 12, engine, machine, measured);
+        let suits = numbers.splits_at_once.value * numbers.workers.value;
+        numbers.bounds.workers(engine, suits)
+    }
+
+    /// Workers that nobody has asked for: the first number, and the most.
+    fn adaptive(
+        cores: usize,
+        mib: Option<u64>,
+        engine: Engine,
+        measured: Measured,
+    ) -> (usize, usize) {
+        let machine = Machine { available: mib.map(|mib| mib * MIB), ..machine(cores) };
+        let workers = workers(&[], engine, &machine, measured);
+        assert!(!workers.fixed && workers.start <= workers.most, "{workers:?}");
+        (workers.start, workers.most)
+    }
+
+    #[test]
+    fn workers_that_nobody_asked_for_follow_the_machine_within_bounds() {
+        let none = Measured::default();
+        let of = |memory_growth, workers| Measured { memory_growth, workers };
+        let table = [
+            ((2, None, Engine::Fork, none), (2, 24)),
+            ((64, None, Engine::Fork, none), (24, 256)),
+            ((2, Some(1000), Engine::Fork, none), (2, 10)),
+            ((2, Some(1000), Engine::Spawn, none), (2, 3)),
+            ((2, Some(100), Engine::Fork, none), (1, 1)),
+            ((2, Some(1000), Engine::Fork, of(Some(500 * MIB), None)), (2, 2)),
+            ((2, Some(1000), Engine::Fork, of(Some(1), None)), (2, 24)),
+            ((2, None, Engine::Fork, of(None, Some(12))), (12, 24)),
+            ((2, Some(1000), Engine::Fork, of(None, Some(12))), (10, 10)),
+            ((2, None, Engine::Fork, of(None, Some(0))), (1, 24)),
+        ];
+        for ((cores, mib, engine, measured), wanted) in table {
+            let found = adaptive(cores, mib, engine, measured);
+            assert_eq!(found, wanted, "{cores} {mib:?} {engine:?} {measured:?}");
+        }
+    }
+
+    /// What was said stays what was said, whatever was measured.
+    #[test]
+    fn workers_that_were_asked_for_are_fixed() {
+        let measured = Measured { memory_growth: Some(MIB), workers: Some(20) };
+        let fixed = |start| Workers { start, most: start, fixed: true };
+        let table = [
+            (typed(Some(3), Some(4), None), Engine::Fork, 12),
+            (typed(Some(1), None, None), Engine::Fork, 2),
+            (typed(None, Some(1), None), Engine::Spawn, 2),
+            (typed(None, None, Some(Profile::Balanced)), Engine::Auto, 12),
+            (vec![layer(Origin::Workspace, None, Some(5), None)], Engine::Fork, 5),
+            (Vec::new(), Engine::Stock, 2),
+        ];
+        for (layers, engine, wanted) in table {
+            assert_eq!(
+                workers(&layers, engine, &machine(2), measured),
+                fixed(wanted),
+                "{layers:?}"
+            );
         }
     }
 }

@@ -82,7 +82,7 @@ impl Case {
             root: Utf8Path::new("/p"),
             test_folder: self.test_folder,
             machine: &Machine { cores: 2, memory: None, available: None },
-            memory_per_worker: None,
+            measured: Measured::default(),
         })
     }
 

@@ -48,6 +48,14 @@ impl Durations {
     }
 }
 
+/// How much of the time that tests take they use a processor, from what was recorded of each: all
+/// of it where nothing was, and more than that where tests use several at once.
+pub fn share_of_cpu(recorded: &Durations, cpu: &Durations) -> f64 {
+    let known = cpu.iter().filter_map(|(id, used)| Some((used, recorded.get(id)?)));
+    let (used, took) = known.fold((0.0, 0.0), |sum, it| (sum.0 + it.0, sum.1 + it.1));
+    if took > 0.0 { used / took } else { 1.0 }
+}
+
 impl<S: Into<String>> FromIterator<(S, f64)> for Durations {
     fn from_iter<I: IntoIterator<Item = (S, f64)>>(pairs: I) -> Durations {
         Durations(pairs.into_iter().map(|(id, seconds)| (id.into(), seconds)).collect())
@@ -241,6 +249,16 @@ mod tests {
             let error = Durations::parse(text).expect_err(text);
             assert_eq!(format!("{error:#}"), format!("no valid test durations: {cause}"));
         }
+    }
+
+    #[test]
+    fn the_share_of_cpu_is_that_of_tests_of_which_both_are_known() {
+        let took = durations(&[("waits", 8.0), ("works", 2.0), ("new", 50.0)]);
+        let cpu = durations(&[("waits", 0.5), ("works", 2.0), ("gone", 70.0)]);
+        assert_eq!(share_of_cpu(&took, &cpu), 0.25);
+        assert_eq!(share_of_cpu(&took, &durations(&[("works", 6.0)])), 3.0);
+        assert_eq!(share_of_cpu(&took, &Durations::default()), 1.0);
+        assert_eq!(share_of_cpu(&durations(&[("a", 0.0)]), &durations(&[("a", 0.0)])), 1.0);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, HashMap};
 pub use chunks::{Sum, chunks};
 pub use copies::copies;
 pub use deal::{Deal, FileCost, deal};
-pub use durations::Durations;
+pub use durations::{Durations, share_of_cpu};
 pub use rows::{
     Because, Isolation, NEXT_WAITS, Observation, isolation, observe, pick_first, pick_next,
 };

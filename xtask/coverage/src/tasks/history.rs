@@ -1,4 +1,4 @@
-//! What one run leaves for the next: durations, what a worker needs, how it ended.
+//! What one run leaves for the next: durations, CPU, what a worker needs, how it ended.
 
 use std::collections::BTreeMap;
 
@@ -10,14 +10,18 @@ use crate::engine::Ran;
 use crate::files;
 use crate::project::State;
 use crate::report::summary;
+use crate::settings::Measured;
 use crate::split::{Durations, FileCost, Observation};
 
 /// `run.json` in the state folder.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub(super) struct History {
-    /// The largest process of the last run, MiB.
-    pub(super) memory_per_worker: Option<u64>,
+    /// Bytes by which the memory of a worker grew, of the one that grew most in the last run of
+    /// the whole suite in which that was measured.
+    pub(super) memory_growth: Option<u64>,
+    /// With how many workers the processors were busy in that run.
+    pub(super) workers_reached: Option<u32>,
     /// How many splits the last run had.
     pub(super) splits: u32,
     /// Seconds that each of them took.
@@ -88,6 +92,12 @@ impl History {
         text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
     }
 
+    /// What the number of workers follows from.
+    pub(super) fn measured(&self) -> Measured {
+        let workers = self.workers_reached.and_then(|workers| usize::try_from(workers).ok());
+        Measured { memory_growth: self.memory_growth, workers }
+    }
+
     /// Keeps it for the next run.
     pub(super) fn write(&self, state: &State) -> Result<()> {
         let text = serde_json::to_string_pretty(self).context("failed to describe the run")?;
@@ -105,6 +115,37 @@ pub(super) fn durations(state: &State, committed: &Durations) -> Durations {
         durations.merge(read(&file).unwrap_or_default());
     }
     durations
+}
+
+/// Seconds of CPU per test, as recorded on this machine; only of tests that a host has run.
+pub(super) fn cpu(state: &State) -> Durations {
+    let recorded = state.cpu();
+    let files = [state.in_house(&recorded), Some(recorded)].into_iter().flatten();
+    let mut cpu = Durations::default();
+    files.for_each(|file| cpu.merge(read_cpu(&file)));
+    cpu
+}
+
+/// Nobody but us writes it, and it can be done without: what cannot be read is not there.
+fn read_cpu(path: &Utf8Path) -> Durations {
+    let text = files::read_text(path).unwrap_or_default();
+    Durations::parse(&text).unwrap_or_default()
+}
+
+/// Tests whose CPU is kept; beyond that only those of the last run, so that ids which change
+/// from run to run do not add up.
+const MOST: usize = 200_000;
+
+/// Adds what a run has measured.
+pub(super) fn record_cpu(path: &Utf8Path, new: &BTreeMap<String, f64>) -> Result<()> {
+    if new.is_empty() {
+        return Ok(());
+    }
+    let measured: Durations = new.iter().map(|(id, seconds)| (id.clone(), *seconds)).collect();
+    let mut cpu = read_cpu(path);
+    cpu.merge(measured.clone());
+    let kept = if cpu.len() > MOST { measured } else { cpu };
+    replace(path, &kept.to_string())
 }
 
 /// Adds what a run has measured to a file of durations.

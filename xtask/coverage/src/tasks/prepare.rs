@@ -17,7 +17,7 @@ use crate::files;
 use crate::machine::Machine;
 use crate::project::{Facts, Interpreter, Lock, Project, State, Steps, kept, python};
 use crate::screen::Screen;
-use crate::settings::{Configured, Inputs, Origin, Setting, Settings, test_folder};
+use crate::settings::{Configured, Inputs, Origin, Setting, Settings, Workers, test_folder};
 use crate::split::{Dist, Durations};
 
 /// Plugins that put the tests into an order of their own, which changes from run to run.
@@ -127,7 +127,7 @@ fn read_settings(
         root: &project.root,
         test_folder: test_folder(&project.root),
         machine: &Machine::here(),
-        memory_per_worker: history.memory_per_worker,
+        measured: history.measured(),
     })
 }
 
@@ -195,10 +195,10 @@ pub(super) fn job_in(room: &State, project: &Project, prepared: &Prepared) -> Re
         splits,
         concurrent: number(settings.max_concurrent_splits.value),
         workers: number(settings.workers_per_split.value),
-        pool: crate::engine::schedule::Workers::fixed(prepared.slots()),
+        pool: settings.workers(settings.engine.value),
         confirms: true,
         memory_per_test: None,
-        memory_growth: None,
+        memory_growth: prepared.history.memory_growth,
         trace: None,
         budget: number(settings.max_failures.value),
         retries: number(settings.retries.value),
@@ -209,6 +209,7 @@ pub(super) fn job_in(room: &State, project: &Project, prepared: &Prepared) -> Re
         stock_args: stock_args(prepared),
         python_version: facts.python.clone(),
         recorded: history::durations(state, &committed),
+        recorded_cpu: history::cpu(state),
         committed,
         durations,
         expected,
@@ -360,17 +361,14 @@ fn folders(state: &State) -> Result<Folders> {
 /// Says what will run, in the way of a banner.
 pub(super) fn banner(screen: &Screen, project: &Project, prepared: &Prepared, engine: Engine) {
     let Prepared { settings, facts, .. } = prepared;
-    let (splits, concurrent) = (settings.splits.value, settings.max_concurrent_splits.value);
-    let workers = settings.workers_per_split.value;
+    let splits = settings.splits.value;
     let what = if prepared.measures { "Coverage" } else { "Tests" };
     let in_splits = crate::screen::count(splits as u64, "split");
     screen.heading(&format!("{what} of {} in {in_splits}", project.name));
     if prepared.measures {
         screen.note(&format!("  • Source: {}", sources(prepared)));
     }
-    screen.note(&format!("  • Concurrent splits: {concurrent}"));
-    screen.note(&format!("  • Workers per split: {workers}"));
-    screen.note(&format!("  • Total concurrent workers: {}", concurrent * workers));
+    workers(settings, engine).iter().for_each(|line| screen.note(&format!("  • {line}")));
     let failures = match settings.max_failures.value {
         0 => "never".to_owned(),
         n => n.to_string(),
@@ -388,6 +386,21 @@ pub(super) fn banner(screen: &Screen, project: &Project, prepared: &Prepared, en
     settings.warnings.iter().for_each(|warning| screen.warn(warning));
     if let Some(other) = facts.pytest.as_ref().and_then(|pytest| pytest.shadowed_inifile.as_ref()) {
         screen.detail(&format!("`{other}` is not used: pytest in this folder does not read it"));
+    }
+}
+
+/// How many processes run tests at once.
+fn workers(settings: &Settings, engine: Engine) -> Vec<String> {
+    let Workers { start, most, fixed } = settings.workers(engine);
+    let (splits, each) = (settings.max_concurrent_splits.value, settings.workers_per_split.value);
+    match fixed {
+        true => vec![
+            format!("Concurrent splits: {splits}"),
+            format!("Workers per split: {each}"),
+            format!("Total concurrent workers: {}", splits.saturating_mul(each)),
+        ],
+        false if start == most => vec![format!("Workers: {start}")],
+        false => vec![format!("Workers: {start} to {most}, as the machine allows")],
     }
 }
 

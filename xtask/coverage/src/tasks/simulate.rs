@@ -9,11 +9,12 @@ use super::prepare::{self, Prepared};
 use super::{Invocation, choose, isolation, plan, show};
 use crate::cli::Engine;
 use crate::engine::Job;
-use crate::engine::schedule::{Costs, Pool, Schedule, Workers, simulate};
+use crate::engine::schedule::{Costs, Pool, Schedule, simulate};
 use crate::exit::{self, Exit, Fault};
 use crate::machine::Machine;
 use crate::project::Project;
 use crate::screen::{Screen, count, one_line, seconds, thousands};
+use crate::settings::Workers;
 use crate::split::{Deal, FileCost, Observation, Plan, deal};
 
 /// Under this share of the time, doubling the workers gains little.

@@ -36,6 +36,7 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
     let mut job = prepare::job(project, &prepared)?;
     let trace = invocation.typed.general.trace.as_ref();
     job.trace = trace.map(|path| Ok::<_, anyhow::Error>(super::here()?.join(path))).transpose()?;
+    job.pool = prepared.settings.workers(engine);
     if again == Some(Again::Listed) {
         known.narrow(&mut job, &rootdir(project, &prepared), is_part)?;
     }
@@ -122,7 +123,8 @@ fn with_stock(
     prepared.settings.workers_per_split.value = 1;
     prepare::stock_plugins(invocation, project, prepared)
         .with_context(|| format!("{why} needs the stock engine"))?;
-    *job = Job { last_failed: job.last_failed.clone(), ..prepare::job(project, prepared)? };
+    let pool = prepared.settings.workers(Engine::Stock);
+    *job = Job { last_failed: job.last_failed.clone(), pool, ..prepare::job(project, prepared)? };
     Ok((Engine::Stock, run_job(Engine::Stock, job, show)?))
 }
 
@@ -166,17 +168,21 @@ fn keep(project: &Project, prepared: &Prepared, ran: &Ran) -> Result<()> {
     if prepared.settings.store_durations.value {
         history::record(&prepare::durations_path(project, &prepared.facts), &durations)?;
     }
-    let mib = ran.peak_memory / (1024 * 1024);
+    history::record_cpu(&prepared.state.cpu(), &ran.ledger.cpu())?;
     let split_seconds = ran.splits.iter().map(|end| (end.split, end.took.as_secs_f64())).collect();
     let splits = u32::try_from(prepared.settings.splits.value).unwrap_or_default();
-    let memory_per_worker = (mib > 0).then_some(mib).or(prepared.history.memory_per_worker);
     let narrowed = prepared.settings.narrowed || ran.collect_seconds == 0.0;
+    // A part of the tests says little of what the whole needs.
+    let whole = Some(ran).filter(|_| !narrowed);
+    let memory_growth = whole.and_then(|ran| ran.memory_growth);
+    let workers_reached = whole.and_then(|ran| ran.workers_reached);
     let before = &prepared.history.collection;
     let collection = if narrowed { before.clone() } else { before.after(ran) };
     let before = &prepared.history.processes;
     let processes = if narrowed { before.clone() } else { isolation::after(prepared, ran) };
     History {
-        memory_per_worker,
+        memory_growth: memory_growth.or(prepared.history.memory_growth),
+        workers_reached: workers_reached.or(prepared.history.workers_reached),
         splits,
         split_seconds,
         collection,

@@ -504,7 +504,6 @@ impl<'a> Account<'a> {
 
     /// What came of it.
     pub(super) fn close(mut self) -> Ran {
-        self.ran.peak_memory = crate::engine::peak_memory();
         self.ran.planned = self.plan.ids;
         self.ran
     }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::Message;
 use super::host::{Host, Mode, Setup, worker_log};
 use crate::engine::Job;
-use crate::engine::schedule::Workers;
+use crate::settings::Workers;
 use crate::split::{Marks, places};
 
 /// All hosts of a run, by number.
@@ -230,7 +230,7 @@ impl<'a> Hosts<'a> {
             Mode::Fork => 1,
             Mode::Spawn | Mode::Controller | Mode::Gather => 0,
         };
-        let Workers { start, most } = self.workers;
+        let Workers { start, most, .. } = self.workers;
         let setup = Setup { number, mode, slot, slots: most, nodes: start, collectors, only };
         let mut hosts = Host::start(self.job, &setup, &self.tell)?.into_iter();
         self.all.extend(hosts.next().map(|host| Known::new(host, mode)));

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::pool::Workers;
 use crate::machine::meter::Reading;
+use crate::settings::Workers;
 use crate::split::{Isolation, Unit};
 
 /// What does not change during a run.

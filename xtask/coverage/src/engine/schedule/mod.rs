@@ -24,7 +24,6 @@ mod trace;
 use std::time::Duration;
 
 pub use self::io::{Action, Cause, Ended, Fate, Input, Rules, Suite, UnitOver, Verdict, Why};
-pub use self::pool::Workers;
 pub use self::simulate::{Costs, Pool, Schedule, simulate};
 pub use self::trace::{Trace, replay};
 

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use crate::machine::meter::Reading;
+use crate::settings::Workers;
 
 /// Processors are idle where more than this share of them is.
 const IDLE: f64 = 0.2;
@@ -19,22 +18,6 @@ const TO_GROW: u32 = 2;
 const TO_SHRINK: u32 = 4;
 /// So long after it was lowered the number does not grow.
 const REST: Duration = Duration::from_secs(5);
-
-/// How many processes there may be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Workers {
-    /// At the start.
-    pub start: usize,
-    /// Ever.
-    pub most: usize,
-}
-
-impl Workers {
-    /// Neither more nor less.
-    pub fn fixed(number: usize) -> Workers {
-        Workers { start: number.max(1), most: number.max(1) }
-    }
-}
 
 /// See the module.
 #[derive(Debug)]
@@ -52,7 +35,7 @@ impl Pool {
     /// As many as at the start.
     pub(super) fn new(workers: Workers) -> Pool {
         let allowed = workers.start.clamp(1, workers.most.max(1));
-        let fixed = workers.start == workers.most;
+        let fixed = workers.fixed || workers.start == workers.most;
         Pool {
             workers,
             fixed,
@@ -150,7 +133,7 @@ mod tests {
         readings.iter().zip(moments).map(read).collect()
     }
 
-    const WIDE: Workers = Workers { start: 2, most: 24 };
+    const WIDE: Workers = Workers { start: 2, most: 24, fixed: false };
 
     #[test]
     fn it_grows_while_processors_idle_in_steps_of_a_second() {

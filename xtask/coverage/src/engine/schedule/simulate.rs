@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Action, Input, Rules, Scheduler, Suite, Workers};
+use super::{Action, Input, Rules, Scheduler, Suite};
 use crate::machine::meter::Reading;
+use crate::settings::Workers;
 use crate::split::{Isolation, Plan, Unit, units};
 
 /// Seconds between two readings of the machine.

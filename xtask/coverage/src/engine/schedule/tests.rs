@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::machine::meter::{Reading, Usage};
+use crate::settings::Workers;
 use crate::split::Unit;
 
 /// What each test does wherever it runs, and how the world goes on.
@@ -478,8 +479,11 @@ fn does() -> impl Strategy<Value = Does> {
 fn rules() -> impl Strategy<Value = Rules> {
     let isolation =
         prop_oneof![Just(Isolation::File), Just(Isolation::Worker), Just(Isolation::Row(1.0)),];
-    let workers =
-        (1..4_usize, 0..5_usize).prop_map(|(start, more)| Workers { start, most: start + more });
+    let workers = (1..4_usize, 0..5_usize).prop_map(|(start, more)| Workers {
+        start,
+        most: start + more,
+        fixed: more == 0,
+    });
     let timeout = prop_oneof![Just(None), Just(Some(0.4))];
     (any::<bool>(), isolation, 0..3_u32, 0..5_u64, timeout, workers, any::<bool>()).prop_map(
         |(forks, isolation, retries, budget, timeout, workers, confirms)| Rules {
