@@ -8,10 +8,14 @@ use camino::Utf8PathBuf;
 
 use super::ending::{Ending, versions};
 use super::words::{again, counts, title};
+use crate::engine::samples::{busy_share, limited_by};
+use crate::engine::{Limit, Ran};
 use crate::report::coverage::Rendered;
-use crate::report::page::{Coverage, Page, Test, Unit, render};
+use crate::report::page::{Coverage, Page, Sample, Test, Unit, render};
 use crate::report::summary::{Seconds, replace};
 use crate::report::verdict::{Evidence, Verdict};
+use crate::screen::one_line;
+use crate::settings::Workers;
 
 /// What the end of a run has found out.
 #[derive(Clone, Copy, Debug)]
@@ -41,7 +45,11 @@ pub(super) fn write(ending: &Ending<'_>, found: &Found<'_>) -> Result<Utf8PathBu
 fn page<'a>(ending: &Ending<'a>, found: &Found<'a>, folder: Utf8PathBuf) -> Result<Page<'a>> {
     let Ending { project, job, ran, .. } = *ending;
     let problems = found.evidence.problems.iter().map(ToString::to_string);
-    let slots = (job.concurrent * job.workers) as usize;
+    let used = ran.units.iter().map(|unit| unit.slot + 1).max();
+    let slots = match job.pool.fixed {
+        true => (job.concurrent * job.workers) as usize,
+        false => used.unwrap_or(job.pool.start),
+    };
     let unit = |run: &crate::engine::journal::UnitRun| Unit {
         slot: run.slot,
         started: run.started,
@@ -74,6 +82,8 @@ fn page<'a>(ending: &Ending<'a>, found: &Found<'a>, folder: Utf8PathBuf) -> Resu
         began: found.began,
         slots,
         units: ran.units.iter().map(unit).collect(),
+        samples: ran.samples.thinned(DRAWN).into_iter().map(sample).collect(),
+        limit: limit(ran, found.seconds),
         tests: tests(ending),
         failures: ran.ledger.failures(),
         again: again(ending.invocation, project, ending.prepared, ran)?,
@@ -87,7 +97,11 @@ fn facts(ending: &Ending<'_>) -> Vec<(&'static str, String)> {
     let Ending { prepared, job, .. } = ending;
     let versions = versions(&prepared.facts);
     let ended = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
-    let pool = format!("{} in {} × {}", job.splits, job.concurrent, job.workers);
+    let Workers { start, most, fixed } = job.pool;
+    let pool = match fixed {
+        true => format!("{} in {} × {}", job.splits, job.concurrent, job.workers),
+        false => format!("{} with {start} to {most} workers", job.splits),
+    };
     let facts = [
         ("Ended", Some(ended.replace('T', " ").replace('Z', " UTC"))),
         ("Engine", Some(ending.engine.name().to_owned())),
@@ -97,6 +111,45 @@ fn facts(ending: &Ending<'_>) -> Vec<(&'static str, String)> {
         ("coverage", versions.coverage.filter(|_| prepared.measures)),
     ];
     facts.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+}
+
+/// How many samples a chart is drawn from: a few for each of its pixels would be lost.
+const DRAWN: usize = 800;
+
+fn sample(sample: crate::engine::Sample) -> Sample {
+    let crate::engine::Sample { at, busy, cores, available, memory, processes } = sample;
+    Sample { at, busy, cores, available, memory, processes }
+}
+
+/// What kept the run from ending earlier.
+fn limit(ran: &Ran, took: &Seconds) -> Option<String> {
+    let (samples, collecting) = (ran.samples.all(), ran.collect_seconds);
+    let total = took.collect + took.run;
+    let found = || limited_by(&samples, &ran.units, collecting, total);
+    let busy = busy_share(&samples, collecting).map(|share| format!("{:.0}%", 100.0 * share));
+    let busy = busy.unwrap_or_else(|| "a part".to_owned());
+    Some(match ran.limited_by.clone().or_else(found)? {
+        Limit::Processors => {
+            format!("The processors limited this run: while tests ran, {busy} of them was busy.")
+        }
+        Limit::WaitingTests => format!(
+            "Tests that wait limited this run: while they ran, {busy} of the processors was busy."
+        ),
+        Limit::Memory => format!(
+            "Memory limited this run: there was no room for more processes, and {busy} of the processors was busy."
+        ),
+        Limit::LongTest(id, seconds) => format!(
+            "One long test limited this run: {} took {} of the {} in which tests ran.",
+            one_line(&id),
+            crate::screen::seconds(seconds),
+            crate::screen::seconds(total - collecting),
+        ),
+        Limit::Collection => format!(
+            "Collecting the tests limited this run: that took {} of {}.",
+            crate::screen::seconds(collecting),
+            crate::screen::seconds(total),
+        ),
+    })
 }
 
 /// Every attempt. The last one ended as the account says, which knows more than the process that

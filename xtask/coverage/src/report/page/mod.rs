@@ -1,6 +1,7 @@
 //! The page of a run, `run.html`: how it ended, where the time went, what ran when and what it
 //! covered, in one file that needs nothing else. Pure: data in, text out.
 
+mod charts;
 mod data;
 mod folders;
 mod parts;
@@ -45,6 +46,10 @@ pub struct Page<'a> {
     pub slots: usize,
     /// What processes ran them, in any order.
     pub units: Vec<Unit>,
+    /// What the machine was doing, in order; few enough to draw all.
+    pub samples: Vec<Sample>,
+    /// What kept the run from ending earlier, in a sentence.
+    pub limit: Option<String>,
     /// Each attempt at each test, in any order.
     pub tests: Vec<Test<'a>>,
     /// In order of arrival.
@@ -69,6 +74,23 @@ pub struct Unit {
     pub started: f64,
     /// When it was gone.
     pub ended: f64,
+}
+
+/// What the machine was doing since the sample before.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sample {
+    /// Seconds since the engine began.
+    pub at: f64,
+    /// Cores that were busy.
+    pub busy: f64,
+    /// Cores there are.
+    pub cores: f64,
+    /// Bytes that are free.
+    pub available: Option<u64>,
+    /// Bytes there are.
+    pub memory: Option<u64>,
+    /// Processes that run tests.
+    pub processes: u32,
 }
 
 /// One attempt at a test. Times are seconds since the engine began.
@@ -116,6 +138,8 @@ pub fn render(page: &Page<'_>) -> String {
         "flaky" => parts::flaky(page),
         "time" => parts::time(page),
         "tail" => parts::tail(page),
+        "limit" => parts::limit(page),
+        "charts" => charts::render(page),
         "slowest" => parts::slowest(page),
         "files" => parts::files(page),
         "coverage" => folders::render(page),

@@ -80,6 +80,14 @@ function draw() {
   }
   pen.restore();
   drawNames();
+  charts.forEach(drawChart);
+}
+
+// What is under the timeline shows the same time.
+const charts = document.querySelectorAll('.plot svg');
+function drawChart(svg) {
+  const tall = svg.viewBox.baseVal.height, from = view[0] * data.tick;
+  svg.setAttribute('viewBox', `${from} 0 ${view[1] * data.tick - from} ${tall}`);
 }
 
 function drawAxis() {

@@ -135,7 +135,13 @@ impl<'a> Span<'a> {
     }
 }
 
-/// What kept the run from ending earlier.
+/// What kept the run from ending earlier, where that is known.
+pub(super) fn limit(page: &Page<'_>) -> String {
+    let sentence = page.limit.as_ref().map(|limit| escape(limit));
+    sentence.map(|limit| format!("<p class=\"say\">{limit}</p>\n")).unwrap_or_default()
+}
+
+/// How the run ended.
 pub(super) fn tail(page: &Page<'_>) -> String {
     let Some(span) = Span::of(page).filter(|_| page.slots > 1) else { return String::new() };
     let (idle, last) = (duration(span.last - span.tail), duration(span.test.seconds));

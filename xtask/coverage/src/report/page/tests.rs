@@ -39,6 +39,8 @@ fn page<'a>(tests: Vec<Test<'a>>, failures: &'a [Failure]) -> Page<'a> {
         began: 1.0,
         slots: 2,
         units: units.collect(),
+        samples: Vec::new(),
+        limit: None,
         tests,
         failures,
         again: Again {
@@ -164,6 +166,54 @@ fn a_run_without_tests_has_a_page() -> anyhow::Result<()> {
     assert_eq!(told["data"]["tests"], serde_json::json!([]));
     let text = told["text"].as_str().unwrap_or_default();
     assert!(!text.contains("Failures") && !text.contains("Coverage by folder"), "{text}");
+    Ok(())
+}
+
+/// Of a second each: one busy, one idle, one with half of it busy, while memory grows.
+fn watched() -> Vec<Sample> {
+    let sample = |(at, busy, free): (f64, f64, u64)| Sample {
+        at,
+        busy,
+        cores: 2.0,
+        available: Some(free << 30),
+        memory: Some(8 << 30),
+        processes: at as u32,
+    };
+    [(1.0, 2.0, 6), (2.0, 0.0, 5), (3.0, 1.0, 4)].map(sample).to_vec()
+}
+
+#[test]
+fn the_machine_is_drawn_under_the_timeline_and_told_in_words() -> anyhow::Result<()> {
+    let limit = Some("<memory> limited this run".to_owned());
+    let page = Page { samples: watched(), limit, ..page(Vec::new(), &[]) };
+    let told = checked(&page)?;
+    let text = told["text"].as_str().unwrap_or_default();
+    for wanted in [
+        "<memory> limited this run",
+        "Processors 1.0 of 2 busy on average",
+        "Memory 4.0 of 8.0 GiB in use at the most",
+        "Processes that run tests 3 at the most",
+    ] {
+        assert!(text.contains(wanted), "{wanted}: {text}");
+    }
+    let html = render(&page);
+    let said = "role=\"img\" aria-label=\"Processors over time: 1.0 of 2 busy on average\"";
+    assert!(html.contains(said), "{html}");
+    // The engine began after a second, and the whole run took nine.
+    let drawn = "viewBox=\"0 0 9.000 44\"";
+    assert_eq!(html.matches(drawn).count(), 3);
+    assert!(html.contains("<path d=\"M1.00 44V1.0H2.00V44.0H3.00V22.5H4.00V44Z\">"), "{html}");
+    Ok(())
+}
+
+#[test]
+fn what_nobody_has_measured_is_not_drawn() -> anyhow::Result<()> {
+    let without_memory = watched().into_iter().map(|it| Sample { memory: None, ..it }).collect();
+    let page = |samples| Page { samples, ..page(Vec::new(), &[]) };
+    let text = checked(&page(without_memory))?["text"].as_str().unwrap_or_default().to_owned();
+    assert!(text.contains("Processors 1.0 of 2") && !text.contains("Memory"), "{text}");
+    let html = render(&page(Vec::new()));
+    assert!(!html.contains("<figure>") && !html.contains("<svg"));
     Ok(())
 }
 
