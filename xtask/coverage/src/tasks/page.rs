@@ -14,7 +14,7 @@ use crate::report::coverage::Rendered;
 use crate::report::page::{Coverage, Page, Sample, Test, Unit, render};
 use crate::report::summary::{Seconds, replace};
 use crate::report::verdict::{Evidence, Verdict};
-use crate::screen::one_line;
+use crate::screen::{one_line, seconds};
 use crate::settings::Workers;
 
 /// What the end of a run has found out.
@@ -121,33 +121,33 @@ fn sample(sample: crate::engine::Sample) -> Sample {
     Sample { at, busy, cores, available, memory, processes }
 }
 
-/// What kept the run from ending earlier.
+/// What kept the run from ending earlier, in a sentence.
 fn limit(ran: &Ran, took: &Seconds) -> Option<String> {
     let (samples, collecting) = (ran.samples.all(), ran.collect_seconds);
     let total = took.collect + took.run;
     let found = || limited_by(&samples, &ran.units, collecting, total);
-    let busy = busy_share(&samples, collecting).map(|share| format!("{:.0}%", 100.0 * share));
-    let busy = busy.unwrap_or_else(|| "a part".to_owned());
-    Some(match ran.limited_by.clone().or_else(found)? {
+    let limit = ran.limited_by.clone().or_else(found)?;
+    let busy = 100.0 * busy_share(&samples, collecting).unwrap_or(0.0);
+    Some(match limit {
         Limit::Processors => {
-            format!("The processors limited this run: while tests ran, {busy} of them was busy.")
+            format!("The processors limited this run: they were {busy:.0}% busy while tests ran.")
         }
         Limit::WaitingTests => format!(
-            "Tests that wait limited this run: while they ran, {busy} of the processors was busy."
+            "Tests that wait limited this run: the processors were {busy:.0}% busy while they ran."
         ),
         Limit::Memory => format!(
-            "Memory limited this run: there was no room for more processes, and {busy} of the processors was busy."
+            "Memory limited this run: there was no room for more processes, and the processors were {busy:.0}% busy."
         ),
-        Limit::LongTest(id, seconds) => format!(
+        Limit::LongTest(id, took) => format!(
             "One long test limited this run: {} took {} of the {} in which tests ran.",
             one_line(&id),
-            crate::screen::seconds(seconds),
-            crate::screen::seconds(total - collecting),
+            seconds(took),
+            seconds(total - collecting),
         ),
         Limit::Collection => format!(
             "Collecting the tests limited this run: that took {} of {}.",
-            crate::screen::seconds(collecting),
-            crate::screen::seconds(total),
+            seconds(collecting),
+            seconds(total),
         ),
     })
 }
