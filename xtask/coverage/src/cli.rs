@@ -10,7 +10,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::exit::Exit;
 use crate::report::coverage::Kind;
-use crate::settings::layer;
+use crate::settings::{bounds, layer};
 
 /// The environment, as a value.
 pub type Env = BTreeMap<String, String>;
@@ -286,20 +286,20 @@ pub struct Pool {
     /// Cut the suite into N splits
     ///
     /// Default: 12. The cut is that of pytest-split, so split 3 here is group 3 in CI.
-    #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true)]
-    pub splits: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = bounds::splits, allow_negative_numbers = true)]
+    pub splits: Option<u32>,
 
     /// Run at most N splits at once
     ///
     /// The default suits the machine's cores and memory. `MAX_CONCURRENT_SPLITS` is read too.
-    #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true)]
-    pub max_concurrent_splits: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = bounds::workers, allow_negative_numbers = true)]
+    pub max_concurrent_splits: Option<u32>,
 
     /// Give each split N worker processes
     ///
     /// The default suits the machine's cores and memory. `WORKERS_PER_SPLIT` is read too.
-    #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true)]
-    pub workers_per_split: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = bounds::workers, allow_negative_numbers = true)]
+    pub workers_per_split: Option<u32>,
 
     /// Set both numbers at once
     ///
@@ -341,26 +341,26 @@ pub struct Limits {
     /// Stop everything after N failures
     ///
     /// Default: 10, counted over all splits together. 0 means never. `MAX_FAILURES` is read too.
-    #[arg(long, value_name = "N", value_parser = whole, allow_negative_numbers = true)]
-    pub max_failures: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = bounds::count, allow_negative_numbers = true)]
+    pub max_failures: Option<u32>,
 
     /// Try a failed test again, up to N times
     ///
     /// In a process of its own each time, with `fork`. Only a test that fails to the last counts
     /// as a failure; one that passes in the end is named as flaky. Default: 0.
-    #[arg(long, value_name = "N", value_parser = whole, allow_negative_numbers = true)]
-    pub retries: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = bounds::retries, allow_negative_numbers = true)]
+    pub retries: Option<u32>,
 
     /// Stop a test that takes longer than SECS
     ///
     /// The run goes on. The project's own settings of pytest-timeout win.
-    #[arg(long, value_name = "SECS", value_parser = seconds, allow_negative_numbers = true)]
+    #[arg(long, value_name = "SECS", value_parser = bounds::seconds, allow_negative_numbers = true)]
     pub timeout: Option<f64>,
 
     /// Call out tests that take longer than SECS
     ///
     /// Default: 10. Each once, while it runs; the run goes on.
-    #[arg(long, value_name = "SECS", value_parser = seconds, allow_negative_numbers = true)]
+    #[arg(long, value_name = "SECS", value_parser = bounds::seconds, allow_negative_numbers = true)]
     pub slow: Option<f64>,
 
     /// Write the tests' durations to `.test_durations`
@@ -402,20 +402,20 @@ pub struct Reporting {
     ///
     /// Default: coverage's `fail_under`. Runs of a part of the suite are judged only if this
     /// stands on the command line. 0 means never.
-    #[arg(long, value_name = "PCT", value_parser = percent, allow_negative_numbers = true)]
+    #[arg(long, value_name = "PCT", value_parser = bounds::percent, allow_negative_numbers = true)]
     pub fail_under: Option<f64>,
 
     /// Fail if a file is covered less than PCT percent
     ///
     /// Each measured file is judged, with coverage's precision. Partial runs as `--fail-under`.
-    #[arg(long, value_name = "PCT", value_parser = percent, allow_negative_numbers = true, hide_short_help = true)]
+    #[arg(long, value_name = "PCT", value_parser = bounds::percent, allow_negative_numbers = true, hide_short_help = true)]
     pub fail_under_file: Option<f64>,
 
     /// Fail if more than N lines are not covered
     ///
     /// Counts the statements that coverage reports as missing. Partial runs as `--fail-under`.
-    #[arg(long, value_name = "N", value_parser = whole, allow_negative_numbers = true, hide_short_help = true)]
-    pub fail_uncovered_lines: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = bounds::count, allow_negative_numbers = true, hide_short_help = true)]
+    pub fail_uncovered_lines: Option<u32>,
 
     /// Fail if coverage falls below the baseline
     ///
@@ -425,7 +425,7 @@ pub struct Reporting {
     #[arg(
         long,
         value_name = "POINTS",
-        value_parser = percent,
+        value_parser = bounds::percent,
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "0"
@@ -448,7 +448,7 @@ pub struct Reporting {
     /// Fail if less than PCT percent of that is covered
     ///
     /// Needs `--diff`. Partial runs as `--fail-under`.
-    #[arg(long, value_name = "PCT", value_parser = percent, allow_negative_numbers = true, hide_short_help = true)]
+    #[arg(long, value_name = "PCT", value_parser = bounds::percent, allow_negative_numbers = true, hide_short_help = true)]
     pub diff_fail_under: Option<f64>,
 
     /// Make these reports
@@ -738,37 +738,6 @@ impl General {
 
 fn text(word: &str) -> Result<String, String> {
     if word.is_empty() { Err("must not be empty".to_owned()) } else { Ok(word.to_owned()) }
-}
-
-fn whole(word: &str) -> Result<usize, String> {
-    match word.parse::<i64>() {
-        Ok(number) => usize::try_from(number).map_err(|_| "must be at least 0".to_owned()),
-        Err(_) => Err("must be a whole number".to_owned()),
-    }
-}
-
-fn at_least_one(word: &str) -> Result<usize, String> {
-    match whole(word) {
-        Ok(1..) => whole(word),
-        Err(reason) if reason.contains("whole") => Err(reason),
-        _ => Err("must be at least 1".to_owned()),
-    }
-}
-
-fn seconds(word: &str) -> Result<f64, String> {
-    match word.parse::<f64>() {
-        Ok(number) if number > 0.0 && number.is_finite() => Ok(number),
-        Ok(_) => Err("must be more than 0".to_owned()),
-        Err(_) => Err("must be a number of seconds".to_owned()),
-    }
-}
-
-fn percent(word: &str) -> Result<f64, String> {
-    match word.parse::<f64>() {
-        Ok(number) if (0.0..=100.0).contains(&number) => Ok(number),
-        Ok(_) => Err("must be between 0 and 100".to_owned()),
-        Err(_) => Err("must be a number".to_owned()),
-    }
 }
 
 fn report(word: &str) -> Result<Wanted, String> {

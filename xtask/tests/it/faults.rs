@@ -296,6 +296,13 @@ fn values_out_of_range_and_unknown_names_are_refused_before_anything_runs() {
     let project = shop(&[]);
     let table = [
         ("--splits=0", "must be at least 1"),
+        ("--splits=4000000000", "must be at most 10000"),
+        ("--workers-per-split=99999999999999999999", "must be at most 1000"),
+        ("--retries=4294967296", "must be at most 1000"),
+        ("--max-failures=1000000001", "must be at most 1000000000"),
+        ("--timeout=1e30", "must be at most 31536000, a year"),
+        ("--timeout=nan", "must be a number of seconds"),
+        ("--slow=inf", "must be at most 31536000, a year"),
         ("--max-concurrent-splits=-1", "must be at least 1"),
         ("--workers-per-split=0", "must be at least 1"),
         ("--max-failures=-1", "must be at least 0"),
@@ -317,9 +324,44 @@ fn values_out_of_range_and_unknown_names_are_refused_before_anything_runs() {
     assert!(!project.has(".xtask"), "nothing was begun");
 }
 
+/// The same bounds hold wherever a number stands, and for what is made of two of them.
+#[test]
+fn values_out_of_range_are_refused_wherever_they_stand() {
+    let project = shop(&[]);
+    let refused = |run: Run, why: &str| {
+        let said = run.output().exits(4);
+        assert_eq!(said.stderr.lines().last(), Some(&*format!("error: {why}")), "{said}");
+    };
+    let env = |name: &str, value: &str| project.xtask(&["coverage"]).var(name, value);
+    refused(
+        env("XTASK_TIMEOUT", "1e308"),
+        "`XTASK_TIMEOUT` is `1e308`: must be at most 31536000, a year",
+    );
+    refused(
+        env("MAX_FAILURES", "9999999999"),
+        "`MAX_FAILURES` is `9999999999`: must be at most 1000000000",
+    );
+    let typed = ["coverage", "--max-concurrent-splits", "1000"];
+    refused(
+        project.xtask(&typed).var("XTASK_WORKERS_PER_SPLIT", "1000"),
+        "`--max-concurrent-splits 1000` (command line) and `--workers-per-split 1000` \
+         (XTASK_WORKERS_PER_SPLIT) are 1000000 workers: must be at most 10000 in all",
+    );
+    refused(
+        project.xtask(&["coverage", "--", "--maxfail=9999999999"]),
+        "`--maxfail` in `-- PYTEST_ARGS` is `9999999999`: must be at most 1000000000",
+    );
+}
+
 #[test]
 fn broken_configuration_is_named_with_its_place() {
-    let table: [(&str, &str, &str); 8] = [
+    let table: [(&str, &str, &str); 9] = [
+        (
+            "pyproject.toml",
+            "[tool.xtask.coverage]\ntimeout = inf\n",
+            "`timeout` in `[tool.xtask.coverage]` of [PROJECT]/pyproject.toml is `inf`: must be at \
+             most 31536000, a year\n",
+        ),
         (
             "pyproject.toml",
             "[tool.xtask.coverage]\nspilts = 3\n",

@@ -55,12 +55,12 @@ pub fn each_file(rendered: &Rendered, wanted: f64) -> Option<Missed> {
 }
 
 /// Not more than so many statements may be missing.
-pub fn uncovered_lines(rendered: &Rendered, most: usize) -> Option<Missed> {
+pub fn uncovered_lines(rendered: &Rendered, most: u32) -> Option<Missed> {
     let missing = rendered.totals.as_ref()?.missing;
     let mut worst: Vec<&FileTotals> = rendered.files.iter().filter(|it| it.missing > 0).collect();
     worst.sort_by(|a, b| b.missing.cmp(&a.missing).then_with(|| a.path.cmp(&b.path)));
     let verb = if missing == 1 { "line is" } else { "lines are" };
-    (missing > most as u64).then(|| Missed {
+    (missing > u64::from(most)).then(|| Missed {
         what: format!("{missing} {verb} not covered, more than {most}"),
         worst: worst.iter().map(|file| format!("{} {}", file.path, file.missing)).collect(),
         ..Missed::default()

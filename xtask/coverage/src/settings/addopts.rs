@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 
+use super::bounds;
 use super::origin::Origin;
 use crate::exit;
 use crate::split::Dist;
@@ -27,7 +28,7 @@ pub struct Addopts {
     /// xdist's way of handing out tests: `load`, `loadscope`, …
     pub dist: Option<String>,
     /// `-x`, `--maxfail`: 0 means never.
-    pub max_failures: Option<usize>,
+    pub max_failures: Option<u32>,
     /// `--timeout` of pytest-timeout is there.
     pub has_timeout: bool,
     /// `--junitxml`.
@@ -292,14 +293,16 @@ impl Addopts {
             "--cov-branch" => self.branch = true,
             "--cov-config" => self.cov_config = text(),
             "--cov-context" => self.cov_context = text(),
-            "--cov-fail-under" => self.fail_under = Some(number(name, value, origin)?),
+            "--cov-fail-under" => {
+                self.fail_under = Some(number(name, value, origin, bounds::percent)?);
+            }
             "--cov-report" => self.cov_reports.extend(text()),
             "--numprocesses" => self.workers = text(),
             "--dist" => self.dist = text(),
             "-d" => self.dist = Some("load".to_owned()),
             "--tx" | "--maxprocesses" => self.workers = self.workers.take().or(text()),
             "--exitfirst" => self.max_failures = Some(1),
-            "--maxfail" => self.max_failures = Some(number(name, value, origin)?),
+            "--maxfail" => self.max_failures = Some(number(name, value, origin, bounds::count)?),
             "--store-durations" => self.store_durations = true,
             "--splits" | "--group" => return Err(splits(name, origin).into()),
             _ => return Ok(false),
@@ -377,12 +380,15 @@ fn without(word: &str, options: &[(&str, Option<&str>)]) -> Vec<String> {
     [Some(format!("-{kept}")), value.map(str::to_owned)].into_iter().flatten().collect()
 }
 
-fn number<T: std::str::FromStr>(name: &str, value: Option<&str>, origin: &Origin) -> Result<T> {
-    let parsed = value.and_then(|value| value.parse().ok());
-    parsed.ok_or_else(|| {
-        let place = place(origin);
-        exit::usage(format!("`{name}` in {place} is `{}`: must be a number", value.unwrap_or("")))
-            .into()
+fn number<T>(
+    name: &str,
+    value: Option<&str>,
+    origin: &Origin,
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Result<T> {
+    let value = value.unwrap_or_default();
+    parse(value).map_err(|why| {
+        exit::usage(format!("`{name}` in {} is `{value}`: {why}", place(origin))).into()
     })
 }
 
@@ -571,7 +577,19 @@ mod tests {
             (
                 "--maxfail=x",
                 Origin::Addopts,
-                "`--maxfail` in addopts is `x`: must be a number".to_owned(),
+                "`--maxfail` in addopts is `x`: must be a whole number".to_owned(),
+            ),
+            (
+                "--maxfail=99999999999999999999",
+                Origin::Addopts,
+                "`--maxfail` in addopts is `99999999999999999999`: must be at most 1000000000"
+                    .to_owned(),
+            ),
+            (
+                "--cov-fail-under=1e308",
+                Origin::CommandLine,
+                "`--cov-fail-under` in `-- PYTEST_ARGS` is `1e308`: must be between 0 and 100"
+                    .to_owned(),
             ),
             (
                 "--cov-fail-under",

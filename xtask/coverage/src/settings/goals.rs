@@ -13,7 +13,7 @@ pub struct Goals {
     /// Percent, for each file.
     pub fail_under_file: Option<Setting<f64>>,
     /// How many statements may be missing.
-    pub fail_uncovered_lines: Option<Setting<usize>>,
+    pub fail_uncovered_lines: Option<Setting<u32>>,
     /// Percentage points by which the total may fall below the baseline.
     pub no_decrease: Option<Setting<f64>>,
     /// The baseline is written, not compared with.

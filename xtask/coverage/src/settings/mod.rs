@@ -2,6 +2,7 @@
 //! here touches the disk, the clock or a process.
 
 pub mod addopts;
+pub(crate) mod bounds;
 mod goals;
 pub(crate) mod layer;
 mod origin;
@@ -78,17 +79,17 @@ pub fn test_folder(root: &Utf8Path) -> Option<&'static str> {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// Into how many splits the suite is cut.
-    pub splits: Setting<usize>,
+    pub splits: Setting<u32>,
     /// How many of them run at once.
-    pub max_concurrent_splits: Setting<usize>,
+    pub max_concurrent_splits: Setting<u32>,
     /// Workers of each.
-    pub workers_per_split: Setting<usize>,
+    pub workers_per_split: Setting<u32>,
     /// What bounds the number of workers, where nobody has said it.
     bounds: pool::Bounds,
     /// After how many failures everything stops; 0 means never.
-    pub max_failures: Setting<usize>,
+    pub max_failures: Setting<u32>,
     /// How many times a failed test is tried again.
-    pub retries: Setting<usize>,
+    pub retries: Setting<u32>,
     /// Seconds for one test. None where the project limits it with pytest-timeout itself.
     pub timeout: Option<Setting<f64>>,
     /// Seconds after which a test is called slow.
@@ -162,7 +163,7 @@ impl Settings {
         let splits = first(&layers, |it| it.pool.splits).or_default(12);
         let engine = first(&layers, |it| it.pool.engine).or_default(Engine::Auto);
         let (machine, measured) = (inputs.machine, inputs.measured);
-        let numbers = pool::decide(&layers, splits.value, engine.value, machine, measured);
+        let numbers = pool::decide(&layers, splits.value, engine.value, machine, measured)?;
         let fail_under = first(&layers, |it| it.reporting.fail_under);
         let (timeout, unused) = timeout(&layers, inputs.facts, &typed);
         Ok(Settings {
@@ -203,10 +204,14 @@ impl Settings {
         })
     }
 
+    /// How many workers there are at once, in all, where their number does not change.
+    pub fn all_workers(&self) -> u32 {
+        self.max_concurrent_splits.value * self.workers_per_split.value
+    }
+
     /// How many processes run tests at once, with this engine.
     pub fn workers(&self, engine: Engine) -> Workers {
-        let suits = self.max_concurrent_splits.value.saturating_mul(self.workers_per_split.value);
-        self.bounds.workers(engine, suits)
+        self.bounds.workers(engine, self.all_workers() as usize)
     }
 
     /// Every setting, for `-v`.

@@ -4,9 +4,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use anyhow::Result;
+
+use super::bounds::ALL_WORKERS;
 use super::layer::Layer;
 use super::origin::{Origin, Setting};
 use crate::cli::{Engine, Pool, Profile};
+use crate::exit;
 use crate::machine::Machine;
 
 /// What a worker is taken to need while none has been measured, and of one that shares the
@@ -68,7 +72,7 @@ impl Bounds {
         }
         let unknown = if engine == Engine::Spawn { ASSUMED } else { ASSUMED_OF_FORKS };
         let each = self.measured.memory_growth.unwrap_or(unknown).max(LEAST);
-        let fits = room(&self.machine, each).unwrap_or(MOST);
+        let fits = room(&self.machine, each).map_or(MOST, |fits| fits as usize);
         let most = self.machine.cores.saturating_mul(MOST_PER_CORE).min(MOST).min(fits);
         // What suited the suite last time may be more than there is room for now.
         let start = self.measured.workers.map_or(suits, |workers| workers.clamp(1, most));
@@ -79,8 +83,8 @@ impl Bounds {
 /// How many splits at once, and how many workers each.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Numbers {
-    pub(super) splits_at_once: Setting<usize>,
-    pub(super) workers: Setting<usize>,
+    pub(super) splits_at_once: Setting<u32>,
+    pub(super) workers: Setting<u32>,
     pub(super) bounds: Bounds,
     pub(super) warnings: Vec<String>,
 }
@@ -88,28 +92,43 @@ pub(super) struct Numbers {
 /// Decides. `layers` are those with options, the strongest first.
 pub(super) fn decide(
     layers: &[Layer],
-    splits: usize,
+    splits: u32,
     engine: Engine,
     machine: &Machine,
     measured: Measured,
-) -> Numbers {
+) -> Result<Numbers> {
     let per_worker = measured.memory_growth.unwrap_or(ASSUMED).max(LEAST);
     let at_once = said(layers, |pool| pool.max_concurrent_splits, |(splits, _)| splits);
     let workers = said(layers, |pool| pool.workers_per_split, |(_, workers)| workers);
     let said = at_once.is_some() || workers.is_some();
     let bounds = Bounds { machine: machine.clone(), measured, said };
     let (at_once, workers) = complete(at_once, workers, splits, engine, machine);
+    refuse_too_many(&at_once, &workers)?;
     let (at_once, workers) = within_memory(at_once, workers, machine, per_worker);
     let warnings = warnings(&at_once, &workers, engine, machine, per_worker);
-    Numbers { splits_at_once: at_once, workers, bounds, warnings }
+    Ok(Numbers { splits_at_once: at_once, workers, bounds, warnings })
+}
+
+/// Each number may be fine while their product is none that any machine has room for.
+fn refuse_too_many(at_once: &Setting<u32>, workers: &Setting<u32>) -> Result<()> {
+    let total = at_once.value.saturating_mul(workers.value);
+    if total <= ALL_WORKERS {
+        return Ok(());
+    }
+    Err(exit::usage(format!(
+        "`--max-concurrent-splits {}` ({}) and `--workers-per-split {}` ({}) are {total} workers: \
+         must be at most {ALL_WORKERS} in all",
+        at_once.value, at_once.origin, workers.value, workers.origin
+    ))
+    .into())
 }
 
 /// The strongest layer that has the number itself or a profile.
 fn said(
     layers: &[Layer],
-    number: impl Fn(&Pool) -> Option<usize>,
-    of: impl Fn((usize, usize)) -> usize,
-) -> Option<Setting<usize>> {
+    number: impl Fn(&Pool) -> Option<u32>,
+    of: impl Fn((u32, u32)) -> u32,
+) -> Option<Setting<u32>> {
     layers.iter().find_map(|Layer { origin, options, .. }| {
         let profile = options.pool.profile;
         let typed = number(&options.pool).map(|value| Setting::new(value, origin.clone()));
@@ -117,7 +136,7 @@ fn said(
     })
 }
 
-fn numbers(profile: Profile) -> (usize, usize) {
+fn numbers(profile: Profile) -> (u32, u32) {
     match profile {
         Profile::Conservative => (2, 3),
         Profile::Balanced => (3, 4),
@@ -125,8 +144,13 @@ fn numbers(profile: Profile) -> (usize, usize) {
     }
 }
 
+/// No machine has more cores than there may be workers.
+fn cores(machine: &Machine) -> u32 {
+    u32::try_from(machine.cores).map_or(ALL_WORKERS, |cores| cores.min(ALL_WORKERS))
+}
+
 /// The numbers for so many cores.
-fn for_cores(cores: usize, engine: Engine) -> (usize, usize) {
+fn for_cores(cores: u32, engine: Engine) -> (u32, u32) {
     match cores {
         // The workers of a split of this engine collect the whole suite, each by itself.
         0..4 if engine == Engine::Stock => (cores.max(1), 1),
@@ -139,15 +163,15 @@ fn for_cores(cores: usize, engine: Engine) -> (usize, usize) {
 
 /// What nobody said: both from the machine's cores, or one so that it fits them with the other.
 fn complete(
-    at_once: Option<Setting<usize>>,
-    workers: Option<Setting<usize>>,
-    splits: usize,
+    at_once: Option<Setting<u32>>,
+    workers: Option<Setting<u32>>,
+    splits: u32,
     engine: Engine,
     machine: &Machine,
-) -> (Setting<usize>, Setting<usize>) {
-    let cores = machine.cores;
+) -> (Setting<u32>, Setting<u32>) {
+    let cores = cores(machine);
     let ours = |value| Setting::new(value, Origin::Machine(counted(cores, "core")));
-    let rest = |given: usize| (cores / given.max(1)).max(1);
+    let rest = |given: u32| (cores / given.max(1)).max(1);
     match (at_once, workers) {
         (Some(at_once), Some(workers)) => (at_once, workers),
         (Some(at_once), None) => {
@@ -167,14 +191,14 @@ fn complete(
 /// Takes away what memory does not hold, workers first, from what was not said in so many
 /// words.
 fn within_memory(
-    mut at_once: Setting<usize>,
-    mut workers: Setting<usize>,
+    mut at_once: Setting<u32>,
+    mut workers: Setting<u32>,
     machine: &Machine,
     per_worker: u64,
-) -> (Setting<usize>, Setting<usize>) {
+) -> (Setting<u32>, Setting<u32>) {
     let Some(room) = room(machine, per_worker) else { return (at_once, workers) };
     let origin = Origin::Machine(format!("{} of memory", gib(machine.available.unwrap_or(0))));
-    let lower = |setting: &mut Setting<usize>, other: usize| {
+    let lower = |setting: &mut Setting<u32>, other: u32| {
         let fits = (room / other.max(1)).max(1);
         let ours = matches!(setting.origin, Origin::Machine(_) | Origin::Profile(_));
         if ours && fits < setting.value {
@@ -187,28 +211,28 @@ fn within_memory(
 }
 
 /// For how many workers there is memory; none where it is not known.
-fn room(machine: &Machine, per_worker: u64) -> Option<usize> {
+fn room(machine: &Machine, per_worker: u64) -> Option<u32> {
     let room = machine.available? / per_worker;
-    Some(usize::try_from(room).unwrap_or(usize::MAX).max(1))
+    Some(u32::try_from(room).map_or(ALL_WORKERS, |room| room.clamp(1, ALL_WORKERS)))
 }
 
 fn warnings(
-    at_once: &Setting<usize>,
-    workers: &Setting<usize>,
+    at_once: &Setting<u32>,
+    workers: &Setting<u32>,
     engine: Engine,
     machine: &Machine,
     per_worker: u64,
 ) -> Vec<String> {
     let total = at_once.value.saturating_mul(workers.value);
-    let room = room(machine, per_worker).unwrap_or(usize::MAX);
-    let too_many = if total > machine.cores.saturating_mul(2) {
-        format!("on {}", counted(machine.cores, "core"))
+    let room = room(machine, per_worker).unwrap_or(ALL_WORKERS);
+    let too_many = if total > cores(machine).saturating_mul(2) {
+        format!("on {}", counted(cores(machine), "core"))
     } else if total > room {
         format!("in {} of free memory", gib(machine.available.unwrap_or(0)))
     } else {
         return Vec::new();
     };
-    let (splits, each) = fitting(machine.cores, room, engine);
+    let (splits, each) = fitting(cores(machine), room, engine);
     vec![format!(
         "{} at once {too_many} slow the machine down; `--max-concurrent-splits {splits} \
          --workers-per-split {each}` fits this machine",
@@ -217,14 +241,14 @@ fn warnings(
 }
 
 /// Numbers whose product exceeds neither the cores nor the memory.
-fn fitting(cores: usize, room: usize, engine: Engine) -> (usize, usize) {
+fn fitting(cores: u32, room: u32, engine: Engine) -> (u32, u32) {
     let most = cores.min(room).max(1);
     let (splits, workers) = for_cores(most, engine);
     let within = (1..=splits).map(|splits| (splits, workers.min(most / splits)));
     within.max_by_key(|(splits, workers)| splits * workers).unwrap_or((1, 1))
 }
 
-fn counted(count: usize, what: &str) -> String {
+fn counted(count: u32, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
@@ -244,8 +268,8 @@ mod tests {
 
     fn layer(
         origin: Origin,
-        at_once: Option<usize>,
-        each: Option<usize>,
+        at_once: Option<u32>,
+        each: Option<u32>,
         profile: Option<Profile>,
     ) -> Layer {
         let pool = Pool {
@@ -257,8 +281,22 @@ mod tests {
         Layer::new(origin, Options { pool, ..Options::default() })
     }
 
-    fn typed(at_once: Option<usize>, each: Option<usize>, profile: Option<Profile>) -> Vec<Layer> {
+    fn typed(at_once: Option<u32>, each: Option<u32>, profile: Option<Profile>) -> Vec<Layer> {
         vec![layer(Origin::CommandLine, at_once, each, profile)]
+    }
+
+    fn growth(bytes: u64) -> Measured {
+        Measured { memory_growth: Some(bytes), workers: None }
+    }
+
+    fn decided(
+        layers: &[Layer],
+        splits: u32,
+        engine: Engine,
+        machine: &Machine,
+        measured: Measured,
+    ) -> Numbers {
+        decide(layers, splits, engine, machine, measured).expect("numbers")
     }
 
     fn shown(numbers: &Numbers) -> String {
@@ -269,7 +307,7 @@ mod tests {
     #[test]
     fn the_table_from_1_to_64_cores() {
         for (cores, engine) in (1..=64).flat_map(|it| [(it, Engine::Auto), (it, Engine::Stock)]) {
-            let numbers = decide(&[], 12, engine, &machine(cores), Measured::default());
+            let numbers = decided(&[], 12, engine, &machine(cores as usize), Measured::default());
             let wanted = match (cores, engine) {
                 (1..4, Engine::Stock) => (cores, 1),
                 (1..4, _) => (1, cores),
@@ -323,29 +361,49 @@ mod tests {
         ];
         for (layers, wanted) in table {
             assert_eq!(
-                shown(&decide(&layers, 12, Engine::Auto, &machine(8), Measured::default())),
+                shown(&decided(&layers, 12, Engine::Auto, &machine(8), Measured::default())),
                 wanted
             );
         }
     }
 
     #[test]
+    fn more_workers_than_any_machine_has_room_for_are_refused() {
+        let layers = [
+            layer(Origin::CommandLine, Some(100), None, None),
+            layer(Origin::Project, None, Some(101), None),
+        ];
+        let refused = decide(&layers, 12, Engine::Auto, &machine(8), Measured::default())
+            .expect_err("too many");
+        assert_eq!(
+            refused.to_string(),
+            "`--max-concurrent-splits 100` (command line) and `--workers-per-split 101` \
+             (pyproject.toml [tool.xtask.coverage]) are 10100 workers: must be at most 10000 in all"
+        );
+        let most = typed(Some(100), Some(100), None);
+        assert_eq!(
+            decided(&most, 12, Engine::Auto, &machine(8), growth(u64::MAX)).workers.value,
+            100
+        );
+    }
+
+    #[test]
     fn no_more_at_once_than_there_are_splits() {
         assert_eq!(
-            shown(&decide(&[], 1, Engine::Auto, &machine(8), Measured::default())),
+            shown(&decided(&[], 1, Engine::Auto, &machine(8), Measured::default())),
             "1 (8 cores) x 8 (8 cores)"
         );
         assert_eq!(
-            shown(&decide(&[], 2, Engine::Auto, &machine(8), Measured::default())),
+            shown(&decided(&[], 2, Engine::Auto, &machine(8), Measured::default())),
             "2 (8 cores) x 4 (8 cores)"
         );
         assert_eq!(
-            shown(&decide(&[], 3, Engine::Auto, &machine(8), Measured::default())),
+            shown(&decided(&[], 3, Engine::Auto, &machine(8), Measured::default())),
             "3 (8 cores) x 4 (8 cores)"
         );
         let one_each = typed(None, Some(1), None);
         assert_eq!(
-            shown(&decide(&one_each, 3, Engine::Auto, &machine(8), Measured::default())),
+            shown(&decided(&one_each, 3, Engine::Auto, &machine(8), Measured::default())),
             "3 (8 cores) x 1 (command line)"
         );
     }
@@ -383,9 +441,16 @@ mod tests {
         ];
         for (layers, mib, per_worker, wanted) in table {
             let machine = Machine { available: Some(mib * MIB), ..machine(12) };
-            let memory_growth = per_worker.map(|mib: u64| mib * MIB);
-            let measured = Measured { memory_growth, workers: None };
-            assert_eq!(shown(&decide(&layers, 12, Engine::Auto, &machine, measured)), wanted);
+            assert_eq!(
+                shown(&decided(
+                    &layers,
+                    12,
+                    Engine::Auto,
+                    &machine,
+                    per_worker.map(|it| growth(it * MIB)).unwrap_or_default()
+                )),
+                wanted
+            );
         }
     }
 
@@ -421,13 +486,13 @@ mod tests {
             let machine = Machine { available: mib.map(|mib: u64| mib * MIB), ..machine(cores) };
             let layers = typed(Some(at_once), Some(each), None);
             assert_eq!(
-                decide(&layers, 12, Engine::Auto, &machine, Measured::default()).warnings,
+                decided(&layers, 12, Engine::Auto, &machine, Measured::default()).warnings,
                 [wanted]
             );
         }
         let exactly_twice = typed(Some(2), Some(2), None);
         assert_eq!(
-            decide(&exactly_twice, 12, Engine::Auto, &machine(2), Measured::default()).warnings,
+            decided(&exactly_twice, 12, Engine::Auto, &machine(2), Measured::default()).warnings,
             [""; 0]
         );
     }
@@ -445,9 +510,9 @@ mod tests {
     }
 
     fn workers(layers: &[Layer], engine: Engine, machine: &Machine, measured: Measured) -> Workers {
-        let numbers = decide(layers, 12, engine, machine, measured);
+        let numbers = decided(layers, 12, engine, machine, measured);
         let suits = numbers.splits_at_once.value * numbers.workers.value;
-        numbers.bounds.workers(engine, suits)
+        numbers.bounds.workers(engine, suits as usize)
     }
 
     /// Workers that nobody has asked for: the first number, and the most.

@@ -15,7 +15,7 @@ use super::request::{check_parts, partial_folder, reports, request};
 use super::service::{Told, xml_top};
 use super::words::{again, say_reports, say_weighed, time_line, verdict_line};
 use crate::cli::Engine;
-use crate::engine::{Job, Ran, SplitState};
+use crate::engine::{Job, Ran, SplitEnd, SplitState};
 use crate::exit::Exit;
 use crate::project::{Facts, Project};
 use crate::report::coverage::{Data, Kind, Program, Rendered, Request, render_with};
@@ -319,13 +319,15 @@ pub(super) fn versions(facts: &Facts) -> Versions {
 }
 
 fn splits(ran: &Ran, total: u32) -> Splits {
-    let completed = || ran.splits.iter().filter(|end| end.state == SplitState::Completed);
-    let completed_count = u32::try_from(completed().count()).unwrap_or(u32::MAX);
-    let failed = completed().filter(|end| end.failed > 0).count();
+    let count = |counts: &dyn Fn(&SplitEnd) -> bool| -> u32 {
+        let completed = ran.splits.iter().filter(|end| end.state == SplitState::Completed);
+        completed.filter(|end| counts(end)).map(|_| 1).sum()
+    };
+    let completed = count(&|_| true);
     Splits {
         total,
-        completed: completed_count,
-        failed: u32::try_from(failed).unwrap_or(u32::MAX),
-        not_run: total - completed_count,
+        completed,
+        failed: count(&|end| end.failed > 0),
+        not_run: total.saturating_sub(completed),
     }
 }

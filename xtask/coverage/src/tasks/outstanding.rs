@@ -153,7 +153,7 @@ pub(super) fn asked_for(
 pub(super) fn nothing(invocation: &Invocation<'_>, prepared: &Prepared) -> Result<Exit> {
     invocation.screen.say("✓ nothing to run again: no test is known to have failed");
     let Some(path) = &invocation.typed.general.summary_json else { return Ok(Exit::Passed) };
-    let total = u32::try_from(prepared.settings.splits.value).unwrap_or(u32::MAX);
+    let total = prepared.settings.splits.value;
     let took = prepared.took.as_secs_f64();
     let summary = Summary {
         schema: summary::SCHEMA,

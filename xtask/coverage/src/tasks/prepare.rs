@@ -52,7 +52,7 @@ pub(super) struct Prepared {
 impl Prepared {
     /// How many processes run tests at once.
     pub(super) fn slots(&self) -> usize {
-        self.settings.max_concurrent_splits.value * self.settings.workers_per_split.value
+        self.settings.all_workers() as usize
     }
 }
 
@@ -184,8 +184,7 @@ pub(super) fn job(project: &Project, prepared: &Prepared) -> Result<Job> {
 /// The same, for a run that keeps its things elsewhere.
 pub(super) fn job_in(room: &State, project: &Project, prepared: &Prepared) -> Result<Job> {
     let Prepared { state, settings, facts, history, .. } = prepared;
-    let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
-    let splits = number(settings.splits.value);
+    let splits = settings.splits.value;
     let expected = if history.splits == splits { history.split_seconds.clone() } else { [].into() };
     let durations = committed_durations(project, facts);
     let committed = read_durations(durations.as_deref())?;
@@ -193,15 +192,15 @@ pub(super) fn job_in(room: &State, project: &Project, prepared: &Prepared) -> Re
         project: project.root.clone(),
         python: prepared.interpreter.executable.clone(),
         splits,
-        concurrent: number(settings.max_concurrent_splits.value),
-        workers: number(settings.workers_per_split.value),
+        concurrent: settings.max_concurrent_splits.value,
+        workers: settings.workers_per_split.value,
         pool: settings.workers(settings.engine.value),
         confirms: true,
         memory_per_test: None,
         memory_growth: prepared.history.memory_growth,
         trace: None,
-        budget: number(settings.max_failures.value),
-        retries: number(settings.retries.value),
+        budget: settings.max_failures.value,
+        retries: settings.retries.value,
         timeout: settings.timeout.as_ref().map(|timeout| timeout.value),
         measure: prepared.measures.then(|| measure(settings)),
         pytest_args: pytest_args(prepared),
@@ -363,7 +362,7 @@ pub(super) fn banner(screen: &Screen, project: &Project, prepared: &Prepared, en
     let Prepared { settings, facts, .. } = prepared;
     let splits = settings.splits.value;
     let what = if prepared.measures { "Coverage" } else { "Tests" };
-    let in_splits = crate::screen::count(splits as u64, "split");
+    let in_splits = crate::screen::count(splits.into(), "split");
     screen.heading(&format!("{what} of {} in {in_splits}", project.name));
     if prepared.measures {
         screen.note(&format!("  • Source: {}", sources(prepared)));

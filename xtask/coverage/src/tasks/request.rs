@@ -113,7 +113,7 @@ fn config(settings: &Settings) -> Config {
 /// How many processes may make reports: no more than ran tests, or than there are cores. More
 /// than four gain little, and each copies much of what has been analysed.
 pub(super) fn processes(settings: &Settings) -> usize {
-    let slots = settings.max_concurrent_splits.value * settings.workers_per_split.value;
+    let slots = settings.all_workers() as usize;
     slots.min(Machine::here().cores).min(4)
 }
 

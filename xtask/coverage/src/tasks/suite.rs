@@ -119,7 +119,7 @@ fn with_stock(
     show(Happening::Note(&format!("the stock engine runs the tests: {why} runs them its own way")));
     choose::stock(prepared)?;
     // xdist has a loop of its own, too, in each of its processes.
-    prepared.settings.max_concurrent_splits.value = prepared.slots();
+    prepared.settings.max_concurrent_splits.value = prepared.settings.all_workers();
     prepared.settings.workers_per_split.value = 1;
     prepare::stock_plugins(invocation, project, prepared)
         .with_context(|| format!("{why} needs the stock engine"))?;
@@ -170,7 +170,7 @@ fn keep(project: &Project, prepared: &Prepared, ran: &Ran) -> Result<()> {
     }
     history::record_cpu(&prepared.state.cpu(), &ran.ledger.cpu())?;
     let split_seconds = ran.splits.iter().map(|end| (end.split, end.took.as_secs_f64())).collect();
-    let splits = u32::try_from(prepared.settings.splits.value).unwrap_or_default();
+    let splits = prepared.settings.splits.value;
     let narrowed = prepared.settings.narrowed || ran.collect_seconds == 0.0;
     // A part of the tests says little of what the whole needs.
     let whole = Some(ran).filter(|_| !narrowed);
