@@ -17,6 +17,7 @@ pub mod settings;
 pub mod shard;
 pub mod split;
 pub mod tasks;
+mod threads;
 
 use std::process::ExitCode;
 

@@ -47,7 +47,7 @@ impl Reporter {
     /// Starts what [`render_with`] can use later: the start of an interpreter, with coverage,
     /// is most of what small reports take. Until then it parses `files`, relative to `root`,
     /// which is most of what other reports take.
-    pub fn ready(&self, files: &[&str]) -> std::io::Result<Program> {
+    pub fn ready(&self, files: &[&str]) -> anyhow::Result<Program> {
         let ahead = (!files.is_empty()).then(|| self.message(json!({ "files": files })));
         Program::start(&self.python, &self.root, &CODE, ahead.as_ref())
     }

@@ -1,13 +1,16 @@
 //! Programs of ours that the project's interpreter runs: a request on stdin, the answer on a
 //! marked line of stdout.
 
-use std::io::{PipeWriter, Write};
+use std::io::{PipeReader, PipeWriter, Read, Write, pipe};
 use std::process::Output;
+use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, anyhow};
 use camino::Utf8Path;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+
+use crate::threads;
 
 /// Runs the program that comes on the first line, and before it the modules that it imports,
 /// under names that coverage never measures; then gives it what it can do ahead, the second
@@ -51,7 +54,11 @@ const NOT_FOR_US: [&str; 2] = ["COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFI
 pub struct Program {
     handle: duct::Handle,
     request: Option<PipeWriter>,
+    output: Option<[Reading; 2]>,
 }
+
+/// What a thread reads of a stream.
+type Reading = JoinHandle<Vec<u8>>;
 
 impl Program {
     /// Starts it. `ahead` says what it can do before there is a request.
@@ -60,13 +67,16 @@ impl Program {
         root: &Utf8Path,
         code: &Code,
         ahead: Option<&Value>,
-    ) -> std::io::Result<Program> {
-        let (reader, mut writer) = std::io::pipe()?;
+    ) -> Result<Program> {
+        let [input, stdout, stderr] = [pipe()?, pipe()?, pipe()?];
+        // Not by duct, which panics where a thread cannot be started.
+        let output = [reading(stdout.0)?, reading(stderr.0)?];
+        let (reader, mut writer) = input;
         let mut command = duct::cmd(python.as_str(), ["-c", START])
             .dir(root)
             .stdin_file(reader)
-            .stdout_capture()
-            .stderr_capture()
+            .stdout_file(stdout.1)
+            .stderr_file(stderr.1)
             .unchecked();
         for name in NOT_FOR_US {
             command = command.env_remove(name);
@@ -78,7 +88,7 @@ impl Program {
         // That it has ended before it was told all is seen by its output.
         let ahead = ahead.unwrap_or(&Value::Null);
         let _ = writer.write_all(format!("{line}\n{ahead}\n").as_bytes());
-        Ok(Program { handle, request: Some(writer) })
+        Ok(Program { handle, request: Some(writer), output: Some(output) })
     }
 
     /// Its process id.
@@ -91,12 +101,25 @@ impl Program {
         matches!(self.handle.try_wait(), Ok(None))
     }
 
-    fn answer(mut self, request: &Value) -> std::io::Result<Output> {
+    fn answer(mut self, request: &Value) -> Result<Output> {
         if let Some(mut writer) = self.request.take() {
             let _ = writer.write_all(request.to_string().as_bytes());
         }
-        self.handle.wait().cloned()
+        let status = self.handle.wait()?.status;
+        let read = |reading: Reading| reading.join().unwrap_or_default();
+        let [stdout, stderr] =
+            self.output.take().map(|output| output.map(read)).unwrap_or_default();
+        Ok(Output { status, stdout, stderr })
     }
+}
+
+/// Reads a stream to its end.
+fn reading(mut stream: PipeReader) -> Result<Reading> {
+    threads::start("that reads what coverage's report says", move || {
+        let mut bytes = Vec::new();
+        let _ = stream.read_to_end(&mut bytes);
+        bytes
+    })
 }
 
 impl Drop for Program {
