@@ -1,7 +1,7 @@
 //! Reading files that anybody may have replaced by something else.
 
-use std::fs::{self, OpenOptions};
-use std::io::{Error, ErrorKind, Read, Result};
+use std::fs::{self, File, OpenOptions};
+use std::io::{Error, ErrorKind, Read, Result, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 
 use camino::Utf8Path;
@@ -10,14 +10,29 @@ use nix::libc::O_NONBLOCK;
 /// The content of a regular file. A pipe in its place would be waited for without end: what is no
 /// file is an error.
 pub(crate) fn read(path: &Utf8Path) -> Result<Vec<u8>> {
-    // To open a pipe that nobody writes to would wait as well.
-    let mut file = OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(Error::new(ErrorKind::InvalidInput, "it is no regular file"));
-    }
     let mut content = Vec::new();
-    file.read_to_end(&mut content)?;
+    open(path)?.read_to_end(&mut content)?;
     Ok(content)
+}
+
+/// The last bytes of a regular file, at most so many.
+pub(crate) fn read_end(path: &Utf8Path, most: u64) -> Result<Vec<u8>> {
+    let mut file = open(path)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(most)))?;
+    let mut content = Vec::new();
+    // Somebody may be writing to it.
+    file.take(most).read_to_end(&mut content)?;
+    Ok(content)
+}
+
+fn open(path: &Utf8Path) -> Result<File> {
+    // To open a pipe that nobody writes to would wait as well.
+    let file = OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(Error::new(ErrorKind::InvalidInput, "it is no regular file")),
+    }
 }
 
 /// The same, as text.
@@ -57,6 +72,9 @@ mod tests {
         assert_eq!(read_text(&text).expect_err("no text").to_string(), "it is not UTF-8");
         fs::write(&text, "ä").expect("a file");
         assert_eq!(read_text(&text).expect("text"), "ä");
+        fs::write(&text, "0123456789").expect("a file");
+        assert_eq!([3, 10, 11].map(|most| read_end(&text, most).expect("text").len()), [3, 10, 10]);
+        assert_eq!(read_end(&text, 3).expect("text"), b"789");
         fs::remove_dir_all(folder).expect("a folder");
     }
 }

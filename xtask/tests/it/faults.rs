@@ -570,3 +570,23 @@ fn a_history_that_cannot_be_kept_is_a_warning() {
     let ran = run(&project, &ENGINES[1]).exits(0);
     ran.says("✓ passed: 4 tests passed\n").tells("warning: failed to write `").tells("run.json`");
 }
+
+/// Of three splits the last one cannot be started while the first one runs.
+#[test]
+fn an_error_of_the_stock_engine_leaves_no_pytest_behind() {
+    let hangs = "import os, time\n\ndef test_hangs():\n    \
+                 open('running', 'w').write(str(os.getpid()))\n    time.sleep(1000)\n";
+    let blocks = "import os, time\n\ndef test_blocks():\n    \
+                  while not os.path.exists('running'):\n        time.sleep(0.01)\n    \
+                  open('.xtask/parts/split-03', 'w').close()\n";
+    let project = shop(&[("tests/test_price.py", hangs), ("tests/test_q.py", blocks)]);
+    project.write("tests/test_r.py", "def test_r(): pass\n");
+    let args = ["--engine", "stock", "--splits", "3", "--max-concurrent-splits", "2"];
+    let said = run(&project, &[&args[..], &["--workers-per-split", "1"]].concat()).exits(3);
+    assert!(
+        said.stderr.contains("error: failed to start split 3 of 3: failed to make `"),
+        "{said}"
+    );
+    let pid = project.read("running");
+    wait_for(|| !std::fs::exists(format!("/proc/{pid}")).expect("/proc"));
+}

@@ -159,6 +159,15 @@ engines! {
     }
 }
 
+/// Ctrl-Z stops nothing where no shell is there to have it go on.
+#[test]
+fn ctrl_z_without_a_shell_does_nothing() {
+    let actions = [("1/2  ", "\x1a", ""), ("1/2  ", "", "go")];
+    let window = Window { rows: 24, columns: 80, actions: &actions, vars: &[] };
+    let seen = window.run(&waiting(), &coverage("fork", &["--report", "none"]), 1);
+    assert_eq!(seen.is_clean().last(), "✗ tests failed: 1 of 2 tests failed");
+}
+
 /// Before there is a run, a signal ends the process at once, and the spinner with it.
 #[test]
 fn ctrl_c_before_any_test_leaves_a_clean_terminal() {

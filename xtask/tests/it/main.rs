@@ -59,6 +59,7 @@ mod support;
 mod test;
 mod thresholds;
 mod typed;
+mod unread;
 mod verdict;
 mod verify;
 mod voices;

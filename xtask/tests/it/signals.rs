@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::Signal::{self, SIGHUP, SIGINT, SIGKILL, SIGTERM};
+use nix::sys::signal::Signal::{self, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGTERM, SIGTSTP};
 
 use crate::support::{Output, Project, Run, Running, wait_for};
 
@@ -79,19 +79,33 @@ impl Marked {
         Marked::start(project.xtask(&args))
     }
 
-    /// The command lines of all its processes.
-    fn processes(&self) -> Vec<String> {
+    /// The folders of all its processes.
+    fn folders(&self) -> impl Iterator<Item = std::path::PathBuf> {
         let entries = std::fs::read_dir("/proc").expect("/proc").flatten();
-        let is_its = |folder: &std::path::Path| {
+        let is_its = |folder: &std::path::PathBuf| {
             let environ = std::fs::read(folder.join("environ")).unwrap_or_default();
             environ.split(|byte| *byte == 0).any(|variable| variable == self.mark.as_bytes())
         };
-        let folders = entries.map(|entry| entry.path()).filter(|folder| is_its(folder));
+        entries.map(|entry| entry.path()).filter(is_its)
+    }
+
+    /// Whether all its processes stand still, and there are more than one.
+    fn is_stopped(&self) -> bool {
+        let state = |folder: std::path::PathBuf| {
+            let stat = std::fs::read_to_string(folder.join("stat")).ok()?;
+            stat.rsplit_once(") ")?.1.chars().next()
+        };
+        let states: Vec<char> = self.folders().filter_map(state).collect();
+        states.len() > 1 && states.iter().all(|state| *state == 'T')
+    }
+
+    /// The command lines of all its processes.
+    fn processes(&self) -> Vec<String> {
         let command = |folder: std::path::PathBuf| {
             let line = std::fs::read(folder.join("cmdline")).unwrap_or_default();
             String::from_utf8_lossy(&line).replace('\0', " ")
         };
-        folders.map(command).filter(|line| !line.is_empty()).collect()
+        self.folders().map(command).filter(|line| !line.is_empty()).collect()
     }
 
     /// Waits for the end; nothing of it may live five seconds after `since`.
@@ -274,4 +288,98 @@ fn what_tests_leave_running_is_gone_at_the_end() {
             run.ends(Instant::now()).exits(0);
         }
     }
+}
+
+/// Two projects side by side, of which the first has the tests of [`slow`].
+fn two_projects() -> Project {
+    let project = Project::new(&[]);
+    for name in ["one", "two"] {
+        let pyproject = format!("[project]\nname = '{name}'\nversion = '1'\n");
+        project.write(&format!("{name}/pyproject.toml"), &pyproject);
+        project.write(&format!("{name}/slow.py"), "def half(n):\n    return n // 2\n");
+        project.write(&format!("{name}/tests/test_a.py"), QUICK);
+    }
+    project.write("one/tests/test_b.py", HANGS);
+    project
+}
+
+#[test]
+fn ctrl_c_is_meant_for_all_projects() {
+    let project = two_projects();
+    let args = ["coverage", "-p", "one", "-p", "two", "--report", "none", "--splits", "1"];
+    let run = Marked::start(project.xtask(&args));
+    wait_for(|| project.has("one/running"));
+    let ran = run.signalled(SIGINT).exits(130);
+    ran.says("✗ interrupted: interrupted; 1 test did not run\n")
+        .says("✗ interrupted before these projects: two\n");
+    assert!(!project.has("two/.xtask"), "the second one was begun");
+}
+
+/// One process forks another and ends, again and again, so that none is there for long.
+#[test]
+fn what_forks_and_forks_is_caught() {
+    let forks = "import os, signal, time\n\n\
+                 def test_leaves_a_chain():\n    \
+                 until = time.monotonic() + 60\n    \
+                 if os.fork() == 0:\n        \
+                 os.setsid()\n        \
+                 while time.monotonic() < until and not os.fork():\n            pass\n        \
+                 os._exit(0)\n    \
+                 os.wait()\n";
+    let project = slow();
+    project.write("tests/test_b.py", forks);
+    let mut run = Marked::of(&project, &engine("fork", "1"));
+    run.running.until("✓ passed: 2 tests passed");
+    run.ends(Instant::now()).exits(0);
+}
+
+/// Waits for a file, and counts meanwhile.
+const WAITS: &str = "import os, time\n\n\
+                     def test_waits():\n    open('running', 'w').close()\n    \
+                     while not os.path.exists('go'):\n        time.sleep(0.01)\n";
+
+/// Stops and goes on as a whole, whichever process the tests run in.
+fn check_ctrl_z(name: &str, file: &str, text: &str) {
+    let project = slow();
+    project.write("tests/test_b.py", "def test_last(): pass\n");
+    project.write(file, text);
+    let run = Marked::of(&project, &engine(name, "1"));
+    wait_for(|| project.has("running"));
+    run.running.signal(SIGTSTP);
+    // Whoever holds the keys down.
+    run.running.signal(SIGTSTP);
+    wait_for(|| run.is_stopped());
+    project.write("go", "");
+    run.running.signal(SIGCONT);
+    run.ends(Instant::now()).exits(0).says("✓ passed: ");
+}
+
+#[test]
+fn ctrl_z_stops_the_tests_too() {
+    ["fork", "spawn"].iter().for_each(|name| check_ctrl_z(name, "tests/test_b.py", WAITS));
+}
+
+#[test]
+#[ignore = "slow: the same with another engine, and at other times"]
+fn ctrl_z_stops_all_at_any_time() {
+    check_ctrl_z("stock", "tests/test_b.py", WAITS);
+    let collecting = WAITS.replace("def test_waits():", "if True:") + "\ndef test_a(): pass\n";
+    for name in ["fork", "stock"] {
+        check_ctrl_z(name, "tests/test_b.py", &collecting);
+    }
+}
+
+#[test]
+fn a_run_under_nohup_survives_its_terminal() {
+    let project = slow();
+    project.write("tests/test_b.py", WAITS);
+    let args = engine("fork", "1");
+    let mut words = vec!["-c", "trap '' HUP; exec \"$0\" \"$@\"", crate::support::BINARY];
+    words.extend(args.iter().map(String::as_str));
+    let shell = Run::of("/bin/sh".into()).args(&words).cwd(&project.root);
+    let run = Marked::start(shell.active(project.env()));
+    wait_for(|| project.has("running"));
+    run.running.signal(SIGHUP);
+    project.write("go", "");
+    run.running.output().exits(0).says("✓ passed: 2 tests passed\n");
 }

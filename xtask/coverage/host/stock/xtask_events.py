@@ -19,6 +19,7 @@ import re
 import signal
 import sys
 import threading
+import time
 import traceback
 import warnings
 from collections import Counter
@@ -41,7 +42,7 @@ Send = Callable[..., None]
 
 # Tests patch these; ours must be the real ones.
 _write, _getpid, _exit, _setitimer = os.write, os.getpid, os._exit, signal.setitimer
-_list, _stat = os.listdir, os.stat
+_list, _stat, _kill, _monotonic = os.listdir, os.stat, os.kill, time.monotonic
 
 #: Sent by the runner when a process must leave now: what it has measured is saved first.
 LEAVE = getattr(signal, "SIGPWR", None)
@@ -757,15 +758,39 @@ class Timeout:
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self._left = seconds
+        self._pid = _getpid()
+        #: When this process ends, unless the test that runs ends before; None while none runs.
+        self._end: float | None = None
+        if signal.getsignal(signal.SIGTSTP) is signal.SIG_DFL:
+            with contextlib.suppress(ValueError):  # not in the main thread
+                signal.signal(signal.SIGTSTP, self._suspend)
 
     @pytest.hookimpl(hookwrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
         self._left = self.seconds
         # The second net, for code that never comes back to Python: a thread in C that prints
         # the stacks to the log and ends the process.
-        faulthandler.dump_traceback_later(self.seconds + GRACE, exit=True, file=_log)
+        self._end_after(self.seconds + GRACE)
         yield
         faulthandler.cancel_dump_traceback_later()
+        self._end = None
+
+    def _end_after(self, seconds: float) -> None:
+        self._end = _monotonic() + seconds
+        faulthandler.dump_traceback_later(seconds, exit=True, file=_log)
+
+    def _suspend(self, *_: Any) -> None:
+        """Stop, on Ctrl-Z, and the time limits with us: the clocks behind them would go on."""
+        if _getpid() != self._pid:  # forked by a test, without the thread that watches it
+            _kill(_getpid(), signal.SIGSTOP)
+            return
+        now, end, timer = _monotonic(), self._end, _setitimer(signal.ITIMER_REAL, 0)
+        faulthandler.cancel_dump_traceback_later()
+        _kill(_getpid(), signal.SIGSTOP)
+        if timer[0] > 0:
+            _setitimer(signal.ITIMER_REAL, *timer)
+        if end is not None:
+            self._end_after(max(end - now, 0.001))
 
     # Only within a phase does an exception land in the test's report.
     @pytest.hookimpl(hookwrapper=True, trylast=True)

@@ -19,6 +19,8 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 use super::orphans;
+use super::processes::{groups, sweep};
+use crate::threads;
 
 /// A command, as data: it can be started, and printed so that it can be pasted.
 #[derive(Clone, Debug)]
@@ -95,7 +97,7 @@ impl Child {
         let expression = command.expression().stdout_file(output).before_spawn(move |command| {
             command.process_group(0);
             if orphaned == Orphaned::Killed {
-                die_with_parent(command);
+                die_with_parent(command, std::process::id());
             }
             let mappings = pipes
                 .iter()
@@ -115,13 +117,15 @@ impl Child {
         })
     }
 
-    /// Calls `tell` from a thread of its own when the process has ended.
-    pub fn on_exit(&self, tell: impl FnOnce(ExitStatus) + Send + 'static) {
+    /// Calls `tell` from a thread of its own when the process has ended. Where there can be no
+    /// such thread the process is ended.
+    pub fn on_exit(&self, tell: impl FnOnce(ExitStatus) + Send + 'static) -> Result<()> {
         let handle = Arc::clone(&self.handle);
-        thread::spawn(move || {
+        let wait = move || {
             let status = handle.wait().map(|output| output.status);
             tell(status.unwrap_or_else(|_| ExitStatus::from_raw(0xff00)));
-        });
+        };
+        threads::spawn("that waits for a process", wait).inspect_err(|_| self.kill_group())
     }
 
     /// Its process id.
@@ -162,20 +166,25 @@ pub fn kill_group(leader: i32) {
 }
 
 /// Has the kernel end the child when the thread that started it ends, however that happens:
-/// nothing of ours outlives a SIGKILL.
+/// nothing of ours outlives a SIGKILL. The kernel looks at what ends from then on, so a parent
+/// that was gone before shows by the child having another one.
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code)] // std has no safe way to run code between fork and exec
-fn die_with_parent(command: &mut std::process::Command) {
-    // SAFETY: `prctl` is async-signal-safe, and nothing is allocated.
+fn die_with_parent(command: &mut std::process::Command, parent: u32) {
+    // SAFETY: `prctl` and `getppid` are async-signal-safe, and nothing is allocated.
     unsafe {
-        command.pre_exec(|| {
-            nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(std::io::Error::from)
+        command.pre_exec(move || {
+            nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+            match nix::unistd::getppid().as_raw().cast_unsigned() == parent {
+                true => Ok(()),
+                false => Err(nix::errno::Errno::ESRCH.into()),
+            }
         });
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-fn die_with_parent(_: &mut std::process::Command) {}
+fn die_with_parent(_: &mut std::process::Command, _: u32) {}
 
 /// The reading side of a child's pipe, whose lines go to a channel.
 #[derive(Debug)]
@@ -208,7 +217,9 @@ impl Lines {
     ) -> Result<(Lines, OwnedFd)> {
         let (reader, writer) = std::io::pipe().context("failed to make a pipe")?;
         let theirs = writer.as_fd().try_clone_to_owned().context("failed to copy a pipe")?;
-        thread::spawn(move || read_lines(reader, &to, busy, wrap));
+        threads::spawn("that reads what a process tells", move || {
+            read_lines(reader, &to, busy, wrap);
+        })?;
         Ok((Lines { ours: writer }, theirs))
     }
 
@@ -268,46 +279,11 @@ pub fn end_all() {
 }
 
 fn end_all_but(spared: &BTreeSet<i32>) {
-    let mut others = processes();
-    let mut family = vec![std::process::id().cast_signed()];
-    // Children have no smaller depth than their parents, not no smaller pid: look until
-    // nothing new is found.
-    loop {
-        let (found, rest): (Vec<_>, Vec<_>) = others
-            .into_iter()
-            .filter(|process| !spared.contains(&process.pid))
-            .partition(|process| family.contains(&process.parent));
-        if found.is_empty() {
-            break;
-        }
-        family.extend(found.iter().map(|process| process.pid));
-        others = rest;
-    }
-    for &pid in &family[1..] {
-        send(Pid::from_raw(pid), Signal::SIGKILL);
-    }
-}
-
-/// A process of this machine.
-pub(super) struct Process {
-    pub(super) pid: i32,
-    pub(super) parent: i32,
-    /// It only waits for its parent to take note of that.
-    pub(super) ended: bool,
-}
-
-/// Every process, from `/proc/*/stat`; empty where there is none.
-pub(super) fn processes() -> Vec<Process> {
-    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
-    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter_map(|pid: i32| {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The name in parentheses may hold anything, also a parenthesis.
-        let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-        let ended = fields.next()? == "Z";
-        Some(Process { pid, parent: fields.next()?.parse().ok()?, ended })
-    })
-    .collect()
+    sweep(spared, |new, all| {
+        // A group at once: what in it forks and ends is never caught by its number.
+        groups(all, new).into_iter().for_each(kill_group);
+        new.iter().for_each(|process| send(Pid::from_raw(process.pid), Signal::SIGKILL));
+    });
 }
 
 /// `signal SIGKILL`, or its number where it has no name.
@@ -332,6 +308,19 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
+
+    /// A child whose parent was gone before the child could ask to die with it never runs.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_child_of_another_parent_than_it_should_have_does_not_run() {
+        let started = |parent: u32| {
+            let mut command = std::process::Command::new("true");
+            die_with_parent(&mut command, parent);
+            command.status().map(|status| status.success()).ok()
+        };
+        let me = std::process::id();
+        assert_eq!([started(me), started(me + 1)], [Some(true), None]);
+    }
 
     /// Lines that come fast are left in the pipe for a while: none is lost, none overtakes another.
     #[test]

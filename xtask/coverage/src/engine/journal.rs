@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use camino::Utf8Path;
 use serde::Serialize;
 
+use super::clock;
 use super::event::TestOutcome;
 
 /// One unit as it ran. Times are seconds since the run began.
@@ -66,7 +67,7 @@ impl Journal {
     pub fn create(folder: &Utf8Path) -> Result<Journal> {
         let path = folder.join(FILE);
         let file = File::create(&path).with_context(|| format!("failed to write `{path}`"))?;
-        Ok(Journal { file, began: Instant::now() })
+        Ok(Journal { file, began: clock::now() })
     }
 
     /// A moment as seconds since the run began.

@@ -2,6 +2,7 @@
 //! [`Ran`]: the account of the tests, and what coverage data there must be.
 
 pub mod child;
+pub mod clock;
 pub mod collect;
 pub mod event;
 pub mod hosts;
@@ -9,10 +10,12 @@ pub mod journal;
 pub mod ledger;
 mod orphans;
 pub mod samples;
+mod processes;
 pub mod schedule;
 pub mod seed;
 pub mod signals;
 pub mod stock;
+mod suspend;
 pub mod temporary;
 
 pub use self::orphans::keep_for_later;
@@ -26,6 +29,7 @@ use self::event::TestOutcome;
 use self::journal::UnitRun;
 use self::ledger::Ledger;
 use self::seed::HashSeed;
+use crate::files;
 use crate::report::failures::Failure;
 use crate::report::warnings::Warnings;
 use crate::settings::Workers;
@@ -380,10 +384,32 @@ pub struct Refusal {
     pub usage: bool,
 }
 
-/// The last lines of a log, for a message.
+/// The last lines of a log, for a message. Of the log only its end is read: it may be as large as
+/// the disk.
 pub fn tail(log: &camino::Utf8Path, lines: usize) -> String {
-    let bytes = std::fs::read(log).unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(64 * 1024)..]);
+    const MOST: u64 = 64 * 1024;
+    let bytes = files::read_end(log, MOST).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
     let all: Vec<&str> = text.trim_end().lines().collect();
     all[all.len().saturating_sub(lines)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::{Seek, SeekFrom, Write};
+
+    use super::*;
+
+    /// Nothing but its end could be read in time.
+    #[test]
+    fn of_a_log_of_64_gigabytes_the_end_is_read() {
+        let path = std::env::temp_dir().join(format!("xtask-log-{}", std::process::id()));
+        let path = Utf8PathBuf::from_path_buf(path).expect("UTF-8");
+        let mut log = File::create(&path).expect("a file");
+        log.seek(SeekFrom::Start(1 << 36)).expect("a place");
+        log.write_all(b"\nfirst\nsecond\nthird\n").expect("an end");
+        assert_eq!(tail(&path, 2), "second\nthird");
+        std::fs::remove_file(path).expect("our own file");
+    }
 }

@@ -4,7 +4,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread;
 
 use anyhow::{Context, Result};
 use nix::sys::wait::{WaitPidFlag, waitpid};
@@ -12,7 +11,8 @@ use nix::unistd::Pid;
 use signal_hook::consts::SIGCHLD;
 use signal_hook::iterator::{Handle, Signals};
 
-use super::child::processes;
+use super::processes;
+use crate::threads;
 
 /// The children that somebody here waits for.
 static OURS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
@@ -23,6 +23,11 @@ pub(super) fn keep_from_reaping<T>(start: impl FnOnce() -> Result<(T, i32)>) -> 
     let (child, pid) = start()?;
     ours.insert(pid);
     Ok(child)
+}
+
+/// No child that somebody here waits for is started while the answer lives.
+pub(super) fn hold_starts() -> impl Drop {
+    ours()
 }
 
 /// Children that belong to no engine and outlive its run.
@@ -51,7 +56,9 @@ pub(super) struct Reaping(Handle);
 pub(super) fn reap() -> Result<Reaping> {
     let mut signals = Signals::new([SIGCHLD]).context("failed to watch for ended processes")?;
     let handle = signals.handle();
-    thread::spawn(move || signals.forever().for_each(|_| reap_ended()));
+    threads::spawn("that looks for ended processes", move || {
+        signals.forever().for_each(|_| reap_ended());
+    })?;
     Ok(Reaping(handle))
 }
 
@@ -65,9 +72,9 @@ impl Drop for Reaping {
 
 fn reap_ended() {
     let (ours, later) = (ours(), for_later());
-    let me = std::process::id().cast_signed();
-    let ended = |process: &super::child::Process| process.parent == me && process.ended;
-    for process in processes().into_iter().filter(ended) {
+    let me = processes::me();
+    let ended = |process: &processes::Process| process.parent == me && process.ended;
+    for process in processes::all().into_iter().filter(ended) {
         if !ours.contains(&process.pid) && !later.contains(&process.pid) {
             let _ = waitpid(Pid::from_raw(process.pid), Some(WaitPidFlag::WNOHANG));
         }

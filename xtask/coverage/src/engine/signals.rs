@@ -1,20 +1,24 @@
-//! Ctrl-C, SIGTERM and SIGHUP. While an engine runs, it is told and stops its processes in
-//! good order; at any other time everything we started ends at once, and so do we.
+//! Ctrl-C, SIGTERM and SIGHUP: while an engine runs, it is told and stops its processes in good
+//! order; at any other time everything we started ends at once, and so do we. Ctrl-Z stops
+//! everything, at any time.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use nix::sys::signal::{Signal, raise};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
 use super::child::end_all;
+use super::suspend::suspend;
 use crate::exit::Exit;
+use crate::threads;
 
-type Listener = Box<dyn Fn(i32) + Send>;
+type Listener = Box<dyn Fn(Arrived) + Send>;
 
 static LISTENER: Mutex<Option<Listener>> = Mutex::new(None);
 
@@ -22,32 +26,79 @@ static LISTENER: Mutex<Option<Listener>> = Mutex::new(None);
 /// the signal ends can be seen to have ended.
 static ARRIVED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 
-/// Takes charge of the signals, once, at the start of the program. Where one ends the process,
-/// `leave` is called before.
-pub fn watch(leave: impl Fn() + Send + 'static) -> Result<()> {
-    const ALL: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
-    for signal in ALL {
-        flag::register(signal, Arc::clone(&ARRIVED)).context("failed to watch for signals")?;
-    }
-    // Registered later, so that it is told later: whoever hears of a signal finds it arrived.
-    let mut signals = Signals::new(ALL).context("failed to watch for signals")?;
-    thread::spawn(move || signals.forever().for_each(|signal| received(signal, &leave)));
-    Ok(())
+/// A signal has arrived that ends this process, sooner or later.
+static ENDING: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
+
+/// What is told to whoever draws on the terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// A signal ends this process now.
+    Ends,
+    /// This process is about to be suspended.
+    Suspends,
+    /// It goes on.
+    Resumes,
 }
 
-fn received(signal: i32, leave: &dyn Fn()) {
-    let listener = LISTENER.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+/// Takes charge of the signals, once, at the start of the program. What that does to this process
+/// is told to `notify`.
+pub fn watch(notify: impl Fn(Notice) + Send + 'static) -> Result<()> {
+    let failed = || "failed to watch for signals";
+    let ends: Vec<i32> = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(is_for_us).collect();
+    for signal in &ends {
+        flag::register(*signal, Arc::clone(&ARRIVED)).with_context(failed)?;
+        flag::register(*signal, Arc::clone(&ENDING)).with_context(failed)?;
+    }
+    // Registered later, so that it is told later: whoever hears of a signal finds it arrived.
+    let mut signals = Signals::new(&ends).with_context(failed)?;
+    if is_for_us(&SIGTSTP) {
+        signals.add_signal(SIGTSTP).with_context(failed)?;
+    }
+    threads::spawn("that waits for signals", move || {
+        loop {
+            let arrived: Vec<i32> = signals.wait().collect();
+            arrived.into_iter().for_each(|signal| match signal {
+                SIGTSTP => suspended(&mut signals, &notify),
+                _ => received(signal, &notify),
+            });
+        }
+    })
+}
+
+/// `nohup` has its program ignore SIGHUP, and a shell may ignore Ctrl-Z: that is meant to stay so.
+/// A shell without job control has what it starts in the background ignore Ctrl-C, which such
+/// jobs get all the same when somebody sends it to them.
+fn is_for_us(signal: &i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    *signal == SIGINT || ignored.unwrap_or_default() & (1 << (signal - 1)) == 0
+}
+
+fn received(signal: i32, notify: &dyn Fn(Notice)) {
+    let listener = LISTENER.lock().unwrap_or_else(PoisonError::into_inner);
     match listener.as_ref() {
         Some(tell) => {
             ARRIVED.store(false, Ordering::SeqCst);
-            tell(signal);
+            tell(Arrived(Some(signal)));
         }
         None => {
             end_all();
-            leave();
+            notify(Notice::Ends);
             std::process::exit(Exit::Interrupted(signal).code().into());
         }
     }
+}
+
+fn suspended(signals: &mut Signals, notify: &dyn Fn(Notice)) {
+    notify(Notice::Suspends);
+    suspend();
+    notify(Notice::Resumes);
+    // Of Ctrl-Z pressed twice the second one came before we stopped: as to any other program it
+    // has nothing more to say.
+    let others = signals.pending().filter(|&signal| signal != SIGTSTP);
+    let others: Vec<i32> = others.collect();
+    others.into_iter().for_each(|signal| received(signal, notify));
 }
 
 /// Does not return where a signal is ending this process: what failed just now, failed because
@@ -58,12 +109,37 @@ pub fn settle() {
     }
 }
 
-/// As long as it lives, signals go to the function it was made with.
+/// Whether a signal has arrived that ends this process, at once or after the run.
+pub fn is_ending() -> bool {
+    ENDING.load(Ordering::SeqCst)
+}
+
+/// A signal that an engine is told. If nobody hears of it, for it came when the engine listened
+/// no more, it is sent once more: it ends this process then.
+#[derive(Debug)]
+pub struct Arrived(Option<i32>);
+
+impl Arrived {
+    /// The signal; it is taken care of.
+    pub fn hear(mut self) -> i32 {
+        self.0.take().unwrap_or_default()
+    }
+}
+
+impl Drop for Arrived {
+    fn drop(&mut self) {
+        let signal = self.0.and_then(|signal| Signal::try_from(signal).ok());
+        let _ = signal.map(raise);
+    }
+}
+
+/// As long as it lives, signals go to the function it was made with. It must be gone before what
+/// that function tells them to.
 #[derive(Debug)]
 pub struct Listening(());
 
-/// Has `tell` called with the number of each signal that arrives.
-pub fn listen(tell: impl Fn(i32) + Send + 'static) -> Listening {
+/// Has `tell` called with each signal that arrives.
+pub fn listen(tell: impl Fn(Arrived) + Send + 'static) -> Listening {
     set(Some(Box::new(tell)));
     Listening(())
 }
@@ -75,5 +151,31 @@ impl Drop for Listening {
 }
 
 fn set(listener: Option<Listener>) {
-    *LISTENER.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = listener;
+    *LISTENER.lock().unwrap_or_else(PoisonError::into_inner) = listener;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use signal_hook::consts::SIGURG;
+
+    use super::*;
+
+    /// With a signal that ends nothing.
+    #[test]
+    fn a_signal_that_no_engine_hears_of_is_sent_once_more() {
+        let again = Arc::<AtomicBool>::default();
+        flag::register(SIGURG, Arc::clone(&again)).expect("a handler");
+        let (tell, hear) = channel();
+        let arrives = || tell.send(Arrived(Some(SIGURG)));
+        arrives().expect("somebody who listens");
+        assert_eq!(hear.recv().expect("a signal").hear(), SIGURG);
+        assert!(!again.load(Ordering::SeqCst), "it was heard");
+        arrives().expect("somebody who listens");
+        drop(hear);
+        assert!(again.swap(false, Ordering::SeqCst), "nobody heard of it");
+        drop(arrives());
+        assert!(again.load(Ordering::SeqCst), "nobody listens");
+    }
 }

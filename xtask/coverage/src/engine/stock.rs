@@ -15,11 +15,12 @@ use nix::unistd::Pid;
 use serde_json::json;
 
 use super::child::{self, Child, Command, FIRST_PIPE, Lines, Orphaned};
+use super::clock;
 use super::event::{Event, TestOutcome};
 use super::journal::{Journal, TestRun, UnitRun};
 use super::{
     Happening, Job, LAST_FAILED, Measure, Ran, Refusal, SplitEnd, SplitState, Started, TEMPORARY,
-    TOGETHER, orphans, signals,
+    TOGETHER, orphans, signals, tail,
 };
 use crate::report::failures::{Blow, Failure, Phase};
 use crate::shard::combine::{Origin, Part, Problem};
@@ -71,15 +72,19 @@ pub fn prepare(job: &Job) -> Result<()> {
         .with_context(|| format!("failed to make `{folder}`"))?;
     let files: BTreeMap<&str, &str> =
         SHARED.iter().copied().chain([("xtask_events", PLUGIN)]).collect();
+    // Files, as pipes to and from it would need threads.
+    let (source, said) = (folder.join("source.json"), folder.join("compile.log"));
+    let text = serde_json::to_vec(&files)?;
+    fs::write(&source, text).with_context(|| format!("failed to write `{source}`"))?;
     let compiled = duct::cmd!(job.python.as_std_path(), "-I", "-c", COMPILE, folder.as_str())
-        .stdin_bytes(serde_json::to_vec(&files)?)
+        .stdin_path(&source)
         .stderr_to_stdout()
-        .stdout_capture()
+        .stdout_path(&said)
         .unchecked()
         .run()
         .with_context(|| format!("failed to start `{}`", job.python))?;
     if !compiled.status.success() {
-        let said = String::from_utf8_lossy(&compiled.stdout).trim().to_owned();
+        let said = tail(&said, 40);
         anyhow::bail!("`{}` failed to compile our plugin: {said}", job.python);
     }
     Ok(())
@@ -237,7 +242,7 @@ fn where_output_is(job: &Job) -> String {
 enum Message {
     Line(u32, Option<String>),
     Exited(u32, ExitStatus),
-    Signal(i32),
+    Signal(signals::Arrived),
 }
 
 struct Running {
@@ -283,7 +288,7 @@ impl Running {
         if is_shared || self.began(&id).is_none() {
             let taken = |lane: &u32| self.open.iter().any(|open| open.lane == *lane);
             let lane = (0..).find(|lane| !taken(lane)).unwrap_or_default();
-            self.open.push(Open { id, began: Instant::now(), lane });
+            self.open.push(Open { id, began: clock::now(), lane });
         }
     }
 
@@ -365,7 +370,7 @@ impl<'a> Supervisor<'a> {
             match self.next_message(hear) {
                 Some(Message::Line(split, line)) => self.heard(split, line),
                 Some(Message::Exited(split, status)) => self.exited(split, status),
-                Some(Message::Signal(signal)) => self.signalled(signal),
+                Some(Message::Signal(signal)) => self.signalled(signal.hear()),
                 None => self.next_stage(),
             }
         }
@@ -377,7 +382,7 @@ impl<'a> Supervisor<'a> {
             Some(Next::Save(due) | Next::Kill(due)) => due,
             Some(Next::Nothing) | None => return hear.recv().ok(),
         };
-        hear.recv_timeout(due.saturating_duration_since(Instant::now())).ok()
+        hear.recv_timeout(due.saturating_duration_since(clock::now())).ok()
     }
 
     fn start_what_fits(&mut self) -> Result<()> {
@@ -444,14 +449,15 @@ impl<'a> Supervisor<'a> {
         // Before it has started anything: workers of xdist inherit it.
         child.raise_oom_score();
         let tell = self.tell.clone();
-        child.on_exit(move |status| {
+        let exited = move |status| {
             let _ = tell.send(Message::Exited(split, status));
-        });
+        };
+        child.on_exit(exited).with_context(what)?;
         Ok(Running {
             child,
             lines,
             slot,
-            started: Instant::now(),
+            started: clock::now(),
             status: None,
             drained: false,
             bye: None,
@@ -689,7 +695,7 @@ impl<'a> Supervisor<'a> {
             of: self.job.splits,
             tests: running.tests,
             failed: running.failed,
-            took: running.started.elapsed(),
+            took: clock::since(running.started),
             state,
             log: log_file(self.job, split),
         };
@@ -700,7 +706,7 @@ impl<'a> Supervisor<'a> {
     /// The tests that a dead process was running have ended with it.
     fn bury(&self, running: &mut Running) {
         for Open { id, began, lane } in running.open.drain(..) {
-            let (started, seconds) = (self.journal.at(began), began.elapsed().as_secs_f64());
+            let (started, seconds) = (self.journal.at(began), clock::since(began).as_secs_f64());
             let outcome = TestOutcome::Crashed;
             running.finished.push((lane, TestRun { id, copy: 0, outcome, started, seconds }));
         }
@@ -715,7 +721,7 @@ impl<'a> Supervisor<'a> {
                 split,
                 slot: (first + lane) as usize,
                 started: self.journal.at(running.started),
-                ended: self.journal.at(Instant::now()),
+                ended: self.journal.at(clock::now()),
                 whole,
                 tests,
             };
@@ -762,7 +768,7 @@ impl<'a> Supervisor<'a> {
     }
 
     fn refused(&mut self, split: u32, usage: bool) -> SplitState {
-        let text = super::tail(&log_file(self.job, split), 40);
+        let text = tail(&log_file(self.job, split), 40);
         self.ran.refused = Some(Refusal { text, usage });
         self.stop("pytest refused to run");
         SplitState::Died("pytest refused to run".to_owned())
@@ -795,7 +801,7 @@ impl<'a> Supervisor<'a> {
     /// Our plugin ends a process whose test does not heed its time limit.
     fn reason_of_death(&self, began: Option<Instant>) -> (Phase, String) {
         match (self.job.timeout, began) {
-            (Some(limit), Some(began)) if began.elapsed().as_secs_f64() > limit + GRACE => {
+            (Some(limit), Some(began)) if clock::since(began).as_secs_f64() > limit + GRACE => {
                 (Phase::Timeout, format!(": it ran longer than {limit} s and could not be stopped"))
             }
             _ => (Phase::Crash, String::new()),
@@ -834,14 +840,17 @@ impl<'a> Supervisor<'a> {
         self.ran.ledger.close();
         (self.show)(Happening::Stopping(why));
         self.running.values().for_each(|running| running.child.signal(Signal::SIGINT));
-        self.stopping = Some(Next::Save(Instant::now() + POLITE));
+        self.stopping = Some(Next::Save(clock::now() + POLITE));
     }
 
+    /// The time that it waited for may have been one in which all stood still.
     fn next_stage(&mut self) {
+        let now = clock::now();
         match self.stopping {
+            Some(Next::Save(due) | Next::Kill(due)) if due > now => {}
             Some(Next::Save(_)) => {
                 self.running.values().for_each(save_and_leave);
-                self.stopping = Some(Next::Kill(Instant::now() + SAVING));
+                self.stopping = Some(Next::Kill(clock::now() + SAVING));
             }
             Some(Next::Kill(_)) => {
                 self.running.values().for_each(|running| running.child.kill_group());

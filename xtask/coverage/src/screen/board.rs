@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::forecast::{Forecast, Progress};
 use crate::engine::event::TestOutcome;
-use crate::engine::{Happening, Started};
+use crate::engine::{Happening, Started, clock};
 
 /// What is going on.
 #[derive(Debug)]
@@ -73,7 +73,7 @@ impl Board {
 
     /// Something that has no measure begins.
     pub(super) fn doing(&mut self, what: &str) {
-        self.stage = Stage::Doing(what.to_owned(), Instant::now());
+        self.stage = Stage::Doing(what.to_owned(), clock::now());
     }
 
     /// Whatever went on has ended.
@@ -88,7 +88,7 @@ impl Board {
             Happening::Planned { tests, seconds, slots } => {
                 let forecast = Forecast { tests: *tests, seconds: *seconds, slots: *slots };
                 self.tests = Tests { forecast, ..Tests::default() };
-                self.stage = Stage::Testing(Instant::now());
+                self.stage = Stage::Testing(clock::now());
             }
             Happening::TestStarted(started) => self.tests.started(started),
             Happening::TestEnded { id, outcome } => self.tests.ended(id, *outcome),
@@ -129,7 +129,7 @@ impl Tests {
             id: test.id.to_owned(),
             split: test.split,
             pid: test.pid,
-            since: Instant::now(),
+            since: clock::now(),
             expected: test.expected,
             called_out: false,
         };
@@ -138,7 +138,7 @@ impl Tests {
 
     fn ended(&mut self, id: &str, outcome: TestOutcome) {
         use TestOutcome::{Crashed, Error, Failed, Passed, Skipped, TimedOut, Xfailed, Xpassed};
-        self.last_end = Some(Instant::now());
+        self.last_end = Some(clock::now());
         self.expected += self.running.remove(id).map_or(0.0, |running| running.expected);
         *match outcome {
             Passed | Xfailed | Xpassed => &mut self.passed,

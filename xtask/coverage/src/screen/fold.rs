@@ -1,10 +1,10 @@
 //! Parts of what is said that a service folds away.
 
-use std::io::Write;
 use std::sync::atomic::Ordering;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::service::Service;
+use super::writer::Stream;
 use super::{Progress, one_line};
 
 /// A part of a stream that a service folds away, while this lives. Nothing elsewhere.
@@ -15,12 +15,6 @@ pub struct Fold<'a> {
     number: usize,
 }
 
-/// Where the part is said.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Stream {
-    Out,
-    Err,
-}
 impl<'a> Fold<'a> {
     pub(super) fn begin(progress: &'a Progress, stream: Stream, title: &str) -> Fold<'a> {
         let number = progress.folds.fetch_add(1, Ordering::Relaxed) + 1;
@@ -33,11 +27,7 @@ impl<'a> Fold<'a> {
     fn write(&self, line: impl FnOnce(Service, u64) -> String) {
         let Some(service) = self.progress.service() else { return };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let line = line(service, now);
-        let _ = match self.stream {
-            Stream::Out => writeln!(std::io::stdout(), "{line}"),
-            Stream::Err => writeln!(std::io::stderr(), "{line}"),
-        };
+        self.progress.writer.say(self.stream, line(service, now) + "\n");
     }
 }
 

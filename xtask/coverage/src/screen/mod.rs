@@ -13,10 +13,11 @@ mod paint;
 mod service;
 mod terminal;
 mod words;
+mod writer;
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -29,14 +30,16 @@ use signal_hook::iterator::Signals;
 
 use self::board::{Board, Stage};
 pub use self::fold::Fold;
-use self::fold::Stream;
 pub use self::paint::Paint;
 pub use self::service::Service;
 use self::terminal::{Percent, Terminal};
 pub use self::words::{count, one_line, seconds, thousands};
+use self::writer::{Stream, Writer};
 use crate::cli::{self, Color, Env, Output};
-use crate::engine::{Happening, SplitEnd, SplitState};
+use crate::engine::signals::{self, Notice};
+use crate::engine::{Happening, SplitEnd, SplitState, clock};
 use crate::report::ci::{Annotation, Room};
+use crate::threads;
 
 /// How often the bars change at the most, and slow tests are looked for.
 const BEAT: Duration = Duration::from_millis(100);
@@ -56,6 +59,7 @@ struct Progress {
     quiet: bool,
     paint: Paint,
     form: Form,
+    writer: Writer,
     board: Mutex<Board>,
     folds: AtomicUsize,
 }
@@ -99,6 +103,7 @@ impl Screen {
             quiet: output.quiet,
             paint: paint(is_tty),
             form: Form::choose(output, env, is_tty),
+            writer: Writer::new(),
             board: Mutex::new(Board::new()),
             folds: AtomicUsize::new(0),
         };
@@ -114,22 +119,31 @@ impl Screen {
     pub fn watch(&self) -> Result<()> {
         let mut signals = Signals::new([SIGUSR1]).context("failed to watch for SIGUSR1")?;
         let progress = Arc::clone(&self.progress);
-        thread::spawn(move || signals.forever().for_each(|_| progress.tell_running()));
+        threads::spawn("that answers SIGUSR1", move || {
+            signals.forever().for_each(|_| progress.tell_running());
+        })?;
         let progress = Arc::downgrade(&self.progress);
-        thread::spawn(move || {
+        threads::spawn("that draws", move || {
             while let Some(progress) = progress.upgrade() {
                 progress.beat();
                 drop(progress);
                 thread::sleep(BEAT);
             }
-        });
-        Ok(())
+        })
     }
 
-    /// Takes the bars away for good: for a process that is about to end.
-    pub fn closer(&self) -> impl Fn() + Send + use<> {
+    /// Does what signals want: takes the bars away, from a process that is about to end for good.
+    pub fn attendant(&self) -> impl Fn(Notice) + Send + use<> {
         let progress = Arc::clone(&self.progress);
-        move || progress.close()
+        move |notice| match notice {
+            Notice::Ends | Notice::Suspends => progress.close(|| true),
+            Notice::Resumes => progress.open(),
+        }
+    }
+
+    /// Waits until all that was said is written: for another program that is about to write.
+    pub fn flush(&self) {
+        self.progress.writer.flush(signals::is_ending);
     }
 
     /// How to paint on stdout.
@@ -154,10 +168,7 @@ impl Screen {
 
     /// A line of the report, on stdout.
     pub fn say(&self, line: &str) {
-        let line = self.progress.defused(line);
-        self.progress.above(|| {
-            let _ = writeln!(std::io::stdout(), "{line}");
-        });
+        self.progress.above(Stream::Out, line);
     }
 
     /// What is said on stdout until the answer is dropped is folded away under this title, by a
@@ -170,7 +181,7 @@ impl Screen {
     pub fn annotate(&self, annotations: &[Annotation]) {
         if self.service() == Some(Service::GitHub) {
             let lines = self.room.lock().unwrap_or_else(PoisonError::into_inner).take(annotations);
-            lines.iter().for_each(|line| drop(writeln!(std::io::stdout(), "{line}")));
+            lines.iter().for_each(|it| self.progress.writer.say(Stream::Out, format!("{it}\n")));
         }
     }
 
@@ -259,7 +270,7 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        self.progress.close();
+        self.progress.close(signals::is_ending);
     }
 }
 
@@ -288,7 +299,7 @@ impl Drop for Doing<'_> {
     fn drop(&mut self) {
         self.screen.progress.board().idle();
         if let Form::Live(terminal) = &self.screen.progress.form {
-            terminal.clear();
+            terminal.clear(&self.screen.progress.writer);
         }
     }
 }
@@ -310,10 +321,7 @@ impl Progress {
     }
 
     fn tell(&self, line: &str) {
-        let line = self.defused(line);
-        self.above(|| {
-            let _ = writeln!(std::io::stderr(), "{line}");
-        });
+        self.above(Stream::Err, line);
     }
 
     fn note(&self, line: &str) {
@@ -322,15 +330,16 @@ impl Progress {
         }
     }
 
-    fn above(&self, write: impl FnOnce()) {
+    fn above(&self, stream: Stream, line: &str) {
+        let text = format!("{}\n", self.defused(line));
         match &self.form {
-            Form::Plain | Form::Service(_) => write(),
-            Form::Live(terminal) => terminal.above(write),
+            Form::Plain | Form::Service(_) => self.writer.say(stream, text),
+            Form::Live(terminal) => terminal.above(&self.writer, stream, text),
         }
     }
 
     fn beat(&self) {
-        let now = Instant::now();
+        let now = clock::now();
         let slow = self.board().newly_slow(now);
         for test in slow {
             let after = self.board().slow.map_or(0.0, |slow| slow.as_secs_f64());
@@ -338,16 +347,16 @@ impl Progress {
             self.note(&format!("{} {line}", self.paint.yellow("slow:")));
         }
         if let Form::Live(terminal) = &self.form {
-            terminal.draw(|size| {
+            terminal.draw(&self.writer, |size| {
                 let board = self.board();
-                (frame::lines(&board, Instant::now(), size, self.paint), percent(&board))
+                (frame::lines(&board, clock::now(), size, self.paint), percent(&board))
             });
         }
     }
 
     /// What runs at this moment: for SIGUSR1, whatever the form.
     fn tell_running(&self) {
-        let now = Instant::now();
+        let now = clock::now();
         let board = self.board();
         let since = |began: Instant| seconds(now.saturating_duration_since(began).as_secs_f64());
         let mut text = match &board.stage {
@@ -372,9 +381,18 @@ impl Progress {
         self.tell(&format!("now: {text}"));
     }
 
-    fn close(&self) {
+    /// Takes the bars away, and waits until all is written that was said.
+    fn close(&self, is_ending: impl Fn() -> bool) {
         if let Form::Live(terminal) = &self.form {
-            terminal.close();
+            terminal.close(&self.writer);
+        }
+        self.writer.flush(is_ending);
+    }
+
+    /// The bars may come back.
+    fn open(&self) {
+        if let Form::Live(terminal) = &self.form {
+            terminal.open();
         }
     }
 }

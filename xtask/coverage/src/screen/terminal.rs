@@ -1,12 +1,12 @@
 //! Lines at the lower end of a terminal that change in place, with other lines above them that
 //! stay. The cursor is never hidden, so that nothing, SIGKILL included, can leave it so.
 
-use std::io::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use console::{Term, measure_text_width};
 
 use super::frame::Size;
+use super::writer::{Stream, Writer};
 use crate::cli::Env;
 
 /// The terminal behind stderr.
@@ -38,41 +38,62 @@ impl Terminal {
         Terminal { drawn: Mutex::default(), tells_percent: understands_percent(env) }
     }
 
-    /// Writes something that stays, above the lines, by whichever stream.
-    pub(super) fn above(&self, write: impl FnOnce()) {
-        let mut drawn = self.drawn();
-        let lines = std::mem::take(&mut drawn.lines);
-        put(&erase(&lines, size().columns));
-        write();
-        put(&lines.join("\r\n"));
-        drawn.lines = lines;
+    /// Says something that stays, above the lines, on whichever stream.
+    pub(super) fn above(&self, writer: &Writer, stream: Stream, text: String) {
+        let drawn = self.drawn();
+        writer.say(Stream::Err, erase(&drawn.lines, size().columns));
+        writer.say(stream, text);
+        writer.say(Stream::Err, drawn.lines.join("\r\n"));
     }
 
     /// Draws what `lines` has for this window, if that is anything new. It is asked when the
-    /// terminal is free: whatever [`Terminal::clear`] follows is never drawn after it.
-    pub(super) fn draw(&self, lines: impl FnOnce(Size) -> (Vec<String>, Option<Percent>)) {
+    /// terminal is free: whatever [`Terminal::clear`] follows is never drawn after it. While
+    /// there is something to be written nothing is drawn: there will be other lines then.
+    pub(super) fn draw(
+        &self,
+        writer: &Writer,
+        lines: impl FnOnce(Size) -> (Vec<String>, Option<Percent>),
+    ) {
+        let drawn = self.drawn();
+        if !drawn.closed && !writer.is_busy() {
+            self.put(drawn, writer, lines);
+        }
+    }
+
+    /// Removes the lines.
+    pub(super) fn clear(&self, writer: &Writer) {
+        self.put(self.drawn(), writer, |_| (Vec::new(), None));
+    }
+
+    /// Removes the lines, and draws nothing more, or nothing until it is opened again.
+    pub(super) fn close(&self, writer: &Writer) {
         let mut drawn = self.drawn();
+        drawn.closed = true;
+        self.put(drawn, writer, |_| (Vec::new(), None));
+    }
+
+    /// Draws again.
+    pub(super) fn open(&self) {
+        self.drawn().closed = false;
+    }
+
+    /// One piece for each picture: a terminal never shows half of it.
+    fn put(
+        &self,
+        mut drawn: MutexGuard<'_, Drawn>,
+        writer: &Writer,
+        lines: impl FnOnce(Size) -> (Vec<String>, Option<Percent>),
+    ) {
         let size = size();
         let (lines, percent) = lines(size);
-        if drawn.closed || (drawn.lines == lines && drawn.columns == size.columns) {
+        if drawn.lines == lines && drawn.columns == size.columns {
             return;
         }
         let mut text = erase(&drawn.lines, size.columns);
         text.push_str(&lines.join("\r\n"));
         text.push_str(&self.percent(&mut drawn, percent));
-        put(&text);
+        writer.say(Stream::Err, text);
         (drawn.lines, drawn.columns) = (lines, size.columns);
-    }
-
-    /// Removes the lines.
-    pub(super) fn clear(&self) {
-        self.draw(|_| (Vec::new(), None));
-    }
-
-    /// Removes the lines, and draws nothing more.
-    pub(super) fn close(&self) {
-        self.clear();
-        self.drawn().closed = true;
     }
 
     /// OSC 9;4, where it is understood and says something new.
@@ -91,11 +112,6 @@ impl Terminal {
     fn drawn(&self) -> MutexGuard<'_, Drawn> {
         self.drawn.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// One write for each picture: a terminal never shows half of it.
-fn put(text: &str) {
-    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 fn size() -> Size {

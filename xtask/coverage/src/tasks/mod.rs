@@ -35,7 +35,7 @@ use crate::screen::Screen;
 /// Does what was typed, for each project in turn. The worst ending is the ending.
 pub fn run(typed: &Typed, env: &Env, screen: &Screen) -> Result<Exit> {
     child::adopt_orphans();
-    signals::watch(screen.closer())?;
+    signals::watch(screen.attendant())?;
     screen.watch()?;
     let here = here()?;
     let workspace = Workspace::find(&here)?;
@@ -43,19 +43,33 @@ pub fn run(typed: &Typed, env: &Env, screen: &Screen) -> Result<Exit> {
     refuse_one_file_for_several(typed, &projects)?;
     let pages = RefCell::default();
     let mut ending = Exit::Passed;
-    for project in &projects {
-        let invocation =
-            Invocation { typed, env, screen, workspace: workspace.as_ref(), pages: &pages };
-        let ended = run_one(&invocation, project).unwrap_or_else(|error| {
-            signals::settle();
+    let invocation =
+        Invocation { typed, env, screen, workspace: workspace.as_ref(), pages: &pages };
+    for (at, project) in projects.iter().enumerate() {
+        let ended = run_one(&invocation, project);
+        signals::settle();
+        let ended = ended.unwrap_or_else(|error| {
             screen.error(&error);
             crate::exit::of(&error)
         });
         ending = ending.worse(ended);
+        if matches!(ending, Exit::Interrupted(_)) {
+            say_left_out(screen, &projects[at + 1..]);
+            return Ok(ending);
+        }
     }
     // Last: the end of a run ends every process that descends from this one.
     pages.take().iter().for_each(|page| open::open(screen, env, page));
     Ok(ending)
+}
+
+/// Ctrl-C is meant for all projects, not for the one that runs just then.
+fn say_left_out(screen: &Screen, projects: &[Project]) {
+    let names: Vec<&str> = projects.iter().map(|project| project.name.as_str()).collect();
+    if !names.is_empty() {
+        let line = format!("✗ interrupted before these projects: {}", names.join(", "));
+        screen.say(&screen.paint().red(&line));
+    }
 }
 
 /// What every task of one invocation shares.

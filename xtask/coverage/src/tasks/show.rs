@@ -34,6 +34,7 @@ pub(super) fn instead(
     }
     let note = format!("note: with `{option}` ({origin}) pytest runs no test; this is its output");
     invocation.screen.note(&note);
+    invocation.screen.flush();
     let status = duct::cmd(&words[0], &words[1..]).dir(&project.root).unchecked().run();
     let status = status.with_context(|| format!("failed to start `{}`", words[0]))?.status;
     match status.code().and_then(|code| u8::try_from(code).ok()) {

@@ -13,7 +13,7 @@ use super::prepare::{self, Prepared};
 use super::request::{processes, reporter};
 use super::{Invocation, choose, goals, isolation, show};
 use crate::cli::Engine;
-use crate::engine::{Happening, Job, Ran, hosts, keep_for_later, stock, temporary};
+use crate::engine::{Happening, Job, Ran, child, hosts, keep_for_later, signals, stock, temporary};
 use crate::exit::{self, Exit};
 use crate::project::Project;
 use crate::report::coverage::Program;
@@ -138,7 +138,11 @@ pub(super) fn run_job(
         Engine::Stock => stock::run(job, show),
         Engine::Spawn => hosts::spawn(job, show),
         Engine::Auto | Engine::Fork => hosts::fork(job, show),
-    }?;
+    };
+    // A signal that came too late for the engine ends us now.
+    signals::settle();
+    // An engine that cannot go on leaves what it has started.
+    let ran = ran.inspect_err(|_| child::end_descendants())?;
     temporary::release(job, &ran);
     Ok(ran)
 }

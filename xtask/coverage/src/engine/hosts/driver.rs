@@ -178,7 +178,7 @@ impl<'a> Driver<'a> {
             Message::Line { line: None, .. } => {}
             Message::Line { host, source, line: Some(line) } => self.heard(host, source, &line),
             Message::Exited { host, status } => self.exited(host, status),
-            Message::Signal(signal) => self.signalled(signal),
+            Message::Signal(signal) => self.signalled(signal.hear()),
         }
         if self.stage == Stage::Running && self.now() >= self.next_reading {
             self.read_machine();

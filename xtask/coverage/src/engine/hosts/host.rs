@@ -465,7 +465,7 @@ impl Host {
         let tell = tell.clone();
         child.on_exit(move |status| {
             let _ = tell.send(Message::Exited { host, status });
-        });
+        })?;
         let child = Arc::new(child);
         let host = |(commands, lines)| Host {
             child: Arc::clone(&child),

@@ -65,5 +65,5 @@ enum Message {
     /// The process of a host has ended; what it said before may still be to come.
     Exited { host: usize, status: ExitStatus },
     /// Ctrl-C and the like.
-    Signal(i32),
+    Signal(signals::Arrived),
 }

@@ -1,0 +1,167 @@
+//! The processes of this machine, as `/proc` has them, and those that descend from us. What
+//! decides is pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A process of this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Process {
+    pub(super) pid: i32,
+    pub(super) parent: i32,
+    pub(super) group: i32,
+    session: i32,
+    /// It only waits for its parent to take note of that.
+    pub(super) ended: bool,
+    /// A signal or a debugger has stopped it.
+    pub(super) stopped: bool,
+}
+
+impl Process {
+    /// From `/proc/PID/stat`.
+    fn parse(stat: &str) -> Option<Process> {
+        let (pid, _) = stat.split_once(' ')?;
+        // The name in parentheses may hold anything, also a parenthesis.
+        let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+        let state = fields.next()?;
+        let mut number = || fields.next()?.parse().ok();
+        Some(Process {
+            pid: pid.parse().ok()?,
+            parent: number()?,
+            group: number()?,
+            session: number()?,
+            ended: matches!(state, "Z" | "X"),
+            stopped: matches!(state, "T" | "t"),
+        })
+    }
+}
+
+/// Every process; none where there is no `/proc`.
+pub(super) fn all() -> Vec<Process> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let is_number = |name: &str| name.bytes().all(|byte| byte.is_ascii_digit());
+    let folders =
+        entries.flatten().filter(|entry| entry.file_name().to_str().is_some_and(is_number));
+    let stats = folders.filter_map(|entry| std::fs::read(entry.path().join("stat")).ok());
+    stats.filter_map(|stat| Process::parse(&String::from_utf8_lossy(&stat))).collect()
+}
+
+/// This process.
+pub(super) fn me() -> i32 {
+    std::process::id().cast_signed()
+}
+
+/// What descends from a process, without those that are spared and what descends from them.
+pub(super) fn family(all: &[Process], of: i32, spared: &BTreeSet<i32>) -> Vec<Process> {
+    let mut children: BTreeMap<i32, Vec<Process>> = BTreeMap::new();
+    for process in all.iter().filter(|process| !spared.contains(&process.pid)) {
+        children.entry(process.parent).or_default().push(*process);
+    }
+    let mut family = children.remove(&of).unwrap_or_default();
+    let mut at = 0;
+    while let Some(process) = family.get(at) {
+        family.extend(children.remove(&process.pid).unwrap_or_default());
+        at += 1;
+    }
+    family
+}
+
+/// The process groups that have no member but those of a family.
+pub(super) fn groups(all: &[Process], family: &[Process]) -> BTreeSet<i32> {
+    let members: BTreeSet<i32> = family.iter().map(|process| process.pid).collect();
+    let strangers = all.iter().filter(|process| !members.contains(&process.pid));
+    let theirs: BTreeSet<i32> = strangers.map(|process| process.group).collect();
+    let groups = family.iter().map(|process| process.group);
+    groups.filter(|group| !theirs.contains(group)).collect()
+}
+
+/// Shows `act` every living descendant of ours, those that appear meanwhile included, with all
+/// processes there are.
+///
+/// A process that forks while the table is read has a child that this look misses. Once `act`
+/// has killed or stopped it, it forks no more: what it has forked is found by the next look.
+pub(super) fn sweep(spared: &BTreeSet<i32>, mut act: impl FnMut(&[Process], &[Process])) {
+    // There may be processes that escape for ever, each by forking another one and ending.
+    const LOOKS: usize = 100;
+    let mut seen = BTreeSet::new();
+    for _ in 0..LOOKS {
+        let all = all();
+        let mut new = family(&all, me(), spared);
+        new.retain(|process| !process.ended && seen.insert(process.pid));
+        if new.is_empty() {
+            return;
+        }
+        act(&new, &all);
+    }
+}
+
+/// Whether nobody is there to have a stopped process group go on: no member has a parent in
+/// another group of its session. In such a group Ctrl-Z does nothing.
+pub(super) fn is_orphaned(all: &[Process], group: i32) -> bool {
+    let by_pid: BTreeMap<i32, &Process> = all.iter().map(|it| (it.pid, it)).collect();
+    let has_keeper = |member: &Process| {
+        let parent = by_pid.get(&member.parent);
+        parent.is_some_and(|it| it.session == member.session && it.group != member.group)
+    };
+    !all.iter().any(|process| process.group == group && !process.ended && has_keeper(process))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn process(pid: i32, parent: i32, group: i32, session: i32) -> Process {
+        Process { pid, parent, group, session, ended: false, stopped: false }
+    }
+
+    #[test]
+    fn a_line_is_read_whatever_the_name_of_the_program() {
+        let stat = "17 (a) Z 1 (b)) T 3 4 5 0 -1 4194304";
+        let wanted = Process { stopped: true, ..process(17, 3, 4, 5) };
+        assert_eq!(Process::parse(stat), Some(wanted));
+        assert_eq!(Process::parse("17 (a) Z 3 4 5").map(|it| it.ended), Some(true));
+        assert_eq!(Process::parse("17 (a) S"), None);
+    }
+
+    #[test]
+    fn a_family_is_all_that_descends_but_for_the_spared() {
+        let all = [
+            process(9, 8, 9, 1),
+            process(2, 1, 2, 1),
+            process(8, 2, 2, 1),
+            process(7, 1, 7, 1),
+            process(5, 2, 2, 1),
+            process(6, 5, 2, 1),
+        ];
+        let pids = |spared: &[i32]| -> Vec<i32> {
+            let spared = spared.iter().copied().collect();
+            family(&all, 2, &spared).iter().map(|process| process.pid).collect()
+        };
+        assert_eq!(pids(&[]), [8, 5, 9, 6]);
+        assert_eq!(pids(&[5]), [8, 9]);
+    }
+
+    #[test]
+    fn a_group_with_strangers_is_not_the_familys() {
+        let all = [
+            process(2, 1, 2, 1),
+            process(3, 2, 2, 1),
+            process(4, 2, 4, 1),
+            process(5, 4, 4, 1),
+            process(6, 2, 6, 1),
+            process(7, 1, 6, 1),
+        ];
+        assert_eq!(groups(&all, &family(&all, 2, &BTreeSet::new())), [4].into());
+    }
+
+    #[test]
+    fn a_group_that_no_shell_watches_is_orphaned() {
+        let (shell, cargo, us) = (process(2, 1, 2, 2), process(3, 2, 3, 2), process(4, 3, 3, 2));
+        assert!(!is_orphaned(&[shell, cargo, us], 3));
+        assert!(is_orphaned(&[cargo, us], 3), "the shell is gone");
+        assert!(is_orphaned(&[process(2, 1, 2, 1), cargo, us], 3), "it is of another session");
+        assert!(
+            is_orphaned(&[shell, Process { group: 2, ..cargo }, us], 2),
+            "and of its own group"
+        );
+    }
+}
