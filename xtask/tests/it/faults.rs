@@ -574,8 +574,9 @@ fn a_history_that_cannot_be_kept_is_a_warning() {
 /// Of three splits the last one cannot be started while the first one runs.
 #[test]
 fn an_error_of_the_stock_engine_leaves_no_pytest_behind() {
-    let hangs = "import os, time\n\ndef test_hangs():\n    \
-                 open('running', 'w').write(str(os.getpid()))\n    time.sleep(1000)\n";
+    let hangs = "import subprocess, time\n\ndef test_hangs():\n    \
+                 it = subprocess.Popen(['sleep', '1000'], start_new_session=True)\n    \
+                 open('running', 'w').write(str(it.pid))\n    time.sleep(1000)\n";
     let blocks = "import os, time\n\ndef test_blocks():\n    \
                   while not os.path.exists('running'):\n        time.sleep(0.01)\n    \
                   open('.xtask/parts/split-03', 'w').close()\n";

@@ -18,7 +18,7 @@ use super::parts::Parts;
 use super::session::Session;
 use super::stacks::Dumps;
 use crate::engine::schedule::{Action, FINISHING, Input, Rules, Scheduler, Trace, UnitOver};
-use crate::engine::{Job, Process, Ran, SplitState};
+use crate::engine::{Job, Process, Ran, SplitState, clock};
 use crate::machine::meter::Meter;
 
 /// Between two readings of the machine, and where memory is short.
@@ -94,7 +94,7 @@ impl<'a> Driver<'a> {
             dumps: Dumps::default(),
             meter: Meter::new(),
             next_reading: READING,
-            began: Instant::now(),
+            began: clock::now(),
             wanted: None,
             job,
         };
@@ -187,7 +187,7 @@ impl<'a> Driver<'a> {
 
     /// Since the run began.
     pub(super) fn now(&self) -> Duration {
-        self.began.elapsed()
+        clock::since(self.began)
     }
 
     fn due(&self) -> Option<Duration> {
