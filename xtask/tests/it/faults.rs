@@ -358,9 +358,9 @@ fn broken_configuration_is_named_with_its_place() {
     let table: [(&str, &str, &str); 9] = [
         (
             "pyproject.toml",
-            "[tool.xtask.coverage]\ntimeout = inf\n",
-            "`timeout` in `[tool.xtask.coverage]` of [PROJECT]/pyproject.toml is `inf`: must be at \
-             most 31536000, a year\n",
+            "[tool.xtask.coverage]\ntimeout = 1e308\n",
+            "`timeout` in `[tool.xtask.coverage]` of [PROJECT]/pyproject.toml is \
+             `1000000000000000000000000000000000000000…`: must be at most 31536000, a year\n",
         ),
         (
             "pyproject.toml",
@@ -569,6 +569,18 @@ fn a_history_that_cannot_be_kept_is_a_warning() {
     let project = shop(&[(".xtask/run.json/x", "")]);
     let ran = run(&project, &ENGINES[1]).exits(0);
     ran.says("✓ passed: 4 tests passed\n").tells("warning: failed to write `").tells("run.json`");
+}
+
+/// Address space for some threads, not for one that reads what each of 300 workers tells.
+#[test]
+fn a_thread_that_cannot_be_started_is_an_error() {
+    let project = shop(&[]);
+    let sh = "ulimit -v 131072; exec \"$0\" test --max-concurrent-splits 30 --workers-per-split 10";
+    let shell = Run::of("/bin/sh".into()).args(&["-c", sh, BINARY]).cwd(&project.root);
+    let said = shell.active(project.env()).output().exits(3).never_says("panicked");
+    said.tells("error: failed to start a thread that reads what a process tells: ").tells(
+        "; raise the limits on processes and memory (`ulimit -u`, `ulimit -v`), or run fewer",
+    );
 }
 
 /// Of three splits the last one cannot be started while the first one runs.

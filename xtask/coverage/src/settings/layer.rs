@@ -233,7 +233,16 @@ fn check<T: Args>(entry: &Entry) -> Result<()> {
 }
 
 fn wrong(place: &str, value: &str, reason: &str) -> exit::Fault {
-    exit::usage(format!("{place} is `{value}`: {reason}"))
+    exit::usage(format!("{place} is `{}`: {reason}", shortened(value)))
+}
+
+/// Of a number with hundreds of digits (1e308) some say enough.
+fn shortened(value: &str) -> String {
+    const MOST: usize = 40;
+    match value.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &value[..end]),
+        None => value.to_owned(),
+    }
 }
 
 /// Why clap refuses a value, without the words that speak of the command line.
