@@ -91,13 +91,15 @@ fn received(signal: i32, notify: &dyn Fn(Notice)) {
 }
 
 fn suspended(signals: &mut Signals, notify: &dyn Fn(Notice)) {
+    let mut others = Vec::new();
     notify(Notice::Suspends);
-    suspend();
+    suspend(|| {
+        // Of Ctrl-Z pressed twice the second one comes before we stop: as to any other program it
+        // has nothing more to say. What ends us does not wait until we go on.
+        others.extend(signals.pending().filter(|&signal| signal != SIGTSTP));
+        others.is_empty()
+    });
     notify(Notice::Resumes);
-    // Of Ctrl-Z pressed twice the second one came before we stopped: as to any other program it
-    // has nothing more to say.
-    let others = signals.pending().filter(|&signal| signal != SIGTSTP);
-    let others: Vec<i32> = others.collect();
     others.into_iter().for_each(|signal| received(signal, notify));
 }
 

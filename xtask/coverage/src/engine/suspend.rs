@@ -11,8 +11,9 @@ use nix::unistd::Pid;
 use super::processes::{Process, all, family, is_orphaned, me, sweep};
 use super::{child, clock, orphans};
 
-/// What SIGTSTP does. Returns when this process goes on, at once if nothing could have it go on.
-pub(super) fn suspend() {
+/// What SIGTSTP does, if all still `stands` when the others have stopped. Returns when this process
+/// goes on, at once if nothing could have it go on.
+pub(super) fn suspend(stands: impl FnOnce() -> bool) {
     let all = all();
     let ours = all.iter().find(|process| process.pid == me());
     if ours.is_some_and(|process| is_orphaned(&all, process.group)) {
@@ -22,7 +23,9 @@ pub(super) fn suspend() {
         // None starts while we look, or it would run on.
         let _starting = orphans::hold_starts();
         let stopped = stop_descendants(ours);
-        let _ = raise(Signal::SIGSTOP);
+        if stands() {
+            let _ = raise(Signal::SIGSTOP);
+        }
         stopped.iter().for_each(|&pid| child::send(Pid::from_raw(pid), Signal::SIGCONT));
     });
 }
