@@ -3,7 +3,7 @@
 
 use std::io::{PipeReader, Read};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -29,43 +29,61 @@ def test_last():
 ";
 
 /// A run whose stdout and stderr are one pipe, which nobody reads.
-fn start(args: &[&str]) -> (Project, Child, PipeReader) {
-    let project = Project::new(&[("tests/test_a.py", TESTS)]);
-    project.write("pyproject.toml", "[project]\nname = 'talks'\nversion = '1'\n");
-    let (reader, writer) = std::io::pipe().expect("a pipe");
-    let child = Command::new(BINARY)
-        .args(["test", "--splits", "1", "--workers-per-split", "1"])
-        .args(args)
-        .current_dir(&project.root)
-        .env("VIRTUAL_ENV", project.env().root.as_str())
-        .stdin(Stdio::null())
-        .stdout(writer.try_clone().expect("a copy"))
-        .stderr(writer)
-        .spawn()
-        .expect("a run");
-    (project, child, reader)
+struct Unread {
+    project: Project,
+    run: Child,
+    reader: PipeReader,
+}
+
+impl Unread {
+    fn start(args: &[&str]) -> Unread {
+        let project = Project::new(&[("tests/test_a.py", TESTS)]);
+        project.write("pyproject.toml", "[project]\nname = 'talks'\nversion = '1'\n");
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        let run = Command::new(BINARY)
+            .args(["test", "--splits", "1", "--workers-per-split", "1"])
+            .args(args)
+            .current_dir(&project.root)
+            .env("VIRTUAL_ENV", project.env().root.as_str())
+            .stdin(Stdio::null())
+            .stdout(writer.try_clone().expect("a copy"))
+            .stderr(writer)
+            .spawn()
+            .expect("a run");
+        Unread { project, run, reader }
+    }
+
+    fn ends(&mut self) -> ExitStatus {
+        self.run.wait().expect("an end")
+    }
+}
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        let _ = self.run.kill();
+        let _ = self.run.wait();
+    }
 }
 
 #[test]
 fn a_reader_that_stops_delays_neither_limits_nor_ctrl_c() {
-    let (project, mut run, reader) = start(&["--timeout", "0.5", "--", "-s"]);
-    project.write("stay", "");
-    wait_for(|| project.has("last"));
-    let pid = Pid::from_raw(run.id().cast_signed());
+    let mut unread = Unread::start(&["--timeout", "0.5", "--", "-s"]);
+    unread.project.write("stay", "");
+    wait_for(|| unread.project.has("last"));
+    let pid = Pid::from_raw(unread.run.id().cast_signed());
     kill(pid, Signal::SIGINT).expect("a process");
-    let status = run.wait().expect("an end");
+    let status = unread.ends();
     assert_eq!((status.code(), status.signal()), (Some(130), None));
-    drop(reader);
 }
 
 #[test]
 fn a_reader_that_reads_on_misses_nothing() {
-    let (project, mut run, mut reader) = start(&["--", "-s"]);
-    project.write("go", "");
-    wait_for(|| project.has("last"));
+    let mut unread = Unread::start(&["--", "-s"]);
+    unread.project.write("go", "");
+    wait_for(|| unread.project.has("last"));
     let mut said = String::new();
-    reader.read_to_string(&mut said).expect("text");
-    assert!(run.wait().expect("an end").success(), "{said}");
+    unread.reader.read_to_string(&mut said).expect("text");
+    assert!(unread.ends().success(), "{said}");
     let lines =
         said.lines().filter_map(|line| line.strip_prefix("[gw0] line ")?.parse::<u32>().ok());
     assert!(lines.eq(0..20000), "{said}");
