@@ -6,6 +6,7 @@ hears reports in order of arrival, and decides with its own exit status at the e
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 import sys
@@ -40,7 +41,11 @@ class Node:
         self.config = config
         self.gateway = _Gateway(f"gw{slot}")
         self.workerinput = workers.new_input(settings, slot)
-        self.workerinfo = {
+
+    @functools.cached_property
+    def workerinfo(self) -> dict[str, Any]:
+        """Made for who asks: Python starts a process to find out the processor."""
+        return {
             "version": sys.version,
             "version_info": tuple(sys.version_info),
             "sysplatform": sys.platform,

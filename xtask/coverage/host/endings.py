@@ -18,6 +18,7 @@ import traceback
 import weakref
 from collections.abc import Collection
 from fcntl import F_GETFL
+from itertools import compress
 from types import FunctionType
 from typing import Any
 
@@ -29,6 +30,7 @@ _listdir, _readlink, _fcntl = os.listdir, os.readlink, fcntl.fcntl
 _WRITING = os.O_WRONLY | os.O_RDWR
 _NO_FILES = ("/dev/", "/proc/", "/memfd:")
 _finalize: Any = weakref.finalize
+_attribute = type.__getattribute__
 _logging: Any = logging
 
 
@@ -79,10 +81,10 @@ class Endings:
             atexit._run_exitfuncs()
         with contextlib.suppress(BaseException):
             self._end_logging()
-        known = {id(one): one for one in (*self._remembered(), *garbage.get_objects())}
         with contextlib.suppress(BaseException):
-            objects = self._to_be_ended(known.values())
-            _end_objects([one for one in objects if not self._is_inherited(one)])
+            found = self._to_be_ended(self._remembered(), garbage.get_objects())
+            known = {id(one): one for one in found}
+            _end_objects([one for one in known.values() if not self._is_inherited(one)])
         for reference in self._inherited.values():
             if _is_file(reference()):
                 _flush(reference())
@@ -96,8 +98,9 @@ class Endings:
             _flush(reference())
         _logging.shutdown([one for one in _logging._handlerList if one not in inherited])
 
-    def _to_be_ended(self, objects: Collection[Any]) -> list[Any]:
-        return to_be_ended(objects, writes_to_a_file(self._not_theirs))
+    def _to_be_ended(self, *some: Collection[Any]) -> list[Any]:
+        files = writes_to_a_file(self._not_theirs)
+        return [one for objects in some for one in to_be_ended(objects, files)]
 
     def _remembered(self) -> list[Any]:
         alive = (reference() for reference in self._ours.values())
@@ -121,17 +124,23 @@ def _reference(one: Any) -> Any:
 def to_be_ended(objects: Collection[Any], files: bool) -> list[Any]:
     """Files that are written to, and objects with a finaliser of their own, among any others.
 
-    There are millions of them: a second look is taken only where there is something to find.
+    There are millions of them: a second look is taken only where there is something to find,
+    and neither runs a line of Python for each.
     """
-    kinds = {kind for kind in set(map(type, objects)) if _has_finaliser(kind)}
-    if files:
-        kinds.update(kind for kind in set(map(type, objects)) if issubclass(kind, _IOBase))
-    return [one for one in objects if type(one) in kinds] if kinds else []
+    kinds = set(map(type, objects))
+    kinds = {
+        kind for kind in kinds if _has_finaliser(kind) or (files and issubclass(kind, _IOBase))
+    }
+    return list(compress(objects, map(kinds.__contains__, map(type, objects)))) if kinds else []
 
 
 def _has_finaliser(kind: type) -> bool:
     """One in Python: those in C free memory, but for those of files."""
-    return any(isinstance(vars(base).get("__del__"), FunctionType) for base in kind.__mro__)
+    try:
+        # Nothing of a metaclass is asked, which may answer anything.
+        return isinstance(_attribute(kind, "__del__"), FunctionType)
+    except AttributeError:
+        return False
 
 
 def writes_to_a_file(but: tuple[str, ...]) -> bool:

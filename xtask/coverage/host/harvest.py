@@ -34,6 +34,7 @@ _HEADER = struct.Struct("<II")
 # goes on behind them, would be a frame.
 SEED = 1
 _END = marshal.dumps(("end",))
+_TEST = marshal.dumps(("test",))
 #: Follows the last frame that was read where something else follows than its successor.
 DAMAGED = ("damaged",)
 _HALF = 1 << 32
@@ -179,7 +180,7 @@ class Harvest(CoverageData):
         self._keep("saved", names)
 
     def tell_test(self) -> None:
-        self._keep("test")
+        self._payloads.append(_TEST)
 
     def end(self) -> None:
         self._keep("end")

@@ -22,21 +22,23 @@ _getpid = os.getpid
 _listdir, _readlink, _dup, _close, _sleep = os.listdir, os.readlink, os.dup, os.close, time.sleep
 _open = open
 
+# Patterns are compiled where one is needed: most suites have nothing that any is for.
+
 # Threads that end and come back around a fork by themselves, by name.
-_SURVIVORS = re.compile(r"jemalloc_bg_thd")
+_SURVIVORS = r"jemalloc_bg_thd"
 # Libraries that do so with all their threads, which have no name of their own.
-_SURVIVING_LIBRARIES = re.compile(r"lib(scipy_)?openblas(?!o)|libiomp5|libmkl_")
+_SURVIVING_LIBRARIES = r"lib(scipy_)?openblas(?!o)|libiomp5|libmkl_"
 _SETTINGS_OF_THREADS = ("OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS")
 # Of these it is known that they keep threads: worth naming where a thread has no name.
-_WITH_THREADS = re.compile(
+_WITH_THREADS = (
     r"arrow|blis|duckdb|faiss|gomp|grpc|jax|lightgbm|libomp|onnx|polars|ray|rocksdb|tbb"
     r"|tensorflow|tokio|torch|xgboost|xla|zmq"
 )
 # Not those of Python itself.
-_LIBRARY = re.compile(r"(?<!/lib-dynload)/[^/]*\.so[^/]*$")
-_ANONYMOUS = re.compile(r"(anon_inode|inotify)")
-_SHARED_MEMORY = re.compile(r"/dev/shm/(?!sem\.)|/memfd:|/dev/zero|.*/pym-")
-_HARMLESS_DEVICES = re.compile(r"/dev/(null|zero|full|u?random|tty|ptmx|pts/|console)")
+_LIBRARY = r"(?<!/lib-dynload)/[^/]*\.so[^/]*$"
+_ANONYMOUS = ("anon_inode", "inotify")
+_SHARED_MEMORY = r"/dev/shm/(?!sem\.)|/memfd:|/dev/zero|.*/pym-"
+_HARMLESS_DEVICES = r"/dev/(null|zero|full|u?random|tty|ptmx|pts/|console)"
 _MOST_NAMES = 3
 
 
@@ -50,7 +52,7 @@ class Snapshot:
 
     def knows(self, fd: int, target: str) -> bool:
         # A copy of a pipe or socket that was there is nothing new; other things have no name.
-        if _ANONYMOUS.match(target):
+        if target.startswith(_ANONYMOUS):
             return self.descriptors.get(fd) == target
         return target in self._targets
 
@@ -134,10 +136,10 @@ def judge_native(
     A thread has the name of the process until its library gives it one. Such are taken for
     those of libraries that are known to survive forks, which have `each` at the most.
     """
-    harmless = sorted({name for name in native if _SURVIVORS.match(name)})
-    named = [name for name in native if name != own and not _SURVIVORS.match(name)]
+    harmless = sorted({name for name in native if re.match(_SURVIVORS, name)})
+    named = [name for name in native if name != own and not re.match(_SURVIVORS, name)]
     unnamed = sum(name == own for name in native)
-    survivors = {file for file in files if _SURVIVING_LIBRARIES.match(os.path.basename(file))}
+    survivors = {file for file in files if re.match(_SURVIVING_LIBRARIES, os.path.basename(file))}
     if unnamed and unnamed <= each * len(survivors):
         libraries = some(sorted(map(os.path.basename, survivors)))
         harmless.append(f"{unnamed} {'thread' if unnamed == 1 else 'threads'} of {libraries}")
@@ -154,10 +156,10 @@ def judge_native(
 
 def _libraries_of(names: list[str], files: set[str]) -> list[str]:
     """Whose threads these may be: libraries by whose name they go, else those that have some."""
-    packages = {package(file) for file in files if _LIBRARY.search(file)}
+    packages = {package(file) for file in files if re.search(_LIBRARY, file)}
     words = {match[0].lower() for name in names if (match := re.match(r"[A-Za-z]{4,}", name))}
     named = [one for one in packages if one.lower().lstrip("_").startswith(tuple(words))]
-    return sorted(named or [one for one in packages if _WITH_THREADS.search(one.lower())])
+    return sorted(named or [one for one in packages if re.search(_WITH_THREADS, one.lower())])
 
 
 def package(file: str) -> str:
@@ -229,11 +231,11 @@ def kind_of(fd: int, target: str) -> str | None:
         return _socket(fd)
     if target.startswith("pipe:"):
         return "a pipe is open"
-    if _ANONYMOUS.match(target):
+    if target.startswith(_ANONYMOUS):
         name = target.partition(":")[2].strip("[]") or target
         return f"an `{name}` descriptor is open"
     if target.startswith("/dev/") and not target.startswith("/dev/shm/"):
-        return None if _HARMLESS_DEVICES.match(target) else f"the device `{target}` is open"
+        return None if re.match(_HARMLESS_DEVICES, target) else f"the device `{target}` is open"
     return None
 
 
@@ -346,7 +348,7 @@ def mappings() -> list[tuple[str, str]]:
 
 def is_shared_memory(flags: str, path: str) -> bool:
     """Memory that all forks write to, but not the locks of `multiprocessing`."""
-    return flags[3:4] == "s" and "w" in flags and bool(_SHARED_MEMORY.match(path))
+    return flags[3:4] == "s" and "w" in flags and bool(re.match(_SHARED_MEMORY, path))
 
 
 # Where it comes from

@@ -20,7 +20,7 @@ LOG = "log"
 # Private names are taken at import: tests may replace them.
 _list, _stat = os.listdir, os.stat
 # How coverage names the file of a process, but for the hash that it adds when it saves.
-_SAVED = re.compile(r"(\.coverage\..+\.pid\d+\.X\w+x)(\.H\w+h)?")
+_SAVED = r"(\.coverage\..+\.pid\d+\.X\w+x)(\.H\w+h)?"
 
 
 class Part:
@@ -117,7 +117,8 @@ def saved_files(folder: str) -> list[str]:
 
 def process_file(name: str) -> str | None:
     """What the name of a process's data file begins with from its first moment on."""
-    match = _SAVED.fullmatch(name)
+    # Most folders hold none, and need not have the pattern compiled.
+    match = re.fullmatch(_SAVED, name) if name.startswith(".coverage.") else None
     return match and match[1]
 
 

@@ -131,15 +131,9 @@ class Reporter:
             self._held += encode(event)
             self._calls = []
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_logstart(self, nodeid: str, location: Any) -> None:
-        if self.outlet is not None and self.replayed == replays.ALL:
-            self._calls.append(("start", self.test, nodeid, location))
-
-    @pytest.hookimpl(trylast=True)
-    def pytest_runtest_logfinish(self, nodeid: str, location: Any) -> None:
-        if self.outlet is not None and self.replayed == replays.ALL:
-            self._calls.append(("finish", self.test, nodeid, location))
+    def note_boundary(self, kind: str, nodeid: str, location: Any) -> None:
+        if self.outlet is not None:
+            self._calls.append((kind, self.test, nodeid, location))
 
     # What Rust hears
 
@@ -148,7 +142,7 @@ class Reporter:
         if self.outlet is None:
             return
         self._reported = True
-        if replays.is_wanted(report, self.replayed):
+        if self.replayed != replays.NOTHING and replays.is_wanted(report, self.replayed):
             data = replays.of_report(report, self.config, self.test)
             self._calls.append(("report", self.test, data))
         if report.outcome == "rerun":  # of pytest-rerunfailures
@@ -228,6 +222,24 @@ class Reporter:
     def _send_warning(self, text: str, where: str, times: int) -> None:
         event = {"event": "warning", "unit": self.unit, "text": cut(text, self.limit)}
         self.send({**event, "where": where, "times": times})
+
+
+class Boundaries:
+    """Where tests begin and end, for a controller that wants to hear all.
+
+    A plugin of its own: each hook that is called for nothing is some percent of a short test.
+    """
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logstart(self, nodeid: str, location: Any) -> None:
+        self._reporter.note_boundary("start", nodeid, location)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logfinish(self, nodeid: str, location: Any) -> None:
+        self._reporter.note_boundary("finish", nodeid, location)
 
 
 def property_of(one: Any, limit: int) -> list[str]:

@@ -22,7 +22,7 @@ from xtask_host.draws import Draws
 from xtask_host.endings import Endings
 from xtask_host.listeners import Listeners
 from xtask_host.outlet import Outlet, encode, exit_now, getpid
-from xtask_host.reports import Reporter
+from xtask_host.reports import Boundaries, Reporter
 from xtask_host.rows import Following, Row, Unit
 from xtask_host.text import as_text, pack
 from xtask_host.writers import Writers
@@ -125,6 +125,8 @@ class Server:
                 self._events.send(self.controller.nodes_event(self._reporter.replayed))
         elif self._settings["engine"] != "fork":
             self._silence_listeners()
+        if self._reporter.replayed == replays.ALL:
+            session.config.pluginmanager.register(Boundaries(self._reporter))
         if self._is_collector and self._measurement is not None:
             self._measurement.keep_collected()
         garbage.collect()
