@@ -43,4 +43,5 @@ def name_of(plugin: Any, name: str, config: pytest.Config) -> str:
     """As the user knows it: the file, where it is the project's."""
     if is_local(plugin, config):
         return os.path.relpath(file_of(plugin), config.rootpath)
-    return name
+    # pluggy gives one that was registered without a name its number, another in each process.
+    return package_of(plugin) if name == str(id(plugin)) else name

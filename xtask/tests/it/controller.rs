@@ -85,6 +85,35 @@ fn stock_names_what_hears_of_one_split_at_a_time() {
     assert!(!output.stderr.contains("hears of"), "{output}");
 }
 
+/// The same where a split has workers, of a plugin that was registered without a name: once.
+#[test]
+#[ignore = "slow: several sessions with workers"]
+fn stock_names_what_hears_in_a_controller() {
+    let listener = "
+class Listener:
+    def pytest_runtest_logreport(self, report): pass
+
+def pytest_configure(config):
+    config.pluginmanager.register(Listener())
+";
+    let project = three_tests("pytest_plugins = ['listening']\n");
+    project.write("listening.py", listener);
+    let run = project.run(&[
+        "coverage",
+        "--engine",
+        "stock",
+        "--report",
+        "none",
+        "--splits",
+        "2",
+        "--workers-per-split",
+        "2",
+    ]);
+    let output = run.exits(1);
+    assert_eq!(output.stderr.matches("hears of the tests of one split").count(), 1, "{output}");
+    output.tells("note: `listening.py` (pytest_runtest_logreport) hears of");
+}
+
 #[test]
 fn report_files_are_those_of_a_sequential_run() {
     let facts = "

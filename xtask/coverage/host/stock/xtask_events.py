@@ -265,9 +265,12 @@ class Reporter:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Before the first test: what will not hear all of them."""
         if not distributes(self.config):
             self.send("collected", tests=len(session.items))
+
+    @pytest.hookimpl(tryfirst=True)  # the controller of xdist has this loop, and no collection
+    def pytest_runtestloop(self) -> None:
+        """Before the first test: what will not hear all of them."""
         if _settings.get("splits", 1) > 1:
             for name in Listeners(self.config).names():
                 self.send("hears-a-part", name=name)
