@@ -1,6 +1,8 @@
 //! What the machine was doing while a run went on, as samples, and what follows from them: what
 //! kept the run from ending earlier. Pure.
 
+use std::collections::BTreeMap;
+
 use super::journal::UnitRun;
 
 /// The machine at one moment.
@@ -59,6 +61,11 @@ impl Samples {
         }
     }
 
+    /// When the last one came; 0 where none has.
+    pub fn last_at(&self) -> f64 {
+        self.open.last().or(self.kept.last()).map_or(0.0, |sample| sample.at)
+    }
+
     /// All there are.
     pub fn all(&self) -> Vec<Sample> {
         self.kept.iter().copied().chain(one_of(&self.open)).collect()
@@ -80,6 +87,32 @@ fn one_of(several: &[Sample]) -> Option<Sample> {
     let busy = several.iter().map(|it| it.busy).sum::<f64>() / several.len() as f64;
     let processes = several.iter().map(|it| it.processes).max().unwrap_or(0);
     Some(Sample { busy, processes, available: least(|it| it.available), ..*last })
+}
+
+/// By how much the memory of processes has grown since each was first seen.
+#[derive(Clone, Debug, Default)]
+pub struct Growth {
+    first: BTreeMap<i32, u64>,
+    most: Option<u64>,
+}
+
+impl Growth {
+    /// Takes the bytes that each process has now. What a fork had at first it shares with its
+    /// parent; of a process that shares nothing all it has counts.
+    pub fn note(&mut self, now: impl Iterator<Item = (i32, u64)>, shares: bool) {
+        let before = std::mem::take(&mut self.first);
+        for (pid, memory) in now {
+            let first = before.get(&pid).copied().unwrap_or(memory).min(memory);
+            let grown = if shares { memory - first } else { memory };
+            self.most = self.most.max(Some(grown));
+            self.first.insert(pid, first);
+        }
+    }
+
+    /// That of the one that has grown most; none where none was seen.
+    pub fn most(&self) -> Option<u64> {
+        self.most
+    }
 }
 
 /// What kept a run from ending earlier.
@@ -235,6 +268,24 @@ mod tests {
         assert_eq!(limited_by(&[], &many(), 7.0, 12.0), Some(Limit::Collection));
         assert_eq!(limited_by(&[], &many(), 2.0, 12.0), None);
         assert_eq!(limited_by(&[], &[], 1.0, 1.5), None);
+    }
+
+    #[test]
+    fn growth_is_what_came_after_a_process_was_first_seen() {
+        let mut growth = Growth::default();
+        assert_eq!(growth.most(), None);
+        let readings: [&[(i32, u64)]; 4] =
+            [&[(1, 100), (2, 500)], &[(1, 170), (2, 480)], &[(1, 150), (2, 540)], &[(3, 900)]];
+        let most = readings.map(|reading| {
+            growth.note(reading.iter().copied(), true);
+            growth.most()
+        });
+        assert_eq!(most, [Some(0), Some(70), Some(70), Some(70)]);
+        // The number of a process that has gone is another's.
+        growth.note([(1, 400)].into_iter(), true);
+        assert_eq!(growth.most(), Some(70));
+        growth.note([(4, 300)].into_iter(), false);
+        assert_eq!(growth.most(), Some(300));
     }
 
     #[test]

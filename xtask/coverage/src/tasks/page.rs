@@ -128,10 +128,14 @@ fn limit(ran: &Ran, took: &Seconds) -> Option<String> {
     let found = || limited_by(&samples, &ran.units, collecting, total);
     let limit = ran.limited_by.clone().or_else(found)?;
     let busy = 100.0 * busy_share(&samples, collecting).unwrap_or(0.0);
+    let cores = samples.last().map_or(0.0, |sample| sample.cores);
+    let busy_seconds = busy / 100.0 * cores * (total - collecting);
+    let others =
+        if others_took_most(ran, busy_seconds) { ", mostly with other programs" } else { "" };
     Some(match limit {
-        Limit::Processors => {
-            format!("The processors limited this run: they were {busy:.0}% busy while tests ran.")
-        }
+        Limit::Processors => format!(
+            "The processors limited this run: they were {busy:.0}% busy while tests ran{others}."
+        ),
         Limit::WaitingTests => format!(
             "Tests that wait limited this run: the processors were {busy:.0}% busy while they ran."
         ),
@@ -150,6 +154,13 @@ fn limit(ran: &Ran, took: &Seconds) -> Option<String> {
             seconds(total),
         ),
     })
+}
+
+/// Whether most of the time in which processors were busy was not that of tests; false where it
+/// is not known what these took.
+fn others_took_most(ran: &Ran, busy_seconds: f64) -> bool {
+    let ours: f64 = ran.processes.iter().map(|process| process.cpu).sum();
+    ours > 0.0 && ours < busy_seconds / 2.0
 }
 
 /// Every attempt. The last one ended as the account says, which knows more than the process that

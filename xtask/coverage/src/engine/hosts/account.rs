@@ -8,8 +8,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::engine::event::{Details, PhaseSeconds, TestOutcome};
 use crate::engine::journal::{Journal, TestRun, UnitRun};
+use crate::engine::samples::Growth;
 use crate::engine::schedule::{Cause, Ended, Fate, UnitOver, Verdict};
-use crate::engine::{Happening, Job, Ran, SplitEnd, SplitState, Started};
+use crate::engine::{Happening, Job, Ran, Sample, SplitEnd, SplitState, Started};
+use crate::machine::meter::Reading;
 use crate::report::failures::{Blow, Failure, Phase};
 use crate::shard::combine::Problem;
 use crate::split::{Plan, copies};
@@ -34,6 +36,7 @@ pub(super) struct Account<'a> {
     /// The test that failed last.
     last_failed: Option<usize>,
     warned: BTreeSet<String>,
+    growth: Growth,
 }
 
 /// How far a split has come.
@@ -100,6 +103,7 @@ impl<'a> Account<'a> {
             trials: HashMap::new(),
             last_failed: None,
             warned: BTreeSet::new(),
+            growth: Growth::default(),
         }
     }
 
@@ -491,6 +495,22 @@ impl<'a> Account<'a> {
         self.ran.splits.push(end);
     }
 
+    /// Shows and keeps what the machine is doing; where it is read more often than is worth
+    /// drawing, not each time.
+    pub(super) fn machine(&mut self, reading: &Reading, forks: bool, now: Duration) {
+        let memory = reading.processes.iter().map(|(pid, usage)| (*pid, usage.memory));
+        self.growth.note(memory, forks);
+        let at = rounded(now.as_secs_f64());
+        if at - self.ran.samples.last_at() < BETWEEN_SAMPLES {
+            return;
+        }
+        let Reading { busy, cores, available, memory, .. } = *reading;
+        let processes = u32::try_from(reading.processes.len()).unwrap_or(u32::MAX);
+        let sample = Sample { at, busy, cores, available, memory, processes };
+        self.ran.samples.add(sample);
+        (self.show)(Happening::Machine(&sample));
+    }
+
     /// Nothing is lost in silence.
     pub(super) fn check_no_test_is_lost(&mut self) {
         let Ran { aborted, uncollectable, .. } = self.ran;
@@ -505,9 +525,13 @@ impl<'a> Account<'a> {
     /// What came of it.
     pub(super) fn close(mut self) -> Ran {
         self.ran.planned = self.plan.ids;
+        self.ran.memory_growth = self.growth.most();
         self.ran
     }
 }
+
+/// Seconds.
+const BETWEEN_SAMPLES: f64 = 0.4;
 
 /// Seconds for the journal.
 fn rounded(seconds: f64) -> f64 {

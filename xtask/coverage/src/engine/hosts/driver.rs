@@ -228,6 +228,7 @@ impl<'a> Driver<'a> {
         let is_short =
             reading.available.zip(reading.memory).is_some_and(|(free, all)| free < all / 4);
         self.next_reading = self.now() + if is_short { SHORT } else { READING };
+        self.account.machine(&reading, self.forks(), self.now());
         self.tell(Input::Machine(reading));
     }
 
