@@ -141,11 +141,13 @@ pub(super) fn record_cpu(path: &Utf8Path, new: &BTreeMap<String, f64>) -> Result
     if new.is_empty() {
         return Ok(());
     }
-    let measured: Durations = new.iter().map(|(id, seconds)| (id.clone(), *seconds)).collect();
-    let mut cpu = read_cpu(path);
-    cpu.merge(measured.clone());
-    let kept = if cpu.len() > MOST { measured } else { cpu };
-    replace(path, &kept.to_string())
+    let known = read_cpu(path);
+    let mut kept: BTreeMap<&str, f64> = known.iter().collect();
+    kept.extend(new.iter().map(|(id, seconds)| (id.as_str(), *seconds)));
+    if kept.len() > MOST {
+        kept.retain(|id, _| new.contains_key(*id));
+    }
+    replace(path, &serde_json::to_string(&kept).context("failed to describe what tests took")?)
 }
 
 /// Adds what a run has measured to a file of durations.
