@@ -98,3 +98,20 @@ fn the_banner_says_whether_the_number_of_workers_follows_the_machine() {
         .never_says("as the machine allows");
     plan(&["--engine", "stock"]).tells("  • Total concurrent workers: ");
 }
+
+/// What the machine did is on the page of the run, and what workers need is kept.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_machine_is_watched_while_tests_run() {
+    let project = shop("", "");
+    // For several readings; what is kept makes no difference to what is drawn.
+    project.write("tests/test_long.py", "import time\n\n\ndef test_it():\n    time.sleep(2)\n");
+    let args = ["--report", "none", "-v"];
+    project.run(&coverage("fork", &args)).exits(0).tells("1 worker").tells(" cores busy, ");
+    let page = project.read(".xtask/run.html");
+    for name in ["Processors", "Memory", "Processes that run tests"] {
+        assert!(page.contains(&format!("aria-label=\"{name} over time: ")), "{name}: {page}");
+    }
+    assert!(page.contains(" limited this run: "));
+    assert!(project.json(".xtask/run.json")["memory_growth"].is_u64());
+}
