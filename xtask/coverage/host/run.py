@@ -31,6 +31,7 @@ _DEFAULTS: dict[str, Any] = {
     "basetemp_file": None,
     "output_limit": 65536,
     "force_forks": False,
+    "trial": False,
     "worker_log": None,
     "last_failed": None,
 }

@@ -35,6 +35,9 @@ _OVERRIDES = {
     "xmlpath": None,  # written outside; this session sees no outcomes
 }
 
+# Options that have plugins write a file for each test, also in workers.
+_OVERRIDES_OF_TRIALS = {"allure_report_dir": None}
+
 
 class HostSession:
     """The plugin given to `pytest.main`."""
@@ -52,6 +55,7 @@ class HostSession:
         self._place_of: Callable[[pytest.Item], tuple[int, int]] | None = None
         self._serve = serve
         self._is_worker_s = settings["identity"] == "xdist"
+        self._overrides = {**_OVERRIDES, **(_OVERRIDES_OF_TRIALS if settings["trial"] else {})}
         self._limit = settings["output_limit"]
         self._deselected = 0
         self._warned: set[tuple[str, str]] = set()
@@ -86,7 +90,7 @@ class HostSession:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_cmdline_main(self, config: pytest.Config) -> Generator[None, Any, Any]:
-        for name, value in _OVERRIDES.items():
+        for name, value in self._overrides.items():
             if hasattr(config.option, name):
                 setattr(config.option, name, value)
         _have_reruns_told()

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 
-use super::history::{Collection, STARTING};
+use super::history::{self, Collection, STARTING};
 use super::prepare::{self, Prepared};
 use super::{Invocation, choose, isolation, plan, show};
 use crate::cli::Engine;
@@ -15,7 +15,7 @@ use crate::machine::Machine;
 use crate::project::Project;
 use crate::screen::{Screen, count, one_line, seconds, thousands};
 use crate::settings::Workers;
-use crate::split::{Deal, FileCost, Observation, Plan, deal};
+use crate::split::{Deal, FileCost, Observation, Plan, deal, share_of_cpu};
 
 /// Under this share of the time, doubling the workers gains little.
 const LITTLE: f64 = 0.1;
@@ -34,9 +34,10 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
     let known = Known::of(&prepared, &job).ok_or_else(nothing_is_known)?;
     prepare::banner(invocation.screen, project, &prepared, engine);
     let plan = plan::collect(invocation, &prepared, &job)?;
+    let start = job.pool.start;
     let foreseen: Vec<Foreseen> =
-        numbers(known.cores, prepared.slots()).map(|slots| known.foresee(&plan, slots)).collect();
-    show(invocation.screen, &foreseen, prepared.slots());
+        numbers(&known, start).map(|slots| known.foresee(&plan, slots)).collect();
+    show(invocation.screen, &foreseen, start);
     if let Some(limit) = limit(&foreseen, &known, &plan) {
         invocation.screen.say(&limit);
     }
@@ -57,6 +58,8 @@ struct Known<'a> {
     /// Seconds that collecting takes in one process.
     collecting: f64,
     last: Observation,
+    /// Which share of their time tests compute.
+    computing: f64,
     /// Seconds besides collecting and tests.
     rest: f64,
     cores: usize,
@@ -73,6 +76,7 @@ impl<'a> Known<'a> {
             collection: &history.collection,
             collecting: history.collection.seconds?,
             last,
+            computing: share_of_cpu(&job.recorded, &history::cpu(&prepared.state)).min(1.0),
             rest: prepared.took.as_secs_f64() + history.rest?,
             cores: Machine::here().cores,
         })
@@ -92,7 +96,7 @@ impl<'a> Known<'a> {
         Costs {
             starting,
             per_test: (seconds - processes as f64 * starting).max(0.0) / tests as f64,
-            computing: 1.0,
+            computing: self.computing,
             speed: (self.cores as f64 / slots.max(1) as f64).min(1.0),
         }
     }
@@ -152,10 +156,12 @@ impl Foreseen {
 }
 
 /// The numbers of workers that are worth a look, and the one that is set.
-fn numbers(cores: usize, set: usize) -> impl Iterator<Item = usize> {
-    let most = (2 * cores).max(4);
+fn numbers(known: &Known<'_>, set: usize) -> impl Iterator<Item = usize> + use<> {
+    // Where tests wait, more of them than that keep the cores busy.
+    let busy = known.cores as f64 / known.computing.max(0.05);
+    let most = (2 * known.cores).max(4).max(busy as usize);
     let mut numbers: Vec<usize> =
-        [1, 2, 4, 8, 16].into_iter().filter(|&it| it <= most).chain([set]).collect();
+        [1, 2, 4, 8, 16, 32, 64].into_iter().filter(|&it| it <= most).chain([set]).collect();
     numbers.sort_unstable();
     numbers.dedup();
     numbers.into_iter()

@@ -295,7 +295,10 @@ impl<'a> Driver<'a> {
             Action::WaitsForMemory { needed, available } => self.waits(needed, available),
             Action::Abort { why } => self.abort(why),
             Action::KillAll => self.hosts.kill(|_| true),
-            Action::Finish { hurry } => self.finish(hurry.then(|| now + FINISHING)),
+            Action::Finish { hurry } => {
+                self.account.ran().workers_reached = self.scheduler.workers_reached();
+                self.finish(hurry.then(|| now + FINISHING));
+            }
         }
     }
 

@@ -403,6 +403,11 @@ pub(super) struct Setup<'a> {
 }
 
 impl Setup<'_> {
+    /// It is there to confirm something, behind the slots of the run.
+    fn is_trial(&self) -> bool {
+        self.mode == Mode::Spawn && self.slot >= self.slots
+    }
+
     /// How many pipes for units it has.
     fn pipes(&self) -> usize {
         match self.mode {
@@ -594,6 +599,7 @@ fn configuration(job: &Job, setup: &Setup<'_>) -> Value {
         "basetemp_file": job.basetemp_file(),
         "worker_log": worker_log(job),
         "force_forks": job.force_forks,
+        "trial": setup.is_trial(),
         "last_failed": job.last_failed,
     })
 }

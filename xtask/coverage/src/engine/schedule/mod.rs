@@ -154,13 +154,13 @@ impl Scheduler {
         limits.chain(waiting).chain(deadline).min()
     }
 
-    /// How many processes may run units at once, at this moment.
-    pub fn workers(&self) -> usize {
-        self.pool.allowed()
+    /// How many processes kept the processors busy in the end; none where that was not looked for.
+    pub fn workers_reached(&self) -> Option<u32> {
+        self.pool.reached().and_then(|reached| u32::try_from(reached).ok())
     }
 
-    /// How many do.
-    pub fn busy(&self) -> usize {
+    /// How many run units.
+    fn busy(&self) -> usize {
         self.slots.iter().flatten().count()
     }
 

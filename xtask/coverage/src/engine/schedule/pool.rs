@@ -29,6 +29,8 @@ pub(super) struct Pool {
     crowded: u32,
     lowered: Option<Duration>,
     has_idle_processors: bool,
+    /// While there was more to do than processes for it.
+    readings: u32,
 }
 
 impl Pool {
@@ -44,6 +46,7 @@ impl Pool {
             crowded: 0,
             lowered: None,
             has_idle_processors: false,
+            readings: 0,
         }
     }
 
@@ -60,6 +63,11 @@ impl Pool {
     /// How many there will ever be.
     pub(super) fn most(&self) -> usize {
         self.workers.most
+    }
+
+    /// What the number has come to; none where it could not change, or had no time to.
+    pub(super) fn reached(&self) -> Option<usize> {
+        (!self.fixed && self.readings >= TO_SHRINK).then_some(self.allowed)
     }
 
     /// Something else could run without keeping the tests from running.
@@ -81,6 +89,7 @@ impl Pool {
         if self.fixed || reading.cores <= 0.0 {
             return None;
         }
+        self.readings += u32::from(waits);
         let is_idle = waits && busy >= self.allowed && is_free;
         let is_crowded = !is_free && reading.pressure.is_some_and(|pressure| pressure > CROWDED);
         self.idle = if is_idle { self.idle + 1 } else { 0 };
@@ -90,7 +99,7 @@ impl Pool {
             self.larger(reading)
         } else if self.crowded >= TO_SHRINK {
             self.lowered = Some(now);
-            self.smaller()
+            self.smaller(reading.cores)
         } else {
             return None;
         };
@@ -108,8 +117,8 @@ impl Pool {
 
     /// Tests that compute take turns where there are more of them than processors, and what they
     /// measure of time is wrong.
-    fn smaller(&self) -> usize {
-        let least = self.workers.start.min(self.allowed);
+    fn smaller(&self, cores: f64) -> usize {
+        let least = (cores as usize).max(1).min(self.allowed);
         (self.allowed * 3 / 4).max(least)
     }
 }
@@ -156,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn it_shrinks_where_tests_take_turns_but_not_below_the_start() {
+    fn it_shrinks_where_tests_take_turns_down_to_the_number_of_cores() {
         let mut readings = vec![reading(0.1, 0.0); 4];
         readings.extend(vec![reading(2.0, 1.0); 16]);
         let numbers = numbers(WIDE, &readings);
