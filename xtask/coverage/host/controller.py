@@ -94,10 +94,13 @@ class Controller:
         self._session = session
         if self._settings["identity"] != "xdist":
             return
-        config = session.config
-        slots = range(self._settings["nodes"])
-        self.nodes = [Node(config, self._settings, slot) for slot in slots]
-        for node in self.nodes:
+        self._add_nodes(self._settings["nodes"])
+
+    def _add_nodes(self, count: int) -> None:
+        """Have plugins know so many workers: there may come to be more than at the start."""
+        for slot in range(len(self.nodes), count):
+            node = Node(self._session.config, self._settings, slot)
+            self.nodes.append(node)
             self._call("pytest_configure_node", node=node)
 
     def _call(self, hook: str, **arguments: Any) -> None:
@@ -111,11 +114,12 @@ class Controller:
         return {"event": "nodes", "inputs": inputs, "replays": level}
 
     def input_of(self, slot: int) -> dict[str, Any] | None:
-        return self.nodes[slot].workerinput if self.nodes else None
+        return self.nodes[slot].workerinput if slot < len(self.nodes) else None
 
     def _node(self, slot: int) -> Node:
         if not self.nodes:
             return Node(self._session.config, self._settings, slot)
+        self._add_nodes(slot + 1)
         node = self.nodes[slot]
         if slot not in self._ready:
             self._ready.add(slot)
