@@ -74,7 +74,7 @@ impl Scheduler {
                 Fate::Trial
             }
             _ if counted => Fate::Counts,
-            Some(Cause::OutOfMemory { .. }) if self.is_not_to_blame(slot, test, cause) => {
+            Some(Cause::OutOfMemory { .. }) if self.is_not_to_blame(slot, running, test, cause) => {
                 self.run_again(running.unit.split, vec![test]);
                 Fate::Again
             }
@@ -277,12 +277,14 @@ impl Scheduler {
         }
     }
 
-    fn cause(&self, slot: usize, running: &Running, killed: bool) -> Cause {
+    fn cause(&mut self, slot: usize, running: &Running, killed: bool) -> Cause {
+        let is_ours = matches!(running.limit, Limit::Killed(_));
+        let is_short = self.kernel_has_ended(killed && !is_ours);
         match running.limit {
             _ if running.broken => Cause::Broken,
             Limit::Killed(Reason::Hang) => Cause::Hung,
             Limit::Killed(Reason::Memory) => self.memory.cause(slot),
-            Limit::Within if killed && self.memory.kernel_has_killed() => self.memory.cause(slot),
+            _ if is_short => self.memory.cause(slot),
             Limit::Within | Limit::Killed(Reason::Leaving) => Cause::Died,
             Limit::AskedForStacks(_) | Limit::Killed(Reason::Time) => Cause::TimedOut,
         }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::io::{Action, Cause};
-use super::running::{Limit, Reason};
+use super::running::{Limit, Reason, Running};
 use super::{Scheduler, confirm};
 use crate::machine::meter::Reading;
 
@@ -31,8 +31,9 @@ pub(super) struct Memory {
     /// What a process of this suite is taken to grow by.
     need: u64,
     last: Option<Reading>,
-    /// What the kernel had ended before the reading before the last.
-    killed_before: u64,
+    /// How much the kernel has ended of which it is known what that was, with what it had ended
+    /// before the run. It ends several at once, and each of them is heard of by itself.
+    known_kills: Option<u64>,
     slots: BTreeMap<usize, Growth>,
     /// It was said that a start has to wait.
     told: bool,
@@ -68,7 +69,7 @@ impl Memory {
             per_test,
             need: growth.unwrap_or(LEAST_NEED).max(LEAST_NEED),
             last: None,
-            killed_before: 0,
+            known_kills: None,
             slots: BTreeMap::new(),
             told: false,
         }
@@ -106,10 +107,11 @@ impl Memory {
     }
 
     fn take(&mut self, reading: &Reading, now: Duration) {
-        self.killed_before = self.last.as_ref().map_or(reading.oom_kills, |it| it.oom_kills);
+        self.known_kills.get_or_insert(reading.oom_kills);
         for growth in self.slots.values_mut() {
             let usage = growth.pid.and_then(|pid| reading.processes.get(&pid));
-            let Some(usage) = usage else { continue };
+            // One that has just ended has no memory any more, and what it had is still asked for.
+            let Some(usage) = usage.filter(|usage| usage.memory > 0) else { continue };
             growth.first.get_or_insert(usage.memory);
             growth.now = usage.memory;
             if usage.active || usage.cpu > growth.cpu {
@@ -133,9 +135,14 @@ impl Memory {
         Some(available.saturating_sub(self.reserve()).saturating_sub(still))
     }
 
-    /// The kernel has ended something of ours.
-    pub(super) fn kernel_has_killed(&self) -> bool {
-        self.last.as_ref().is_some_and(|reading| reading.oom_kills > self.killed_before)
+    /// A process was killed, and not by us. Whether that was the kernel, for want of memory.
+    fn was_kernel(&mut self) -> bool {
+        let kills = self.last.as_ref().map(|reading| reading.oom_kills);
+        let is_more = kills.zip(self.known_kills).is_some_and(|(kills, known)| kills > known);
+        if is_more {
+            self.known_kills = self.known_kills.map(|known| known + 1);
+        }
+        is_more
     }
 
     /// By how much the process in a slot has grown, and when.
@@ -174,6 +181,11 @@ impl Memory {
 }
 
 impl Scheduler {
+    /// Whether the kernel has ended a process that was killed.
+    pub(super) fn kernel_has_ended(&mut self, killed: bool) -> bool {
+        killed && self.memory.was_kernel()
+    }
+
     /// Whether there is memory for one more process beside so many. One there always may be.
     pub(super) fn has_room(&mut self, busy: usize) -> bool {
         let needed = self.memory.need;
@@ -202,19 +214,22 @@ impl Scheduler {
         }
     }
 
-    /// Whether a test that was running when its process ran out of memory may run again: others
-    /// had taken the memory, before it or beside it.
+    /// Whether a test that was running when its process ran out of memory may run again, in a
+    /// process of its own: tests before it have left what grew (a thread, a cache), or others
+    /// beside it had taken the memory.
     pub(super) fn is_not_to_blame(
         &mut self,
         slot: usize,
+        running: &Running,
         test: usize,
         cause: Option<Cause>,
     ) -> bool {
-        let Some(Cause::OutOfMemory { during, before }) = cause else { return false };
+        let Some(Cause::OutOfMemory { during, .. }) = cause else { return false };
+        let is_first = running.process.splits.is_empty() && running.finished.len() <= 1;
         let others = self.memory.slots.iter().filter(|(it, _)| **it != slot);
         let others = others.map(|(_, growth)| growth.bytes()).sum::<u64>();
-        let alone = self.memory.is_too_large_alone(during, others.max(before));
-        self.is_running() && !alone && self.attempts.repeat(test)
+        let is_alone = is_first && self.memory.is_too_large_alone(during, others);
+        self.is_running() && !is_alone && self.attempts.repeat(test)
     }
 
     /// Looks for processes that do nothing.
