@@ -96,7 +96,7 @@ impl Board {
                 self.tests.running.retain(|_, running| running.split != Some(end.split));
             }
             Happening::Stopping(_) => self.tests.stopping = true,
-            Happening::Machine(sample) => self.tests.measured(sample.processes, Instant::now()),
+            Happening::Machine(sample) => self.tests.measured(sample.processes, clock::now()),
             // It may be a while before it begins again.
             Happening::Retried { id, .. } => {
                 self.tests.running.remove(*id);
