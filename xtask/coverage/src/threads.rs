@@ -9,7 +9,7 @@ use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 /// Ours read lines or wait. Where address space is limited, small stacks leave room for more.
 const STACK: usize = 512 * 1024;
 /// Address space that no thread may take: without any the next allocation ends this process.
-const RESERVE: u64 = 8 * 1024 * 1024;
+const RESERVE: u64 = 2 * 1024 * 1024;
 
 /// Starts a thread that nobody waits for. `what` says what it is for, as the end of a sentence.
 pub(crate) fn spawn(what: &str, work: impl FnOnce() + Send + 'static) -> Result<()> {
