@@ -355,11 +355,15 @@ impl<'a> Hosts<'a> {
         }
     }
 
-    /// What a collector has found: its files, by number and place within and with the number of
-    /// tests in each, the ids and what is marked.
-    pub(super) fn part(&self, host: usize) -> (&[(usize, usize, usize)], &[String], &Marks) {
-        let Known { files, ids, marks, .. } = &self.all[host];
-        (files, ids, marks)
+    /// What a collector has found: its files, by number and place within, and how many tests are
+    /// in each.
+    pub(super) fn files_of(&self, host: usize) -> &[(usize, usize, usize)] {
+        &self.all[host].files
+    }
+
+    /// The same: the ids of its tests, and what is marked.
+    pub(super) fn tests_of(&self, host: usize) -> (&[String], &Marks) {
+        (&self.all[host].ids, &self.all[host].marks)
     }
 
     /// A host has said all.

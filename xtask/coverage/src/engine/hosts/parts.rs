@@ -159,7 +159,7 @@ impl Driver<'_> {
         let mut pieces = Vec::new();
         for collector in collectors {
             let mut first = 0;
-            for &(file, name, tests) in self.hosts.part(collector).0 {
+            for &(file, name, tests) in self.hosts.files_of(collector) {
                 pieces.push(((file, name), collector, first..first + tests));
                 first += tests;
             }
@@ -168,7 +168,7 @@ impl Driver<'_> {
         let (mut ids, mut marks, mut holders) = (Vec::new(), Marks::default(), Vec::new());
         let mut places: HashMap<usize, HashMap<usize, usize>> = HashMap::new();
         for (_, collector, tests) in pieces {
-            let (_, its_ids, its_marks) = self.hosts.part(collector);
+            let (its_ids, its_marks) = self.hosts.tests_of(collector);
             for test in tests {
                 let number = ids.len();
                 places.entry(collector).or_default().insert(number, test);

@@ -181,9 +181,7 @@ impl World {
                 self.hosts.remove(&host);
             }
             Action::Failed { test, .. } => {
-                if self.early.insert(test) {
-                    self.failures += 1;
-                }
+                self.failures += u64::from(self.early.insert(test));
             }
             Action::Ended(ended) => self.ended(&ended),
             Action::Settled { unit, test, verdict } => {
