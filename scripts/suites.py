@@ -69,7 +69,7 @@ class Suite:
     project: str | None = None
     """Its name on PyPI, if it is not that of the suite."""
     files: dict[str, str] = field(default_factory=dict)
-    """Added to the sdist's."""
+    """Added to the sdist's; without a version, all there are."""
 
 
 # As an autouse fixture that finds leaks: a full collection around each test.
@@ -85,6 +85,29 @@ def collect_garbage():
     yield
     gc.collect()
 '''
+
+
+def waiting(files: int, tests: int, seconds: float) -> dict[str, str]:
+    """A suite whose tests wait, as those of a service do, and hardly compute."""
+    text = f"""\
+import time
+
+import pytest
+
+from waiting import answer
+
+
+@pytest.mark.parametrize("question", range({tests}))
+def test_waits(question):
+    time.sleep({seconds})
+    assert answer(question) == question + 1
+"""
+    return {
+        "pyproject.toml": '[project]\nname = "waiting"\nversion = "1"\n',
+        "src/waiting/__init__.py": "def answer(question):\n    return question + 1\n",
+        **{f"tests/test_{number:03}.py": text for number in range(files)},
+    }
+
 
 SUITES = {
     # Its examples are random else.
@@ -124,6 +147,7 @@ SUITES = {
     ),
     "tomlkit": Suite("0.15.2", ("pyyaml==6.0.3",), source="tomlkit"),
     "validators": Suite("0.36.0", ("eth-hash[pycryptodome]==0.8.0",)),
+    "waiting": Suite("", files=waiting(files=100, tests=20, seconds=0.1)),
     "wtforms": Suite("3.3.2", ("babel==2.18.0", "email-validator==2.4.0")),
 }
 
@@ -148,6 +172,7 @@ class Place:
         shutil.rmtree(self.project, ignore_errors=True)
         shutil.copytree(self.sdist, self.project, symlinks=True)
         for name, text in self.suite.files.items():
+            (self.project / name).parent.mkdir(parents=True, exist_ok=True)
             (self.project / name).write_text(text)
         return self.project
 
@@ -187,7 +212,10 @@ def prepare(name: str, work: Path, base: str) -> Place:
 
 
 def unpack(place: Place, base: str) -> None:
-    """Fetch and unpack the sdist."""
+    """Fetch and unpack the sdist, where the suite has one."""
+    if not place.suite.version:
+        place.sdist.mkdir()
+        return
     wanted = f"{place.suite.project or place.name}=={place.suite.version}"
     say(place.name, f"fetching {wanted}")
     downloads, partial = place.folder / "download", place.folder / "partial"
