@@ -97,6 +97,11 @@ pub struct Growth {
 }
 
 impl Growth {
+    /// What a process had at its start, which may be before anybody has looked.
+    pub fn begin(&mut self, pid: i32, memory: u64) {
+        self.first.entry(pid).or_insert(memory);
+    }
+
     /// Takes the bytes that each process has now. What a fork had at first it shares with its
     /// parent; of a process that shares nothing all it has counts.
     pub fn note(&mut self, now: impl Iterator<Item = (i32, u64)>, shares: bool) {
@@ -284,6 +289,10 @@ mod tests {
         // The number of a process that has gone is another's.
         growth.note([(1, 400)].into_iter(), true);
         assert_eq!(growth.most(), Some(70));
+        growth.begin(3, 1000);
+        growth.begin(3, 2000);
+        growth.note([(3, 1090)].into_iter(), true);
+        assert_eq!(growth.most(), Some(90));
         growth.note([(4, 300)].into_iter(), false);
         assert_eq!(growth.most(), Some(300));
     }

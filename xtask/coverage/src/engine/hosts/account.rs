@@ -495,6 +495,11 @@ impl<'a> Account<'a> {
         self.ran.splits.push(end);
     }
 
+    /// The memory of a process at the start of its first unit, most of it not its own.
+    pub(super) fn process_has(&mut self, pid: i32, memory: Option<u64>) {
+        memory.into_iter().for_each(|memory| self.growth.begin(pid, memory));
+    }
+
     /// Shows and keeps what the machine is doing; where it is read more often than is worth
     /// drawing, not each time.
     pub(super) fn machine(&mut self, reading: &Reading, forks: bool, now: Duration) {

@@ -240,6 +240,7 @@ pub(super) struct Fixtures {
 pub(super) enum UnitEvent {
     UnitStarted {
         pid: i32,
+        memory: Option<u64>,
     },
     Start {
         test: usize,
