@@ -1,6 +1,7 @@
 """Says, as one line of JSON, what the project's interpreter knows about itself.
 
-Run as `python -c PROBE [COVERAGE_CONFIG]` in the project's folder. pytest's and coverage's
+Run as `python -c PROBE [COVERAGE_CONFIG [TYPED]]` in the project's folder; TYPED is JSON, the
+`paths` that pytest is to be given, and the `words` of options. pytest's and coverage's
 own code reads the configuration, so the answer is what they will see. Nothing of the
 project, no conftest and no plugin is imported, but for plugins of coverage, which may
 configure it. On a Python that is too old it must still run, to say so.
@@ -21,19 +22,19 @@ class Broken(Exception):
     """A configuration file that cannot be read."""
 
 
-def main(rcfile=None):
+def main(rcfile=None, typed="{}"):
     try:
         if sys.version_info < (3, 9):
             found = "%d.%d.%d" % sys.version_info[:3]
             raise Broken("`%s` is Python %s; 3.9 or newer is needed" % (sys.executable, found))
-        answer = {"facts": facts(rcfile)}
+        answer = {"facts": facts(rcfile, json.loads(typed))}
     except Broken as broken:
         answer = {"error": str(broken)}
     sys.stdout.write("\n" + MARK + json.dumps(answer) + "\n")
     sys.stdout.flush()
 
 
-def facts(rcfile):
+def facts(rcfile, typed):
     known = folders()
     coverage, plugins = coverage_config(rcfile)
     return {
@@ -41,7 +42,7 @@ def facts(rcfile):
         "python": "%d.%d.%d" % sys.version_info[:3],
         "implementation": sys.implementation.name,
         "packages": packages(),
-        "pytest": pytest_config(),
+        "pytest": pytest_config(typed.get("paths", []), typed.get("words", [])),
         "coverage": coverage,
         # With a plugin from somewhere else an answer holds for once.
         "folders": known if all(map(is_installed, plugins)) else [],
@@ -95,7 +96,7 @@ def packages():
     return dict(sorted(found.items()))
 
 
-def pytest_config():
+def pytest_config(paths, options):
     try:
         from _pytest.config import findpaths
         from _pytest.config.exceptions import UsageError
@@ -103,14 +104,15 @@ def pytest_config():
         return None
     env = words(os.environ.get("PYTEST_ADDOPTS", ""), "PYTEST_ADDOPTS")
     try:
-        root, inifile, ini = setup(findpaths, [], env)
+        root, inifile, ini = setup(findpaths, paths, env + options)
         folders = [name for name in ("tests", "test") if os.path.isdir(name)]
-        others = [setup(findpaths, [name], env)[1] for name in folders]
+        ways = [[]] + [[name] for name in folders[:1]]
+        others = [setup(findpaths, way, env)[1] for way in ways]
     except (UsageError, ValueError, OSError) as error:
         raise Broken("pytest cannot read its configuration: %s" % error)
     where = inifile or os.getcwd()
     addopts = env + words(value(ini, "addopts"), where)
-    shadowed = others[0] if others and others[0] != inifile else None
+    shadowed = next((it for it in others if it not in (None, inifile)), None)
     return {
         "rootdir": str(root),
         "inifile": inifile and str(inifile),
@@ -252,4 +254,4 @@ def listed(config, name):
     return [str(item) for item in getattr(config, name, None) or []]
 
 
-main(*sys.argv[1:2])
+main(*sys.argv[1:3])

@@ -34,6 +34,7 @@ _DEFAULTS: dict[str, Any] = {
     "trial": False,
     "worker_log": None,
     "last_failed": None,
+    "order": None,
 }
 _USAGE_ERROR = 4
 
@@ -65,7 +66,18 @@ def run(argv: list[str], loader: Any) -> None:
         events.send({"event": "bye", "exit": _USAGE_ERROR})
         return
     loader.load(
-        *("text", "plugins", "whole", "replays", "usage", "reports", "workers", "listeners"),
+        *(
+            "text",
+            "plugins",
+            "whole",
+            "ordering",
+            "stand_ins",
+            "replays",
+            "usage",
+            "reports",
+            "workers",
+            "listeners",
+        ),
         *("controller", "closing", "together", "last_failed", "temporary", "garbage", "endings"),
         *("unit", "rows", "stacks", "writers", "collectors", "hazards", "draws", "serve", "roles"),
         *("session", "shards"),

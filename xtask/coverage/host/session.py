@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Generator, Iterable
 from itertools import groupby
 from typing import Any, Callable
 
 import pytest
 
+from xtask_host import ordering
 from xtask_host.controller import stand_in_for_xdist
 from xtask_host.last_failed import LastFailed
 from xtask_host.listeners import Listeners
@@ -17,6 +19,8 @@ from xtask_host.reports import Reporter, long_text, skip_reason, warning_text
 from xtask_host.roles import Role
 from xtask_host.text import cut
 from xtask_host.together import document_of, marks
+
+_clock = time.perf_counter
 
 _IDS_PER_LINE = 1000
 
@@ -53,6 +57,14 @@ class HostSession:
         # In a collector: what files took, and where tests stand.
         self._took: dict[int, list[Any]] = {}
         self._place_of: Callable[[pytest.Item], tuple[int, int]] | None = None
+        self._is_own: Callable[[pytest.Item], bool] | None = None
+        # What hooks of the project have made of the order of tests, as digests.
+        self.order: dict[str, Any] | None = None
+        # After how many seconds of collecting it is worth while to look at that.
+        self._order_after: float | None = (settings["order"] or {}).get("after")
+        self._began = 0.0
+        self._before: list[pytest.Item] = []
+        self._files: list[str] = []
         self._serve = serve
         self._is_worker_s = settings["identity"] == "xdist"
         self._overrides = {**_OVERRIDES, **(_OVERRIDES_OF_TRIALS if settings["trial"] else {})}
@@ -62,11 +74,17 @@ class HostSession:
         self.reporter = Reporter(self._limit)
 
     def become_collector(
-        self, events: Outlet, place_of: Callable[[pytest.Item], tuple[int, int]]
+        self,
+        events: Outlet,
+        place_of: Callable[[pytest.Item], tuple[int, int]],
+        is_own: Callable[[pytest.Item], bool] | None = None,
     ) -> None:
-        """Tell on its own pipe what a collector has, and in which file each test is."""
+        """Tell on its own pipe what a collector has, and where each test is.
+
+        `is_own` tells its tests from those of other collectors.
+        """
         self.events = events
-        self._place_of = place_of
+        self._place_of, self._is_own = place_of, is_own
 
     def took(self, file: int, seconds: float, apart: float | None, names: int | None) -> None:
         """Collecting a node of a file took so long, and its parts could have shared so much.
@@ -111,14 +129,29 @@ class HostSession:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection(self, session: pytest.Session) -> Generator[None, Any, Any]:
+        self._began = _clock()
         result = yield
         why = Listeners(session.config).loop()
         if why is not None:
             self.role.give_up(why)
         return result
 
+    def pytest_collectstart(self, collector: pytest.Collector) -> None:
+        if self._order_after is not None and isinstance(collector, pytest.File):
+            id = collector.nodeid
+            if self._files[-1:] != [id]:
+                self._files.append(id)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[Any]) -> Generator[None, Any, Any]:
+        # Of several collectors each looks itself.
+        looks = self._order_after is not None and self._is_own is None
+        self._before = list(items) if looks else []
+        return (yield)
+
     def pytest_deselected(self, items: list[Any]) -> None:
-        self._deselected += len(items)
+        own = self._is_own
+        self._deselected += len(items) if own is None else sum(map(own, items))
 
     def pytest_collectreport(self, report: Any) -> None:
         if self.quiet:
@@ -159,6 +192,8 @@ class HostSession:
         """Tell what has been collected, and run of it what is asked for."""
         if self.last_failed is not None:
             self._choose(session, self.last_failed)
+        if self._before:
+            self._look_at_order(session)
         self.tell_collection(session.items)
         option = session.config.option
         if session.testsfailed and not option.continue_on_collection_errors:
@@ -177,6 +212,16 @@ class HostSession:
             session.testscollected = len(kept)
             session.config.hook.pytest_deselected(items=others)
 
+    def _look_at_order(self, session: pytest.Session) -> None:
+        """For the next run, which may collect in parts."""
+        owners, before = ordering.owners(session.config), self._before
+        self._before = []
+        if owners and _clock() - self._began >= self._order_after:
+            digests = ordering.digests(session.config, self._files)
+            result = ordering.result(before, session.items)
+            tests = len(session.items)
+            self.order = {**digests, "owners": owners, "result": result, "tests": tests}
+
     def tell_collection(self, items: list[pytest.Item]) -> None:
         known = marks(items)
         for first in range(0, len(items), _IDS_PER_LINE):
@@ -192,6 +237,8 @@ class HostSession:
                 event["files"] = _lengths(map(self._place_of, some))
             self.events.send(event)
         collected = {"event": "collected", "tests": len(items), "deselected": self._deselected}
+        if self.order is not None:
+            collected["order"] = self.order
         if self._place_of is not None:
             collected["seconds"] = [[file, *took] for file, took in self._took.items()]
         self.events.send(collected)

@@ -22,7 +22,8 @@ from typing import Any, Callable
 
 import pytest
 
-from xtask_host import children, unit, whole
+from xtask_host import children, ordering, stand_ins, unit, whole
+from xtask_host.collectors import status_of
 from xtask_host.commands import Channel
 from xtask_host.outlet import getpid
 from xtask_host.plugins import is_installed
@@ -143,6 +144,46 @@ class Names:
         return self._part is not None and self._name % self._part[1] != self._part[0]
 
 
+class Places:
+    """The tests of a collector, each with its place among those of all.
+
+    By identity: hooks may give a test another id, and with that goes its hash.
+    """
+
+    def __init__(self) -> None:
+        self.items: list[pytest.Item] = []
+        self._places: dict[int, tuple[int, int]] = {}
+
+    def put(self, item: pytest.Item, place: tuple[int, int]) -> None:
+        self.items.append(item)
+        self._places[id(item)] = place
+
+    def of(self, item: pytest.Item) -> tuple[int, int]:
+        return self._places[id(item)]
+
+    def has(self, item: pytest.Item) -> bool:
+        return id(item) in self._places
+
+    def all(self) -> Iterable[tuple[pytest.Item, tuple[int, int]]]:
+        return [(item, self.of(item)) for item in self.items]
+
+    def among(self, items: list[pytest.Item]) -> Places:
+        """The places in a list of all: of those in a row that of the first."""
+        found, before = Places(), None
+        for at, item in enumerate(items):
+            before = (at if before is None else before) if self.has(item) else None
+            if before is not None:
+                found.put(item, (before, 0))
+        return found
+
+    def why_not_parts(self, items: list[pytest.Item]) -> str | None:
+        """Why the whole would be something else than the parts, where no hook saw the whole."""
+        if not all(map(self.has, items)):
+            return "a hook adds tests"
+        places = list(map(self.of, items))
+        return None if places == sorted(places) else "a hook moves tests from file to file"
+
+
 class Shards:
     """The plugin that parts the collection; in each process it knows which one that is."""
 
@@ -161,10 +202,16 @@ class Shards:
         self._measurement = measurement
         self._collector: int | None = None
         self._roots: list[Any] = []
-        self._place_of: dict[Any, tuple[int, int]] = {}  # the file, and in it
+        self._places = Places()  # the file, and in it
+        self._nodes: dict[int, list[Any]] = {}  # of each test file, whoever collects it
         self._test_files: set[str] = set()
         self._why: str | None = None
         self._why_whole: str | None = None  # files that were parted must not be
+        # Of the project, with hooks that may order tests; the digests of what they have to do with.
+        self._owners: list[str] = []
+        self._digests: dict[str, str] = {}
+        self._learns = False  # hooks of the session's end, from those
+        self._everything: list[Any] = []  # as hooks are to see it, before they have
 
     # Wrappers run before the `tryfirst` implementations of other plugins.
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -174,7 +221,12 @@ class Shards:
             return (yield)
         except Apart:
             return None
+        except stand_ins.Unknown as error:
+            self._give_up(self._looked_closer(error))
         except BaseException as error:
+            if self._everything and (stand_ins.missed or not status_of(error)[1]):
+                # With the tests themselves it may not happen; if it does, it is told then.
+                self._give_up(f"{self._who()} fails with a part of the tests ({error!r})")
             if self._collector is not None:
                 self._leave_because(error)
             raise
@@ -196,13 +248,15 @@ class Shards:
     def _first(self, session: pytest.Session, node: Any) -> Iterable[pytest.Item]:
         """In place of the first `genitems`: pytest's own, or all of this collector's share."""
         del session.genitems
-        files, conftests, why = [], False, self._why_at_once(session)
-        if why is None:
-            files, conftests, why = self._scout(session)
-        if why is not None:
-            self._cannot(why)
+        scouted: dict[str, Any] = {"why": self._why_at_once(session)}
+        if scouted["why"] is None:
+            scouted = self._scout(session)
+        if scouted["why"] is not None:
+            self._cannot(scouted["why"])
             return session.genitems(node)
-        return self._part(session, files, conftests)
+        self._owners, self._digests = scouted["owners"], scouted["digests"]
+        self._learns = scouted["learns"]
+        return self._part(session, scouted["files"], scouted["conftests"])
 
     def _why_at_once(self, session: pytest.Session) -> str | None:
         if self._settings["engine"] != "fork":
@@ -219,8 +273,8 @@ class Shards:
         while self._channels:
             self._channels.pop().close()
 
-    def _scout(self, session: pytest.Session) -> tuple[list[Any], bool, str | None]:
-        """The files and their sizes, whether there are conftests below, why there are no parts."""
+    def _scout(self, session: pytest.Session) -> dict[str, Any]:
+        """Look around, in a process of its own."""
         self._server.surround(session)
         # A file, not a pipe: what conftests have started there may outlive it.
         report = os.path.join(self._settings["work_dir"], "scout.json")
@@ -237,14 +291,17 @@ class Shards:
             with open(report, encoding="ascii") as file:
                 return json.load(file)
         except (OSError, ValueError):
-            return [], False, "looking for test files failed"
+            return {"why": "looking for test files failed"}
 
-    def _look_around(self, session: pytest.Session) -> tuple[list[Any], bool, str | None]:
-        """What a scout tells: files, whether conftests have been met, why there can be no parts."""
+    def _look_around(self, session: pytest.Session) -> dict[str, Any]:
+        """What a scout tells: the files and their sizes, whether conftests have been met, whose
+        hooks order tests, why there can be no parts."""
         before = len(session.config.pluginmanager.get_plugins())
         files = Files()
         _walk(session, self._roots, files, lambda *_: ())
         conftests = len(session.config.pluginmanager.get_plugins()) > before
+        owners = ordering.owners(session.config)
+        digests = {}
         why = whole.why_of_plugins(session.config)
         if not files.ids:
             why = "there is nothing to collect"
@@ -252,23 +309,37 @@ class Shards:
             why = "a file is given more than once"
         elif not self._settings["force_forks"] and self._server.hazards().hazards:
             why = f"{self._server.hazards().hazards[0]}, so forks are not safe"
-        return [list(file) for file in zip(files.ids, files.sizes)], conftests, why
+        elif why is None and owners:
+            digests = ordering.digests(session.config, files.ids)
+            why = self._why_of_order(owners, digests)
+        return {
+            "files": [list(file) for file in zip(files.ids, files.sizes)],
+            "conftests": conftests,
+            "owners": owners,
+            "learns": whole.learns_for_the_end(session.config),
+            "digests": digests,
+            "why": why,
+        }
+
+    def _why_of_order(self, owners: list[str], digests: dict[str, str]) -> str | None:
+        known = self._settings["order"]
+        return None if known is None else whole.why_of_order(owners[0], known, digests)
 
     def _part(
         self, session: pytest.Session, files: list[Any], conftests: bool
     ) -> Iterable[pytest.Item]:
         self._host.events.send({"event": "files", "files": files})
-        number = 0
+        self._collectors, number = min(len(self._channels), len(files)), 0
         while self._channels:
             channel = self._channels.pop(0)
             if number < len(files) and self._server.fork_collector(number):
                 return self._collect(session, number, channel, [id for id, _ in files])
             channel.close()
             number += 1
-        if conftests:
+        if conftests or self._owners:
             # Their hooks take part in the session's end.
             self._host.quiet = True
-            _walk(session, self._roots, Files(), lambda *_: ())
+            _walk(session, self._roots, Files(), self._note)
         self._host.loop = self._merge
         raise _apart(session)
 
@@ -276,8 +347,24 @@ class Shards:
 
     def _merge(self, session: pytest.Session) -> None:
         errors = self._server.merge(session)
+        if self._learns:
+            self._show_tests(session)
         if errors and not session.config.option.continue_on_collection_errors:
             raise session.Interrupted(f"{errors} errors during collection")
+
+    def _show_tests(self, session: pytest.Session) -> None:
+        """Have hooks see all tests that share what they learn with those of the session's end."""
+        try:
+            session.items = self._with_others(set())
+            hook = session.config.hook.pytest_collection_modifyitems
+            hook(session=session, config=session.config, items=session.items)
+        except (Exception, stand_ins.Unknown) as error:
+            text = f"hooks of the session's end do not know of the tests: {error!r}"
+            self._host.events.send({"event": "warning", "text": text})
+
+    def _note(self, node: Any, index: int) -> Iterable[pytest.Item]:
+        self._nodes.setdefault(index, []).append(node)
+        return ()
 
     # In a collector
 
@@ -289,7 +376,7 @@ class Shards:
         while self._channels:
             self._channels.pop().close()
         self._server.become_collector(number, channel.commands, channel.events)
-        self._host.become_collector(channel.events, self._place_of.__getitem__)
+        self._tell_places(channel.events)
         self._host.loop = self._serve
         started = {"event": "collector-started", "collector": number, "pid": getpid()}
         channel.events.send(started)
@@ -298,13 +385,32 @@ class Shards:
             self._leave(0)
         before = set(sys.modules)
         parts = {int(file): part for file, part in command.get("parts", {}).items()}
-        self._generate(session, set(command["files"]), parts, ids)
+        share = set(command["files"])
+        self._generate(session, share, parts, ids)
+        if self._owners:
+            stand_ins.tell(self._places.all(), self._nodes, self._told_by(number))
         self._import_as_others(session, channel, before)
-        self._watch = whole.Watch(session)
-        if not self._place_of:
+        if not self._places.items:
             # Hooks would see a session without tests, which there is none of.
             raise _apart(session)
-        return list(self._place_of)
+        if self._owners:
+            self._everything = self._with_others({*share, *parts})
+        return self._everything or list(self._places.items)
+
+    def _tell_places(self, events: Any) -> None:
+        self._host.become_collector(events, self._places.of, self._places.has)
+
+    def _told_by(self, collector: int) -> str:
+        return os.path.join(self._settings["work_dir"], f"tests-{collector}.pickle")
+
+    def _with_others(self, own: set[int]) -> list[Any]:
+        """All tests in their order before hooks: this process's, and what stands for others."""
+        found = [(place, item) for item, place in self._places.all()]
+        for collector in range(self._collectors):
+            if collector != self._collector:
+                found += stand_ins.stand_in(self._told_by(collector), self._nodes, own)
+        found.sort(key=lambda one: one[0])
+        return [item for _, item in found]
 
     def _generate(
         self, session: pytest.Session, share: set[int], parts: dict[int, list[int]], ids: list[str]
@@ -312,13 +418,14 @@ class Shards:
         files, names = Files(), Names()
 
         def generate(node: Any, index: int) -> Iterable[pytest.Item]:
+            self._note(node, index)
             part = parts.get(index)
             if index not in share and part is None:
                 return ()
             self._test_files.add(os.path.realpath(node.path))
             if names.begin(index, node, part):
                 for item in session.genitems(node):
-                    self._place_of[item] = index, names.place(item)
+                    self._places.put(item, (index, names.place(item)))
             seconds, apart = names.end()
             self._host.took(index, seconds, apart, names.seen if part is not None else None)
             if names.wide and part is not None:
@@ -381,15 +488,49 @@ class Shards:
     def _serve(self, session: pytest.Session) -> None:
         """In place of the loop: as a host does it, but for the session's end."""
         try:
-            why = self._why or self._watch.reason(self._place_of)
+            why = self._why or whole.wide_parameters(self._places.items) or self._settle(session)
             if why or self._why_whole:
-                event = {"event": "reordered", "why": why or self._why_whole}
-                self._host.events.send({**event, "parts": why is None})
+                self._tell_reordered(why or self._why_whole, parts=why is None)
             else:
                 self._host.serve_all(session)
         except BaseException as error:
             self._leave_because(error)
         self._leave(0)
+
+    def _settle(self, session: pytest.Session) -> str | None:
+        """Take the places of this collector's tests from the order that hooks have given all.
+
+        Returns why that cannot be done.
+        """
+        if not self._everything:
+            return self._places.why_not_parts(session.items)
+        if stand_ins.missed:
+            return self._looked_closer(stand_ins.missed[0])
+        items = session.items
+        left, known = set(map(id, items)), set(map(id, self._everything))
+        if len(left) < len(items) or not left <= known:
+            return f"{self._who()} adds tests"
+        result = ordering.result(self._everything, items)
+        order = {**self._digests, "owners": self._owners, "result": result, "tests": len(items)}
+        self._host.order = order
+        self._places = self._places.among(items)
+        session.items = list(self._places.items)
+        self._tell_places(self._host.events)
+        self._everything = []
+        return None
+
+    def _who(self) -> str:
+        return " or ".join(f"`{owner}`" for owner in self._owners)
+
+    def _looked_closer(self, what: object) -> str:
+        return f"{self._who()} looks into {what}, which is in another process"
+
+    def _give_up(self, why: str) -> None:
+        self._tell_reordered(why, parts=False)
+        self._leave(0)
+
+    def _tell_reordered(self, why: str | None, parts: bool) -> None:
+        self._host.events.send({"event": "reordered", "why": why, "parts": parts})
 
     def _leave_because(self, error: BaseException) -> None:
         self._server.leave_because(error, self._process)

@@ -1,8 +1,9 @@
 """Whole: why a suite has to be collected in one piece, where it has to.
 
 A part of the files gives the same tests in the same order as long as nothing
-orders, selects or counts across files. Whatever cannot be told beforehand is
-watched (`Watch`), and the suite then collected anew as a whole.
+orders, selects or counts across files. The project's own hooks that may do so are shown
+stand-ins for the tests of other parts (`stand_ins`); whatever does not work with these is
+found out, and the suite then collected anew as a whole.
 """
 
 from __future__ import annotations
@@ -29,12 +30,15 @@ _HARMLESS = {
     *("_hypothesis_pytestplugin", "anyio", "hypothesis", "pytest_asyncio", "pytest_benchmark"),
     *("pytest_cov", "pytest_mock", "pytest_rerunfailures", "pytest_timeout", "xdist"),
 }
-_COLLECTING = {"pytest_collection", "pytest_collection_modifyitems"}
+_MODIFY = "pytest_collection_modifyitems"
+_COLLECTING = {"pytest_collection", _MODIFY}
 # What collectors see and the host, where the session ends, does not.
 _SEEING = {
-    *("pytest_collection_modifyitems", "pytest_collection_finish", "pytest_collectreport"),
+    *(_MODIFY, "pytest_collection_finish", "pytest_collectreport"),
     *("pytest_deselected", "pytest_itemcollected"),
 }
+# What a host hears of tests, before it can show them.
+_HEARING = {"pytest_runtest_logstart", "pytest_runtest_logreport", "pytest_runtest_logfinish"}
 _ENDING = {"pytest_sessionfinish", "pytest_terminal_summary", "pytest_unconfigure"}
 _WIDE_SCOPES = ("session", "package")
 
@@ -60,13 +64,25 @@ def why_of_plugins(config: pytest.Config) -> str | None:
         name = name_of(plugin, name, config)
         if hooks & (_COLLECTING if not is_local(plugin, config) else {"pytest_collection"}):
             return f"plugin `{name}` may order or select tests"
-        if hooks & _SEEING and hooks & _ENDING:
+        if hooks & _SEEING and hooks & _ENDING and not _learns_from_all(hooks, plugin, config):
             both = f"`{min(hooks & _SEEING)}` and `{min(hooks & _ENDING)}`"
             return f"{both} in `{name}` may share what they learn"
-    for hook in config.hook.pytest_collection_modifyitems.get_hookimpls():
-        if (hook.hookwrapper or hook.wrapper) and _foreign(hook.plugin, config):
-            return f"`{name_of(hook.plugin, hook.plugin_name, config)}` wraps the ordering of tests"
     return None
+
+
+def learns_for_the_end(config: pytest.Config) -> bool:
+    """Whether hooks are to see all tests where the session ends."""
+    manager = config.pluginmanager
+    for plugin in manager.get_plugins():
+        hooks = {caller.name for caller in manager.get_hookcallers(plugin) or ()}
+        if hooks & _SEEING and hooks & _ENDING and _learns_from_all(hooks, plugin, config):
+            return True
+    return False
+
+
+def _learns_from_all(hooks: set[str], plugin: Any, config: pytest.Config) -> bool:
+    """Whether it is enough to show all tests to the hooks of a plugin before the session ends."""
+    return is_local(plugin, config) and hooks & _SEEING == {_MODIFY} and not hooks & _HEARING
 
 
 def _foreign(plugin: Any, config: pytest.Config) -> bool:
@@ -76,47 +92,19 @@ def _foreign(plugin: Any, config: pytest.Config) -> bool:
     return package not in _OURS and package not in _HARMLESS
 
 
-class Watch:
-    """Watches the hooks of a collector's session for what reaches across files."""
+def why_of_order(owner: str, known: Mapping[str, Any], digests: Mapping[str, str]) -> str | None:
+    """Why parts are not to be trusted with the project's own hooks yet.
 
-    def __init__(self, session: pytest.Session) -> None:
-        self._session = session
-        self._reason: str | None = None
-        for hook in session.config.hook.pytest_collection_modifyitems.get_hookimpls():
-            if not (hook.hookwrapper or hook.wrapper) and _foreign(hook.plugin, session.config):
-                self._watch(hook)
-
-    def _watch(self, hook: Any) -> None:
-        session, function = self._session, hook.function
-        name = name_of(hook.plugin, hook.plugin_name, session.config)
-
-        def watched(*args: Any) -> Any:
-            before = list(session.items)
-            result = function(*args)
-            if set(before).difference(session.items):
-                self._reason = f"`{name}` takes tests out"
-            elif before != session.items:
-                # Even if all moves are inside of files: the files might move, too.
-                self._reason = f"`{name}` moves or adds tests"
-            return result
-
-        hook.function = watched
-
-    def reason(self, place_of: dict[Any, tuple[int, int]]) -> str | None:
-        """Why the whole would be something else than the parts; None if it would not.
-
-        Each test has a place: its file, and one in it where that is parted, too.
-        """
-        items = self._session.items
-        reason = self._reason or _wide_parameters(items)
-        if reason:
-            return reason
-        places = [place_of.get(item) for item in items]
-        if None in places:
-            return "a hook adds tests"
-        if places != sorted(places):  # type: ignore[type-var]
-            return "a hook moves tests from file to file"
-        return None
+    They were compared with a collection of the whole under the same conftests, plugins and
+    options, or can be this time, for the test files are those of then.
+    """
+    if not known.get("code"):
+        return f"`{owner}` may order or select tests, so parts are compared with this from now on"
+    if known["code"] != digests["code"]:
+        return f"`{owner}` may order or select tests, and settings or conftests have changed"
+    if known["inputs"] != digests["inputs"] and not known.get("compared"):
+        return f"`{owner}` may order or select tests, and test files have changed"
+    return None
 
 
 def parameter_scopes(item: Any) -> Mapping[str, Any] | None:
@@ -124,7 +112,7 @@ def parameter_scopes(item: Any) -> Mapping[str, Any] | None:
     return getattr(item.callspec, "_arg2scope", None) if hasattr(item, "callspec") else {}
 
 
-def _wide_parameters(items: Iterable[Any]) -> str | None:
+def wide_parameters(items: Iterable[Any]) -> str | None:
     """pytest brings tests together that share a parameter of wide scope, whatever their file."""
     for item in items:
         scopes = parameter_scopes(item)

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use camino::{Utf8Path, Utf8PathBuf};
+use xtask_coverage::project::probe::Typed;
 use xtask_coverage::project::{Facts, Interpreter, Project, State, Steps, Tool, kept, python};
 
 /// A project with an environment that counts how often its interpreter starts.
@@ -77,13 +78,17 @@ impl Place {
     }
 
     fn facts_of(&self, python: &Utf8Path) -> Result<Facts, String> {
+        self.facts_with(python, &Typed::default())
+    }
+
+    fn facts_with(&self, python: &Utf8Path, typed: &Typed) -> Result<Facts, String> {
         let steps = Steps::new(&|_| {}).expect("steps");
         let executable = python.to_owned();
         let origin = "--python".to_owned();
         let python = Interpreter { executable, origin, owned: false, tool: Tool::Pip };
         let state = self.state();
         state.create(state.dir()).expect("the state folder");
-        kept::facts(&steps, &python, &self.project, None, &state)
+        kept::facts(&steps, &python, &self.project, None, typed, &state)
             .map_err(|error| format!("{error:#}"))
     }
 
@@ -116,6 +121,29 @@ fn packages_that_come_and_go_are_noticed() {
 
     place.pip(&["uninstall", "-q", "-y", "iniconfig"]);
     assert!(!place.facts().0.packages.contains_key("iniconfig"));
+}
+
+/// Settings that lie where typed paths lead.
+#[test]
+fn paths_with_settings_of_their_own_have_facts_of_their_own() {
+    let place = Place::new("paths", &["pytest"]);
+    let with = |path: &str| {
+        let typed = Typed { paths: vec![path.to_owned()], ..Typed::default() };
+        let before = place.starts();
+        let facts = place.facts_with(&place.python, &typed).expect("facts");
+        (facts.pytest.expect("pytest").addopts.concat(), place.starts() > before)
+    };
+    fs::create_dir_all(place.project.root.join("sub/deep")).expect("a folder");
+    place.write("sub/deep/test_a.py", "");
+    assert!(place.is_asked());
+    let told = |addopts: &str, asked| (addopts.to_owned(), asked);
+    assert_eq!(with("sub/deep/test_a.py::test_a"), told("", false));
+    place.write("sub/pytest.ini", "[pytest]\naddopts = -q\n");
+    assert_eq!(with("sub/deep/test_a.py::test_a"), told("-q", true));
+    assert_eq!(with("sub/deep/test_a.py::test_a"), told("-q", false));
+    assert_eq!(with("tests"), told("", false));
+    place.write("sub/pytest.ini", "[pytest]\naddopts = -v\n");
+    assert_eq!(with("sub/deep/test_a.py::test_a"), told("-v", true));
 }
 
 #[test]

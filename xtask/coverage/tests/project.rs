@@ -113,7 +113,9 @@ fn missing(found: &Found, project: &Project, package: &str) -> String {
 }
 
 fn facts(found: &Found, project: &Project) -> Result<xtask_coverage::project::Facts, String> {
-    let (facts, _) = with_steps(&[], &[], |steps| probe::read(steps, &found.python, project, None));
+    let (facts, _) = with_steps(&[], &[], |steps| {
+        probe::read(steps, &found.python, project, None, &probe::Typed::default())
+    });
     facts.map_err(|error| format!("{error:#}"))
 }
 
@@ -483,7 +485,7 @@ fn noise_of_sitecustomize_is_no_obstacle() {
     let noisy = tmp("noisy");
     fs::write(noisy.join("sitecustomize.py"), "print('{\"facts\": 1}', end='')").expect("a file");
     let (facts, _) = with_steps(&[], &[("PYTHONPATH", noisy.as_str())], |steps| {
-        probe::read(steps, &found.python, &project, None)
+        probe::read(steps, &found.python, &project, None, &probe::Typed::default())
     });
     assert!(facts.expect("facts").packages.contains_key("pytest"));
 }

@@ -42,6 +42,7 @@ mod junit;
 mod live;
 mod machine;
 mod measured;
+mod order;
 mod output;
 mod page;
 mod patch;

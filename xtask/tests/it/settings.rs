@@ -99,3 +99,32 @@ fn too_many_workers_are_warned_about_with_numbers_that_fit() {
         .collect();
     assert!(numbers.len() == 2 && numbers[0] * numbers[1] <= cores, "{output}");
 }
+
+/// With paths pytest may take its settings from another file, and so do we; the banner says so.
+#[test]
+fn pytest_takes_the_ini_file_that_its_paths_lead_to() {
+    let project = shop("", "[tool.coverage.report]\nfail_under = 95");
+    let ini = "[pytest]\npythonpath = ../src\npython_functions = check_*\ntestpaths = sub\n";
+    project.write("tests/pytest.ini", ini);
+    project.write("tests/sub/test_more.py", "def check_more():\n    import shop\n");
+    let output = project.run(&["coverage", "plan", "--splits", "1"]).exits(0);
+    output.tells("  • Ini file: pyproject.toml, not tests/pytest.ini\n").says("4 tests in 1 split");
+    let plan = |paths: &[&str]| {
+        let args = ["coverage", "plan", "--splits", "1", "--"];
+        project.run(&[&args[..], paths].concat()).exits(0)
+    };
+    let other = "  • Ini file: tests/pytest.ini, not pyproject.toml\n";
+    plan(&["tests/"]).tells(other).says("1 test in 1 split");
+    plan(&["tests", "src"]).tells("  • Ini file: pyproject.toml, not tests/pytest.ini\n");
+    // It is the whole: the threshold holds, and the data is the project's.
+    let output = project.run(&["coverage", "--report", "none", "--splits", "1", "--", "tests/"]);
+    output.exits(2).tells(other).says("Tests: 1 passed\n");
+    assert!(project.root.join(".coverage").exists());
+}
+
+#[test]
+fn one_ini_file_needs_no_word() {
+    let project = shop("", "");
+    let output = project.run(&["coverage", "plan", "--splits", "1", "--", "tests"]).exits(0);
+    output.never_says("Ini file");
+}

@@ -34,6 +34,7 @@ use crate::report::failures::Failure;
 use crate::report::warnings::Warnings;
 use crate::settings::Workers;
 use crate::shard::combine::{Expected, Problem};
+use crate::split::order::{Known, Order};
 use crate::split::{Dist, Durations, FileCost, Isolation, NotFound};
 
 /// What to run, and with which means.
@@ -96,6 +97,9 @@ pub struct Job {
     pub collectors: u32,
     /// What collecting each test file took in earlier runs, by node id of the file.
     pub collection: BTreeMap<String, FileCost>,
+    /// What is known of hooks that order tests, and after how many seconds of collecting it is
+    /// worth while to find it out; none where nobody wants to know.
+    pub order: Option<(Known, f64)>,
     /// What `--dist` promises.
     pub dist: Option<Dist>,
     /// Which tests share a process, with the fork engine.
@@ -305,6 +309,10 @@ pub struct Ran {
     pub collected_files: BTreeMap<String, FileCost>,
     /// Test files must not be parted themselves, which was found out.
     pub files_stay_whole: bool,
+    /// In how many parts the suite was collected.
+    pub parts: usize,
+    /// What hooks of the project have made of the order of tests.
+    pub order: Option<Order>,
     /// Why the suite cannot be collected in parts, where that was found out.
     pub unshardable: Option<String>,
     /// Tests ran in forks.
@@ -350,6 +358,8 @@ impl Ran {
             processes: Vec::new(),
             collected_files: BTreeMap::new(),
             files_stay_whole: false,
+            parts: 1,
+            order: None,
             unshardable: None,
             forked: false,
             hazards: None,

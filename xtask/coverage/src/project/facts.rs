@@ -34,7 +34,8 @@ pub struct Facts {
     pub prefixes: Vec<Utf8PathBuf>,
 }
 
-/// pytest's configuration, as `pytest` typed in the project's folder would read it.
+/// pytest's configuration, as `pytest` typed in the project's folder would read it, with the
+/// paths and options of ours.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct PytestConfig {
     /// pytest's rootdir: what node ids are relative to.
@@ -48,8 +49,8 @@ pub struct PytestConfig {
     /// True where the project limits the time of a test with pytest-timeout itself (ini
     /// `timeout`, `--timeout` in addopts, `PYTEST_TIMEOUT`).
     pub has_timeout: bool,
-    /// The ini file that pytest would take if it were given the default test folder as an
-    /// argument, where that is another one than `inifile`: a trap worth a word.
+    /// Another ini file, which pytest would take without paths, or if it were given the default
+    /// test folder: a trap worth a word.
     pub shadowed_inifile: Option<Utf8PathBuf>,
     /// The ini file's `junit_family`.
     #[serde(default)]

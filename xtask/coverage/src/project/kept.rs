@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::files;
 
+use super::probe::Typed;
 use super::{Facts, Interpreter, Project, State, Steps, packages, probe, state};
 
 /// Files that pytest or coverage may read settings from, or find their root by.
@@ -50,16 +51,19 @@ pub fn facts(
     python: &Interpreter,
     project: &Project,
     rcfile: Option<&Utf8Path>,
+    typed: &Typed,
     state: &State,
 ) -> Result<Facts> {
-    let file = file(state, rcfile);
-    let before = surroundings(&python.executable, project, rcfile);
+    let typed = &relevant(typed, &project.root);
+    let file = file(state, rcfile, typed);
+    let look = || surroundings(&python.executable, project, rcfile, typed);
+    let before = look().filter(|_| typed.words.is_empty());
     if let Some(facts) = known(&file, before.as_deref(), project) {
         return Ok(facts);
     }
     let began = SystemTime::now();
-    let facts = probe::read(steps, python, project, rcfile)?;
-    let after = surroundings(&python.executable, project, rcfile);
+    let facts = probe::read(steps, python, project, rcfile, typed)?;
+    let after = look();
     if let Some(surroundings) = before.filter(|before| after.as_ref() == Some(before))
         && !facts.folders.is_empty()
         && !changed_lately(&facts.folders, began)
@@ -71,14 +75,44 @@ pub fn facts(
 
 /// True where the program is known to be an interpreter, and no stand-in for another.
 pub(super) fn is_interpreter(executable: &Utf8Path, project: &Project, state: &State) -> bool {
-    let surroundings = surroundings(executable, project, None);
-    let facts = known(&file(state, None), surroundings.as_deref(), project);
+    let typed = &Typed::default();
+    let surroundings = surroundings(executable, project, None, typed);
+    let facts = known(&file(state, None, typed), surroundings.as_deref(), project);
     facts.is_some_and(|facts| facts.executable == executable)
 }
 
-fn file(state: &State, rcfile: Option<&Utf8Path>) -> Utf8PathBuf {
-    let name = if rcfile.is_none() { "facts.json" } else { "facts-cov-config.json" };
-    state.dir().join(name)
+fn file(state: &State, rcfile: Option<&Utf8Path>, typed: &Typed) -> Utf8PathBuf {
+    let config = if rcfile.is_none() { "" } else { "-cov-config" };
+    let paths = if typed.paths.is_empty() { "" } else { "-paths" };
+    state.dir().join(format!("facts{config}{paths}.json"))
+}
+
+/// Of what was typed what may lead pytest to other settings than it finds without: options that
+/// name them or their place, and paths with settings of their own.
+fn relevant(typed: &Typed, root: &Utf8Path) -> Typed {
+    let names = ["-c", "--config-file", "--rootdir"];
+    let named = typed.words.iter().any(|word| names.iter().any(|name| word.starts_with(name)));
+    let has_own = |folder: &Utf8PathBuf| {
+        !folder.starts_with(root) || SETTINGS.iter().any(|name| folder.join(name).is_file())
+    };
+    let paths = match named || folders_of(&typed.paths, root).iter().any(has_own) {
+        true => typed.paths.clone(),
+        false => Vec::new(),
+    };
+    Typed { paths, words: if named { typed.words.clone() } else { Vec::new() } }
+}
+
+/// The folders that lead from the project's to these paths; of one elsewhere, all around it.
+fn folders_of(paths: &[String], root: &Utf8Path) -> Vec<Utf8PathBuf> {
+    let mut found = Vec::new();
+    for path in paths {
+        let path = root.join(path.split("::").next().unwrap_or_default());
+        let Ok(path) = path.canonicalize_utf8() else { continue };
+        let folder = if path.is_dir() { Some(path.as_path()) } else { path.parent() };
+        let ways = folder.into_iter().flat_map(Utf8Path::ancestors);
+        found.extend(ways.take_while(|folder| *folder != root).map(Utf8Path::to_path_buf));
+    }
+    found
 }
 
 fn known(file: &Utf8Path, surroundings: Option<&str>, project: &Project) -> Option<Facts> {
@@ -104,6 +138,7 @@ fn surroundings(
     executable: &Utf8Path,
     project: &Project,
     rcfile: Option<&Utf8Path>,
+    typed: &Typed,
 ) -> Option<String> {
     let given = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     if FURTHER.iter().any(given) {
@@ -119,15 +154,18 @@ fn surroundings(
     seen += &look(executable);
     let environment = executable.parent().and_then(Utf8Path::parent)?;
     seen += &content(&environment.join("pyvenv.cfg"));
-    seen += &settings(project, rcfile);
+    seen += &settings(project, rcfile, typed);
+    seen += &format!("{:?}\n", typed.paths);
     seen += &variables(seen.contains('$'));
     Some(seen)
 }
 
 /// Settings, which may lie in any folder around the project; tests in `tests` may have their own.
-fn settings(project: &Project, rcfile: Option<&Utf8Path>) -> String {
+fn settings(project: &Project, rcfile: Option<&Utf8Path>, typed: &Typed) -> String {
     let tests = ["tests", "test"].map(|name| project.root.join(name));
-    let folders = tests.iter().map(Utf8PathBuf::as_path).chain(project.root.ancestors());
+    let typed = folders_of(&typed.paths, &project.root);
+    let folders = tests.iter().chain(&typed).map(Utf8PathBuf::as_path);
+    let folders = folders.chain(project.root.ancestors());
     let files = folders.flat_map(|folder| SETTINGS.map(|name| folder.join(name)));
     let files = files.chain(rcfile.map(|file| project.root.join(file)));
     let folders: String = tests.iter().map(|folder| format!("{}\n", folder.is_dir())).collect();

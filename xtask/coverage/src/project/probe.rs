@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use camino::Utf8Path;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::steps::{Step, last_lines};
 use super::{Facts, Interpreter, Project, Steps, packages};
@@ -13,6 +13,15 @@ pub(super) const PROBE: &str = include_str!("../../host/probe.py");
 /// Starts the one line of the output that is ours; `sitecustomize` may print others.
 const MARK: &str = "\u{1}xtask-facts ";
 
+/// What was typed for pytest and may lead it to other settings than those of the folder.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Typed {
+    /// Files, folders and node ids.
+    pub paths: Vec<String>,
+    /// Options.
+    pub words: Vec<String>,
+}
+
 /// What the interpreter says in the project's folder. `rcfile` is a coverage configuration
 /// to read instead of the one coverage finds itself.
 pub fn read(
@@ -20,9 +29,12 @@ pub fn read(
     python: &Interpreter,
     project: &Project,
     rcfile: Option<&Utf8Path>,
+    typed: &Typed,
 ) -> Result<Facts> {
+    let typed = serde_json::to_string(typed).context("failed to describe what was typed")?;
     let step = Step::new(&python.executable, &project.root).args(["-c", PROBE]);
-    let output = steps.output(&step.args(rcfile.map(Utf8Path::as_str)))?;
+    // Without a name it is coverage that looks for its configuration.
+    let output = steps.output(&step.args([rcfile.map_or("", Utf8Path::as_str), &typed]))?;
     let printed = String::from_utf8_lossy(&output.stdout);
     let Some(line) = printed.lines().find_map(|line| line.split_once(MARK)) else {
         bail!(exit::usage(format!(

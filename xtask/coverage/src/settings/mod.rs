@@ -17,7 +17,7 @@ pub use plugins::Plugins;
 pub use pool::{Measured, Workers};
 
 use anyhow::Result;
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 use toml::Table;
 
 use crate::cli::{Collect, Engine, Env, Isolate, Options, Wanted};
@@ -199,7 +199,7 @@ impl Settings {
             notices: [&addopts.notices[..], &typed.notices, unused.as_slice()].concat(),
             warnings: numbers.warnings,
             pytest_args: typed.rest,
-            narrowed: typed.narrowed || is_a_part(inputs, &typed.paths),
+            narrowed: typed.narrowed || is_a_part(inputs, &typed.paths, &addopts.paths),
             addopts,
         })
     }
@@ -402,36 +402,48 @@ fn of_pytest<T>(
 
 /// What is typed; nothing where pytest finds its tests itself; else the usual folder.
 fn test_paths(inputs: &Inputs<'_>, typed: &Addopts, addopts: &Addopts) -> Vec<String> {
-    // pytest takes `testpaths` only where it is started in its rootdir.
-    let configured = inputs
-        .facts
-        .pytest
-        .as_ref()
-        .is_some_and(|pytest| !pytest.testpaths.is_empty() && pytest.rootdir == inputs.root);
     if !typed.paths.is_empty() {
         typed.paths.clone()
-    } else if configured || !addopts.paths.is_empty() {
+    } else if !configured_paths(inputs).is_empty() || !addopts.paths.is_empty() {
         Vec::new()
     } else {
         inputs.test_folder.map(str::to_owned).into_iter().collect()
     }
 }
 
-/// Whether these paths, where there are any, are less than the project's tests: neither its
-/// folder nor what would run without them.
-fn is_a_part(inputs: &Inputs<'_>, paths: &[String]) -> bool {
-    let plain = |path: &String| {
-        let path = path.trim_end_matches('/');
-        path.strip_prefix("./").unwrap_or(path).to_owned()
+/// The ini file's `testpaths`, which pytest takes only where it is started in its rootdir.
+fn configured_paths<'a>(inputs: &Inputs<'a>) -> &'a [String] {
+    let pytest = inputs.facts.pytest.as_ref().filter(|pytest| pytest.rootdir == inputs.root);
+    pytest.map_or(&[], |pytest| &pytest.testpaths)
+}
+
+/// Whether these paths, where there are any, are less than what would run without them under
+/// the same ini file. Those of addopts run in any case.
+fn is_a_part(inputs: &Inputs<'_>, typed: &[String], addopts: &[String]) -> bool {
+    let place = |path: &String| normal(&inputs.root.join(path));
+    let usual = match (configured_paths(inputs), inputs.test_folder) {
+        (paths @ [_, ..], _) => paths.to_vec(),
+        (_, Some(folder)) => vec![folder.to_owned()],
+        _ => vec![".".to_owned()],
     };
-    let paths: Vec<String> = paths.iter().map(plain).collect();
-    let testpaths = inputs.facts.pytest.iter().flat_map(|pytest| &pytest.testpaths);
-    let mut usual: Vec<String> = testpaths.map(plain).collect();
-    if usual.is_empty() {
-        usual.extend(inputs.test_folder.map(str::to_owned));
+    let typed: Vec<Utf8PathBuf> = typed.iter().map(place).collect();
+    let is_asked_for = |path: Utf8PathBuf| typed.iter().any(|typed| path.starts_with(typed));
+    !typed.is_empty() && addopts.is_empty() && !usual.iter().map(place).all(is_asked_for)
+}
+
+/// Without `.` and `..`.
+fn normal(path: &Utf8Path) -> Utf8PathBuf {
+    let mut found = Utf8PathBuf::new();
+    for part in path.components() {
+        match part {
+            Utf8Component::CurDir => {}
+            Utf8Component::ParentDir => {
+                found.pop();
+            }
+            part => found.push(part),
+        }
     }
-    let is_all = |path: &String| path == "." || path.as_str() == inputs.root.as_str();
-    !paths.is_empty() && !paths.iter().any(is_all) && paths != usual
+    found
 }
 
 #[cfg(test)]

@@ -338,6 +338,30 @@ fn paths_for_pytest() {
     assert!(!case().with("addopts", "-m fast").settings().narrowed);
 }
 
+/// A whole run is one that runs what would run without paths, under the ini file in effect.
+#[test]
+fn paths_may_be_the_whole() {
+    let narrowed = |rootdir: &str, testpaths: &[&str], addopts: &str, typed: &str| {
+        let mut case = case().with("addopts", addopts).with("typed", &format!("-- {typed}"));
+        let pytest = case.facts.pytest.as_mut().expect("pytest");
+        pytest.testpaths = testpaths.iter().map(|path| path.to_string()).collect();
+        pytest.rootdir = rootdir.into();
+        case.settings().narrowed
+    };
+    let two = ["tests/unit/", "./tests/slow"];
+    for all in ["tests", "tests/slow tests/unit", "/p/tests", "tests/../tests/.", "."] {
+        assert!(!narrowed("/p", &two, "", all), "{all}");
+    }
+    for part in ["tests/unit", "tests/slow/a.py tests/unit", "src", "tests/unit::a"] {
+        assert!(narrowed("/p", &two, "", part), "{part}");
+    }
+    // pytest passes over `testpaths` that are not those of its folder.
+    assert!(!narrowed("/p/tests", &["unit"], "", "tests/"));
+    assert!(narrowed("/p/tests", &["unit"], "", "tests/unit"));
+    // With what addopts have it cannot be less.
+    assert!(!narrowed("/p", &[], "tests", "tests/a.py"));
+}
+
 #[test]
 fn options_of_pytest_cov() {
     let settings = case().with("addopts", "--cov-config=a --cov-context=test").settings();

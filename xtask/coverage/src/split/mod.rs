@@ -5,6 +5,7 @@ mod chunks;
 mod copies;
 mod deal;
 mod durations;
+pub mod order;
 mod rows;
 mod together;
 mod turns;

@@ -2,11 +2,13 @@
 
 use anyhow::Result;
 
+use super::history::STARTING;
 use super::prepare::Prepared;
 use crate::cli::{Collect, Engine, Isolate};
 use crate::exit;
 use crate::project::Facts;
 use crate::screen::Screen;
+use crate::split::order::Known;
 
 /// The engine, never [`Engine::Auto`]. Says why where it is not the fork engine.
 pub(super) fn engine(screen: &Screen, prepared: &Prepared) -> Result<Engine> {
@@ -54,23 +56,46 @@ pub(super) fn engine(screen: &Screen, prepared: &Prepared) -> Result<Engine> {
     }
 }
 
+/// Seconds of collecting from which on parts are faster.
+const WORTH_IT: f64 = 3.0;
+
+/// What is known of hooks that order tests, and from how many seconds of collecting on that is
+/// of use; none where the suite will never be collected in parts.
+pub(super) fn order(prepared: &Prepared) -> Option<(Known, f64)> {
+    let known = prepared.history.collection.order.clone();
+    // Starting comes on top of what the host measures.
+    let after = if collectors(prepared, prepared.slots()) > 0 { 0.0 } else { WORTH_IT - STARTING };
+    (prepared.settings.collect.value != Collect::Full).then_some((known, after))
+}
+
 /// How many processes collect the suite, with the fork engine and so many workers; 0 where one
 /// does it all.
 ///
 /// Parts import what test files share once each, and pytest has to look for the files before it
 /// can deal them out: under some seconds that costs more than it saves.
 pub(super) fn collectors(prepared: &Prepared, slots: usize) -> u32 {
-    const WORTH_IT: f64 = 3.0;
-    let Prepared { settings, history, .. } = prepared;
     let parts = u32::try_from(slots.clamp(2, 8)).unwrap_or(8);
-    let collection = &history.collection;
-    let slow = collection.seconds.is_some_and(|seconds| seconds >= WORTH_IT);
-    match settings.collect.value {
+    match prepared.settings.collect.value {
         Collect::Full => 0,
         Collect::Sharded => parts,
-        Collect::Auto if slots < 2 || !slow || collection.unshardable.is_some() => 0,
+        Collect::Auto if !would_gain(prepared, slots) || against_parts(prepared).is_some() => 0,
         Collect::Auto => parts,
     }
+}
+
+fn would_gain(prepared: &Prepared, slots: usize) -> bool {
+    let seconds = prepared.history.collection.seconds;
+    slots >= 2 && seconds.is_some_and(|seconds| seconds >= WORTH_IT)
+}
+
+fn against_parts(prepared: &Prepared) -> Option<&str> {
+    prepared.history.collection.unshardable.as_deref()
+}
+
+/// Why one process collects the suite, although several would be faster and none forbade it.
+pub(super) fn why_in_one_process(prepared: &Prepared, slots: usize) -> Option<&str> {
+    let decides = prepared.settings.collect.value == Collect::Auto && would_gain(prepared, slots);
+    against_parts(prepared).filter(|_| decides)
 }
 
 /// The stock engine, unless it would measure other things than it was asked to.

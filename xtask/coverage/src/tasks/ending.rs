@@ -107,7 +107,7 @@ impl Ending<'_> {
         let (verdict, rendered) = (&verdict, rendered.as_ref());
         let (evidence, seconds) = (&evidence, &seconds);
         self.show_page(&Found { verdict, evidence, rendered, junit: file, seconds, began });
-        self.invocation.screen.say(&time_line(seconds, rendered.is_some()));
+        self.invocation.screen.say(&time_line(seconds, self.ran.parts, rendered.is_some()));
         let (patch, took) = (weighed.patch.as_ref(), seconds.total);
         self.tell_service(&Told { verdict, rendered, patch, missed: &missed, took });
         self.say_verdict(verdict);

@@ -1,6 +1,7 @@
 //! What a run is measured against: read before it begins, weighed at its end.
 
 use std::io::ErrorKind;
+use std::thread::{self, JoinHandle};
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -33,12 +34,33 @@ pub(super) struct Weighed {
     pub(super) missed: Vec<Missed>,
 }
 
-/// Reads the baseline and asks git. Errors end the run before any test.
-pub(super) fn read(
-    invocation: &Invocation<'_>,
-    project: &Project,
-    prepared: &Prepared,
-) -> Result<Against> {
+/// git, asked for what has changed since a typed base while the run is prepared.
+#[derive(Debug)]
+pub(super) struct Asked(Option<JoinHandle<Result<git::Changes>>>);
+
+impl Asked {
+    /// Asks, where that is sure to be wanted: nothing outdoes what is typed.
+    pub(super) fn ahead(invocation: &Invocation<'_>, project: &Project) -> Asked {
+        let typed = invocation.typed;
+        let base = typed.options.reporting.diff.clone().filter(|_| typed.task.measures());
+        let root = project.root.clone();
+        Asked(base.map(|base| thread::spawn(move || changes(&root, &base))))
+    }
+
+    /// What it says; asked now if it was not.
+    fn answer(self, project: &Project, base: &str) -> Result<git::Changes> {
+        let answer = self.0.and_then(|asked| asked.join().ok());
+        answer.unwrap_or_else(|| changes(&project.root, base))
+    }
+}
+
+fn changes(root: &Utf8Path, base: &str) -> Result<git::Changes> {
+    // Nothing that git is asked takes long enough to be announced.
+    git::changes(&Steps::new(&|_| {})?, root, base)
+}
+
+/// Reads the baseline and what git says. Errors end the run before any test.
+pub(super) fn read(asked: Asked, project: &Project, prepared: &Prepared) -> Result<Against> {
     let Prepared { settings, measures, .. } = prepared;
     let Goals { no_decrease, update_baseline, diff, .. } = &settings.goals;
     let mut against = Against::default();
@@ -49,9 +71,7 @@ pub(super) fn read(
         against.baseline = Some(read_baseline(&baseline_file(project))?);
     }
     if let Some(base) = diff {
-        let announce = |what: &str| invocation.screen.note(what);
-        let changes = git::changes(&Steps::new(&announce)?, &project.root, &base.value)?;
-        let changed = changed(&changes, &base.value);
+        let changed = changed(&asked.answer(project, &base.value)?, &base.value);
         let sources = sources(project, prepared);
         let in_source = |file: &&Utf8PathBuf| {
             file.extension() == Some("py") && sources.iter().any(|it| file.starts_with(it))

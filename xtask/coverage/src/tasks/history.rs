@@ -11,6 +11,7 @@ use crate::files;
 use crate::project::State;
 use crate::report::summary;
 use crate::settings::Measured;
+use crate::split::order::Known;
 use crate::split::{Durations, FileCost, Observation};
 
 /// `run.json` in the state folder.
@@ -49,6 +50,10 @@ pub(super) struct Collection {
     pub(super) files: BTreeMap<String, FileCost>,
     /// Why it cannot be collected in parts.
     pub(super) unshardable: Option<String>,
+    /// The code of hooks with which that was found.
+    pub(super) unshardable_with: Option<String>,
+    /// What hooks of the project make of the order of tests.
+    pub(super) order: Known,
     /// Why forks are not safe once it is collected; empty where they are.
     pub(super) hazards: Vec<String>,
     /// Tests that fail in forks, and in no fresh process.
@@ -61,22 +66,45 @@ impl Collection {
         let hazards = ran.hazards.clone().unwrap_or_else(|| self.hazards.clone());
         // Where there were no forks, nothing new is known of what fails in them.
         let only_fresh = if ran.forked { ran.only_fresh.clone() } else { self.only_fresh.clone() };
-        // What kept the parts from being the whole may be an error, and mended next time.
-        let found = ran.unshardable.clone().filter(|_| !ran.uncollectable);
-        let unshardable = found.or_else(|| self.unshardable.clone());
         if ran.collected_files.is_empty() {
-            let seconds = Some(ran.collect_seconds);
             let mut files = self.files.clone();
             if ran.files_stay_whole {
                 files.values_mut().for_each(|cost| cost.apart = None);
             }
-            return Collection { seconds, files, unshardable, hazards, only_fresh };
+            let seconds = Some(ran.collect_seconds);
+            return Collection { seconds, files, hazards, only_fresh, ..self.after_whole(ran) };
         }
         // Starting pytest comes on top, once.
         let seconds = ran.collected_files.values().map(|cost| cost.seconds).sum::<f64>();
-        let seconds = Some(seconds + STARTING);
-        let files = ran.collected_files.clone();
-        Collection { seconds, files, unshardable: None, hazards, only_fresh }
+        let order = ran.order.as_ref().map(|told| self.order.after_parts(told));
+        Collection {
+            seconds: Some(seconds + STARTING),
+            files: ran.collected_files.clone(),
+            order: order.unwrap_or_default(),
+            unshardable: None,
+            unshardable_with: None,
+            hazards,
+            only_fresh,
+        }
+    }
+
+    /// What forbids parts holds as long as the hooks of the project are what they were.
+    fn after_whole(&self, ran: &Ran) -> Collection {
+        let mut next = self.clone();
+        let code = ran.order.as_ref().map(|told| told.code.clone());
+        if code.is_some() && self.unshardable_with != code {
+            next.unshardable = None;
+        }
+        if let Some(told) = &ran.order {
+            next.order = self.order.after_whole(told);
+        }
+        // What kept the parts from being the whole may be an error, and mended next time.
+        if let Some(found) = ran.unshardable.clone().filter(|_| !ran.uncollectable) {
+            next.unshardable = Some(found);
+            next.unshardable_with = code;
+            next.order.compared = false;
+        }
+        next
     }
 }
 

@@ -9,12 +9,13 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::history::{self, History};
 use super::{Invocation, choose, isolation};
-use crate::cli::{Collect, Engine};
+use crate::cli::Engine;
 use crate::engine::seed::{self, HashSeed};
 use crate::engine::{Folders, Job, Measure};
 use crate::exit;
 use crate::files;
 use crate::machine::Machine;
+use crate::project::probe::Typed;
 use crate::project::{Facts, Interpreter, Lock, Project, State, Steps, kept, python};
 use crate::screen::Screen;
 use crate::settings::{Configured, Inputs, Origin, Setting, Settings, Workers, test_folder};
@@ -70,16 +71,17 @@ pub(super) fn prepare(invocation: &Invocation<'_>, project: &Project) -> Result<
     let steps = Steps::new(&announce)?;
     let named = invocation.typed.general.chosen.python.as_deref();
     let interpreter = python::find(&steps, project, named, &state)?;
-    let mut facts = read_facts(&steps, &interpreter, project, &state)?;
+    let typed = with_words_of_files(project, &invocation.typed.pytest_args);
+    let mut facts = read_facts(&steps, &interpreter, project, &typed, &state)?;
     let needed = if measures { &["pytest", "coverage"][..] } else { &["pytest"] };
     if python::ensure_packages(&steps, &interpreter, project, &facts.packages, needed)? {
-        facts = read_facts(&steps, &interpreter, project, &state)?;
+        facts = read_facts(&steps, &interpreter, project, &typed, &state)?;
     }
     if !measures {
         state = state.room("test");
     }
     let history = History::read(&state);
-    let settings = read_settings(invocation, project, &facts, &history)?;
+    let settings = read_settings(invocation, project, &typed, &facts, &history)?;
     Ok(Prepared {
         state,
         private,
@@ -100,13 +102,19 @@ fn read_facts(
     steps: &Steps<'_>,
     interpreter: &Interpreter,
     project: &Project,
+    typed: &[String],
     state: &State,
 ) -> Result<Facts> {
-    let facts = kept::facts(steps, interpreter, project, None, state)?;
+    let read = crate::settings::addopts::read(typed, &crate::settings::Origin::CommandLine)?;
+    let typed = &Typed { paths: read.paths, words: read.rest };
+    let facts = kept::facts(steps, interpreter, project, None, typed, state)?;
     let addopts = facts.pytest.as_ref().map(|pytest| pytest.addopts.as_slice()).unwrap_or_default();
     let asked = crate::settings::addopts::read(addopts, &crate::settings::Origin::Addopts)?;
     match asked.cov_config {
-        Some(file) => kept::facts(steps, interpreter, project, Some(Utf8Path::new(&file)), state),
+        Some(file) => {
+            let file = Some(Utf8Path::new(&file));
+            kept::facts(steps, interpreter, project, file, typed, state)
+        }
         None => Ok(facts),
     }
 }
@@ -114,12 +122,13 @@ fn read_facts(
 fn read_settings(
     invocation: &Invocation<'_>,
     project: &Project,
+    typed: &[String],
     facts: &Facts,
     history: &History,
 ) -> Result<Settings> {
     Settings::read(&Inputs {
         options: &invocation.typed.options,
-        pytest_args: &with_words_of_files(project, &invocation.typed.pytest_args),
+        pytest_args: typed,
         env: invocation.env,
         project: Configured::from(&project.pyproject),
         workspace: Configured::from(invocation.workspace),
@@ -171,7 +180,8 @@ pub(super) fn stock_plugins(
     let steps = Steps::new(&announce)?;
     let Prepared { interpreter, facts, state, .. } = &*prepared;
     if python::ensure_packages(&steps, interpreter, project, &facts.packages, &wanted)? {
-        prepared.facts = read_facts(&steps, interpreter, project, state)?;
+        let typed = with_words_of_files(project, &invocation.typed.pytest_args);
+        prepared.facts = read_facts(&steps, interpreter, project, &typed, state)?;
     }
     Ok(())
 }
@@ -217,6 +227,7 @@ pub(super) fn job_in(room: &State, project: &Project, prepared: &Prepared) -> Re
         last_failed: None,
         collectors: choose::collectors(prepared, prepared.slots()),
         collection: history.collection.files.clone(),
+        order: choose::order(prepared),
         dist: settings.dist.as_ref().and_then(|dist| Dist::of(&dist.value)),
         isolation: isolation::choose(prepared, prepared.slots()),
         force_forks: prepared.settings.engine.value == Engine::Fork,
@@ -373,8 +384,11 @@ pub(super) fn banner(screen: &Screen, project: &Project, prepared: &Prepared, en
         n => n.to_string(),
     };
     screen.note(&format!("  • Failures before abort: {failures}"));
+    if let Some(settings) = ini_files(project, facts) {
+        screen.note(&format!("  • Ini file: {settings}"));
+    }
     screen.note(&format!("  • Python: {} ({})", versions(facts), prepared.interpreter.origin));
-    let how = [in_parts(prepared, engine), isolation::words(prepared, engine)].concat();
+    let how = [in_one_process(prepared, engine), isolation::words(prepared, engine)].concat();
     screen.note(&format!("  • Engine: {}{how}", engine.name()));
     for row in if screen.is_verbose() { settings.rows() } else { Vec::new() } {
         screen.detail(&format!("    {} = {} ({})", row.name, row.value, row.origin));
@@ -383,9 +397,6 @@ pub(super) fn banner(screen: &Screen, project: &Project, prepared: &Prepared, en
     screen.detail(&format!("    hash-seed = {value} ({})", prepared.hash_seed.origin()));
     settings.notices.iter().for_each(|notice| screen.note(&format!("note: {notice}")));
     settings.warnings.iter().for_each(|warning| screen.warn(warning));
-    if let Some(other) = facts.pytest.as_ref().and_then(|pytest| pytest.shadowed_inifile.as_ref()) {
-        screen.detail(&format!("`{other}` is not used: pytest in this folder does not read it"));
-    }
 }
 
 /// How many processes run tests at once.
@@ -403,19 +414,23 @@ fn workers(settings: &Settings, engine: Engine) -> Vec<String> {
     }
 }
 
-/// Where the suite is collected in parts: how many, and why.
-fn in_parts(prepared: &Prepared, engine: Engine) -> String {
-    let parts = choose::collectors(prepared, prepared.slots());
-    if engine != Engine::Fork || parts < 2 {
-        return String::new();
-    }
-    let why = match prepared.history.collection.seconds {
-        Some(took) if prepared.settings.collect.value == Collect::Auto => {
-            format!("for in one it takes {}", crate::screen::seconds(took))
-        }
-        _ => "as asked".to_owned(),
-    };
-    format!(", the suite collected in {parts} parts ({why})")
+/// Which file pytest takes its settings from, where it would take another in another way.
+fn ini_files(project: &Project, facts: &Facts) -> Option<String> {
+    let pytest = facts.pytest.as_ref()?;
+    let name = |file: &Utf8PathBuf| file.strip_prefix(&project.root).unwrap_or(file).to_string();
+    let other = name(pytest.shadowed_inifile.as_ref()?);
+    Some(match &pytest.inifile {
+        Some(file) => format!("{}, not {other}", name(file)),
+        None => format!("none; pytest would take {other} with other paths"),
+    })
+}
+
+/// What forbids to collect the suite in parts, where that would be faster. Whether parts are the
+/// whole is known only when they have been collected.
+fn in_one_process(prepared: &Prepared, engine: Engine) -> String {
+    let why = choose::why_in_one_process(prepared, prepared.slots());
+    let why = why.filter(|_| engine == Engine::Fork);
+    why.map(|why| format!(", collected in one process ({why})")).unwrap_or_default()
 }
 
 fn sources(prepared: &Prepared) -> String {

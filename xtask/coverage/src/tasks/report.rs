@@ -14,6 +14,7 @@ use crate::report::verdict::below;
 
 /// Reports on the last complete run.
 pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit> {
+    let asked = goals::Asked::ahead(invocation, project);
     let prepared = prepare::prepare(invocation, project)?;
     let settings = &prepared.settings;
     let data = prepared.facts.coverage.as_ref().map(|coverage| coverage.data_file.clone());
@@ -22,7 +23,7 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
         let hint = format!("no coverage data in `{data}`; run `cargo xtask coverage` first");
         return Err(exit::usage(hint).into());
     }
-    let against = goals::read(invocation, project, &prepared)?;
+    let against = goals::read(asked, project, &prepared)?;
     let mut request = request(project, &prepared, Data::Existing(data), reports(settings, None));
     request.reporter.source = None;
     let screen = invocation.screen;

@@ -21,6 +21,7 @@ use crate::report::coverage::Program;
 /// Runs one project's suite.
 pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit> {
     let started = Instant::now();
+    let asked = goals::Asked::ahead(invocation, project);
     let mut prepared = prepare::prepare(invocation, project)?;
     if let Some(shown) = show::instead(invocation, project, &prepared)? {
         return Ok(shown);
@@ -32,7 +33,7 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
         return outstanding::nothing(invocation, &prepared);
     }
     let mut engine = engine(invocation, project, &mut prepared)?;
-    let against = goals::read(invocation, project, &prepared)?;
+    let against = goals::read(asked, project, &prepared)?;
     let mut job = prepare::job(project, &prepared)?;
     let trace = invocation.typed.general.trace.as_ref();
     job.trace = trace.map(|path| Ok::<_, anyhow::Error>(super::here()?.join(path))).transpose()?;

@@ -156,7 +156,7 @@ pub(super) fn verdict_line(paint: Paint, verdict: &Verdict, tally: &Tally) -> St
 }
 
 /// Where the time went, in one line.
-pub(super) fn time_line(seconds: &Seconds, combined: bool) -> String {
+pub(super) fn time_line(seconds: &Seconds, parts: usize, combined: bool) -> String {
     let mut steps = vec![
         ("environment", seconds.environment),
         ("collection", seconds.collect),
@@ -167,7 +167,13 @@ pub(super) fn time_line(seconds: &Seconds, combined: bool) -> String {
     }
     // With the stock engine, collection is a part of every split.
     steps.retain(|(name, seconds)| *name != "collection" || *seconds > 0.0);
-    let line = |(name, seconds)| format!("{name} {}", screen::seconds(seconds));
+    let line = |(name, seconds)| {
+        let in_parts = match name {
+            "collection" if parts > 1 => format!(" in {parts} parts"),
+            _ => String::new(),
+        };
+        format!("{name} {}{in_parts}", screen::seconds(seconds))
+    };
     let steps: Vec<String> = steps.into_iter().map(line).collect();
     format!("Time: {} ({})", screen::seconds(seconds.total), steps.join(", "))
 }

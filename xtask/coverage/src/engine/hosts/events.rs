@@ -94,11 +94,14 @@ impl Driver<'_> {
             HostEvent::Ids { ids, files, groups, documents } => {
                 self.hosts.found(host, ids, files, groups, documents);
             }
-            HostEvent::Collected { tests, seconds } => {
+            HostEvent::Collected { tests, seconds, order } => {
                 self.hosts.has_found_all(host);
                 match self.hosts.is_collector(host) {
-                    true => self.collected_part(tests, &seconds),
-                    false => self.account.ran().ledger.collected(tests),
+                    true => self.collected_part(tests, &seconds, order),
+                    false => {
+                        self.account.ran().order = order.or(self.account.ran().order.take());
+                        self.account.ran().ledger.collected(tests);
+                    }
                 }
             }
             HostEvent::Looked { hazards, harmless } => self.looked(hazards, &harmless),

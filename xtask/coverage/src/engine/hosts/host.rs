@@ -20,12 +20,13 @@ use crate::engine::{Job, LAST_FAILED, Measure, TEMPORARY, TOGETHER};
 use crate::files;
 use crate::report::failures::Blow;
 use crate::split::NotFound;
+use crate::split::order::{Known, Order};
 
 /// The version of the protocol that we speak.
 const PROTOCOL: u32 = 1;
 
 /// The host's files, by the names under which it looks for them.
-const FILES: [(&str, &str); 37] = [
+const FILES: [(&str, &str); 39] = [
     ("host.py", include_str!("../../../host/host.py")),
     ("loader.py", include_str!("../../../host/loader.py")),
     ("run.py", include_str!("../../../host/run.py")),
@@ -53,6 +54,8 @@ const FILES: [(&str, &str); 37] = [
     ("serve.py", include_str!("../../../host/serve.py")),
     ("shards.py", include_str!("../../../host/shards.py")),
     ("whole.py", include_str!("../../../host/whole.py")),
+    ("ordering.py", include_str!("../../../host/ordering.py")),
+    ("stand_ins.py", include_str!("../../../host/stand_ins.py")),
     ("worker_names.py", include_str!("../../../host/worker_names.py")),
     ("text.py", include_str!("../../../host/text.py")),
     ("plugins.py", include_str!("../../../host/plugins.py")),
@@ -161,6 +164,8 @@ pub(super) enum HostEvent {
         /// From a collector.
         #[serde(default)]
         seconds: Vec<Took>,
+        /// Of a process that has shown all tests to hooks of the project.
+        order: Option<Order>,
     },
     /// What forks would break or share was looked for: found, and found harmless.
     Looked {
@@ -602,6 +607,7 @@ fn configuration(job: &Job, setup: &Setup<'_>) -> Value {
         "force_forks": job.force_forks,
         "trial": setup.is_trial(),
         "last_failed": job.last_failed,
+        "order": job.order.as_ref().filter(|_| !setup.is_trial()).map(|it| order(&it.0, it.1)),
     })
 }
 
@@ -613,6 +619,12 @@ fn list_of(job: &Job, setup: &Setup<'_>) -> Result<Utf8PathBuf> {
     let file = job.folders.parts.join(setup.name("only", ".json"));
     fs::write(&file, list.to_string()).with_context(|| format!("failed to write `{file}`"))?;
     Ok(file)
+}
+
+/// What collectors may count on, where hooks of the project order tests.
+fn order(known: &Known, after: f64) -> Value {
+    let Known { code, inputs, compared, .. } = known;
+    json!({"code": code, "inputs": inputs, "compared": compared, "after": after})
 }
 
 /// Where a worker prints that is not the host itself: plugins print in both.

@@ -11,6 +11,7 @@ use super::ends::Exit;
 use super::host::{Mode, Took};
 use crate::engine::schedule::{Input, Why};
 use crate::engine::{Happening, child};
+use crate::split::order::Order;
 use crate::split::{Deal, FileCost, Marks, deal};
 
 /// What is known of the parts of a collection.
@@ -26,6 +27,8 @@ pub(super) struct Parts {
     imported: BTreeMap<usize, Vec<String>>,
     /// Tests that collectors have found.
     tests: u64,
+    /// What hooks have made of all tests, as the first collector told it.
+    order: Option<Order>,
 }
 
 impl Driver<'_> {
@@ -87,15 +90,14 @@ impl Driver<'_> {
 
     /// One host collects all, as without collectors.
     pub(super) fn cannot_shard(&mut self, host: usize, why: &str) {
-        self.account.show(Happening::Detail(&format!("One collection for all tests: {why}")));
+        self.account.show(Happening::Note(&format!("collected in one process: {why}")));
         self.hosts.without_collectors(host);
     }
 
     /// The parts are not the whole: one host collects it all over again. If it is but the parts
     /// of single files, the next run has files in parts, but none that is parted itself.
     pub(super) fn reordered(&mut self, why: &str, parts: bool) {
-        self.account
-            .show(Happening::Note(&format!("the suite is collected again, in one part: {why}")));
+        self.account.show(Happening::Note(&format!("collected again, in one process: {why}")));
         match parts {
             true => self.account.ran().files_stay_whole = true,
             false => self.account.ran().unshardable = Some(why.to_owned()),
@@ -118,7 +120,15 @@ impl Driver<'_> {
     }
 
     /// What a collector has found so far.
-    pub(super) fn collected_part(&mut self, tests: u64, took: &[Took]) {
+    pub(super) fn collected_part(&mut self, tests: u64, took: &[Took], order: Option<Order>) {
+        if let Some(order) = order {
+            let known = self.job.order.as_ref().map(|(known, _)| known);
+            let known = known.cloned().unwrap_or_default();
+            if let Some(why) = known.against(self.parts.order.as_ref(), &order) {
+                return self.reordered(&why, false);
+            }
+            self.parts.order = Some(order);
+        }
         self.parts.tests += tests;
         self.account.ran().ledger.collected(self.parts.tests);
         for &(file, seconds, apart, names) in took {
@@ -148,6 +158,17 @@ impl Driver<'_> {
             // Errors of collection, each told by now, or worse.
             self.hosts.kill(|_| true);
             return;
+        }
+        let order = self.parts.order.take();
+        let tests = self.parts.tests;
+        if let Some(why) = order.as_ref().and_then(|order| order.against_sum(tests)) {
+            return self.reordered(&why, false);
+        }
+        let ran = self.account.ran();
+        (ran.parts, ran.order) = (collectors.len(), order);
+        if collectors.len() > 1 {
+            let said = format!("collected in {} parts", collectors.len());
+            self.account.show(Happening::Note(&said));
         }
         let (ids, marks, holders) = self.joined(collectors.clone());
         self.plan(ids, &marks, holders);
