@@ -607,7 +607,7 @@ fn configuration(job: &Job, setup: &Setup<'_>) -> Value {
         "force_forks": job.force_forks,
         "trial": setup.is_trial(),
         "last_failed": job.last_failed,
-        "order": job.order.as_ref().filter(|_| !setup.is_trial()).map(|it| order(&it.0, it.1)),
+        "order": job.order.as_ref().filter(|_| tells_order(setup)).map(|it| order(&it.0, it.1)),
     })
 }
 
@@ -619,6 +619,11 @@ fn list_of(job: &Job, setup: &Setup<'_>) -> Result<Utf8PathBuf> {
     let file = job.folders.parts.join(setup.name("only", ".json"));
     fs::write(&file, list.to_string()).with_context(|| format!("failed to write `{file}`"))?;
     Ok(file)
+}
+
+/// Whether it collects all there is, and by forks, or has it collected so.
+fn tells_order(setup: &Setup<'_>) -> bool {
+    matches!(setup.mode, Mode::Fork | Mode::Shards) && !setup.is_trial()
 }
 
 /// What collectors may count on, where hooks of the project order tests.
