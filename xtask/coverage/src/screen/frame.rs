@@ -69,7 +69,7 @@ fn overall(tests: &Tests, began: Instant, now: Instant, columns: usize, paint: P
         text.push_str(&format!("  {}", colour(paint, &format!("{mark} {}", thousands(n)))));
     }
     let mut time = time(tests, began, now);
-    if let Some(workers) = tests.workers() {
+    if let Some(workers) = tests.workers().filter(|&workers| workers > 0) {
         time.push_str(&format!("  {}", count(workers.into(), "worker")));
     }
     text.push_str(&format!("  {}", paint.dim(&time)));
@@ -168,6 +168,8 @@ mod tests {
     #[test]
     fn the_bar_has_the_number_of_workers_where_that_changes() {
         let mut board = board(&[]);
+        board.note(&Happening::Machine(&Sample::default()));
+        assert!(shown(&board, 25, COLUMNS_80)[0].ends_with(" left"), "none has begun");
         for processes in [2, 1] {
             let sample = Sample { processes, ..Sample::default() };
             board.note(&Happening::Machine(&sample));
