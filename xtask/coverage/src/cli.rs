@@ -351,6 +351,14 @@ pub struct Limits {
     #[arg(long, value_name = "N", value_parser = bounds::retries, allow_negative_numbers = true)]
     pub retries: Option<u32>,
 
+    /// End a test that takes more than MIB of memory
+    ///
+    /// By how much its process grows. The run goes on. Default: none, but before the machine runs
+    /// out of memory the process that has grown most is ended; a test whose process others have
+    /// filled runs again. Not with the stock engine.
+    #[arg(long, value_name = "MIB", value_parser = bounds::mebibytes, allow_negative_numbers = true)]
+    pub memory_per_test: Option<u32>,
+
     /// Stop a test that takes longer than SECS
     ///
     /// The run goes on. The project's own settings of pytest-timeout win.

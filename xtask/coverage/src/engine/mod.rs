@@ -204,6 +204,11 @@ pub enum Happening<'a> {
         /// How many there may be.
         of: u32,
     },
+    /// A test has ended, and what comes of that is not known yet: it runs once more.
+    Open {
+        /// Its node id.
+        id: &'a str,
+    },
     /// Tests that were to run again are not there.
     NotFound(&'a NotFound),
     /// The run is being stopped: why.

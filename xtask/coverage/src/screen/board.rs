@@ -98,7 +98,7 @@ impl Board {
             Happening::Stopping(_) => self.tests.stopping = true,
             Happening::Machine(sample) => self.tests.measured(sample.processes, clock::now()),
             // It may be a while before it begins again.
-            Happening::Retried { id, .. } => {
+            Happening::Retried { id, .. } | Happening::Open { id } => {
                 self.tests.running.remove(*id);
             }
             Happening::SplitStarted { .. }

@@ -241,6 +241,7 @@ impl Screen {
                 let words = paint.dim(failure.phase.words());
                 self.note(&format!("{} {} {words}", paint.red("✗"), one_line(&failure.id)));
             }
+            Happening::Open { .. } => {}
             Happening::Retried { id, retry, of } => {
                 let line = format!("{} failed, is tried again ({retry} of {of})", one_line(id));
                 self.note(&paint.yellow(&format!("↻ {line}")));

@@ -13,6 +13,8 @@ pub(super) const ALL_WORKERS: u32 = 10_000;
 const RETRIES: u32 = 1_000;
 /// How many failures, or lines, may be counted: more than there are of either.
 const COUNT: u32 = 1_000_000_000;
+/// A pebibyte.
+const MEBIBYTES: u32 = 1 << 30;
 /// A year.
 const SECONDS: f64 = 365.0 * 86_400.0;
 
@@ -29,6 +31,11 @@ pub(crate) fn workers(word: &str) -> Result<u32, String> {
 /// `--retries`.
 pub(crate) fn retries(word: &str) -> Result<u32, String> {
     within(word, 0, RETRIES)
+}
+
+/// `--memory-per-test`.
+pub(crate) fn mebibytes(word: &str) -> Result<u32, String> {
+    within(word, 1, MEBIBYTES)
 }
 
 /// `--max-failures`, `--fail-uncovered-lines`.

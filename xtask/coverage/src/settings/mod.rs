@@ -90,6 +90,8 @@ pub struct Settings {
     pub max_failures: Setting<u32>,
     /// How many times a failed test is tried again.
     pub retries: Setting<u32>,
+    /// MiB by which a process may grow in a test.
+    pub memory_per_test: Option<Setting<u32>>,
     /// Seconds for one test. None where the project limits it with pytest-timeout itself.
     pub timeout: Option<Setting<f64>>,
     /// Seconds after which a test is called slow.
@@ -173,6 +175,7 @@ impl Settings {
             bounds: numbers.bounds,
             max_failures: first(&layers, |it| it.limits.max_failures).or_default(10),
             retries: first(&layers, |it| it.limits.retries).or_default(0),
+            memory_per_test: first(&layers, |it| it.limits.memory_per_test),
             timeout,
             slow: first(&layers, |it| it.limits.slow).or_default(10.0),
             engine,
@@ -234,6 +237,7 @@ impl Settings {
             row("isolate", &self.isolate.clone().map(Isolate::name)),
             row("max-failures", &self.max_failures),
             row("retries", &self.retries),
+            optional("memory-per-test", self.memory_per_test.as_ref(), "none"),
             optional("timeout", self.timeout.as_ref(), "none"),
             row("slow", &self.slow),
             row("store-durations", &self.store_durations.clone().map(yes_or_no)),

@@ -206,7 +206,7 @@ pub(super) fn job_in(room: &State, project: &Project, prepared: &Prepared) -> Re
         workers: settings.workers_per_split.value,
         pool: settings.workers(settings.engine.value),
         confirms: true,
-        memory_per_test: None,
+        memory_per_test: settings.memory_per_test.as_ref().map(|it| u64::from(it.value) << 20),
         memory_growth: prepared.history.memory_growth,
         trace: None,
         budget: settings.max_failures.value,

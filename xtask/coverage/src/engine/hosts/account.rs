@@ -316,7 +316,7 @@ impl<'a> Account<'a> {
             Fate::Counts => self.count(test, record),
             Fate::Retried(retry, of) => self.retry(test, record, retry, of),
             Fate::Again => self.runs_again(test, crash.unwrap_or_default()),
-            Fate::Held => drop(self.held.insert((unit, test), record)),
+            Fate::Held => self.hold(unit, test, record),
             Fate::Trial => drop(self.trials.insert((unit, test), record)),
         }
         crash_heard(cause, fate).then(|| (self.id(test), self.words_of_crash(slot, cause)))
@@ -386,8 +386,15 @@ impl<'a> Account<'a> {
         (self.show)(Happening::Retried { id: &id, retry, of });
     }
 
+    fn hold(&mut self, unit: u32, test: usize, record: Record) {
+        let id = self.id(test);
+        (self.show)(Happening::Open { id: &id });
+        self.held.insert((unit, test), record);
+    }
+
     fn runs_again(&mut self, test: usize, why: String) {
         let id = self.id(test);
+        (self.show)(Happening::Open { id: &id });
         self.warn(format!("`{id}` runs again, for the memory was taken by others: {why}"));
     }
 
