@@ -12,7 +12,8 @@ import pytest
 
 from xtask_host.plugins import file_of, is_local, name_of
 
-_HOOKS = ("pytest_collection_modifyitems", "pytest_collection_finish")
+# The last one sees one test after the other, but may count them.
+_HOOKS = ("pytest_collection_modifyitems", "pytest_collection_finish", "pytest_itemcollected")
 
 
 def owners(config: pytest.Config) -> list[str]:

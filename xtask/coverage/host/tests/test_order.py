@@ -259,3 +259,24 @@ def test_hooks_of_the_session_s_end_have_seen_the_whole(project, start):
         assert driver.all("files") or not how, driver.all("cannot-shard")
         told.append((root / "names").read_text())
     assert told[0] == told[1]
+
+
+def test_marks_by_count_are_not_those_of_the_whole(project, start):
+    conftest = """
+        import itertools
+
+        numbers = itertools.count()
+
+        def pytest_itemcollected(item):
+            if next(numbers) % 3 == 0:
+                item.add_marker("extra")
+        """
+    root = project({**SUITE, "conftest.py": conftest})
+    whole = start(root, order={"after": 0})
+    whole.collect()
+    (told,) = (one["order"] for one in whole.all("collected"))
+    parts = start(root, order=told, collectors=2)
+    parts.collect()
+    found = [one["order"] for one in parts.all("collected")]
+    assert {(one["code"], one["inputs"]) for one in found} == {(told["code"], told["inputs"])}
+    assert all(one["result"] != told["result"] for one in found)
