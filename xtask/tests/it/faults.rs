@@ -603,3 +603,23 @@ fn an_error_of_the_stock_engine_leaves_no_pytest_behind() {
     let pid = project.read("running");
     wait_for(|| !std::fs::exists(format!("/proc/{pid}")).expect("/proc"));
 }
+
+/// Another host cannot be started then, nor can what was measured be written.
+#[test]
+fn a_state_folder_that_a_test_removes_is_an_error_and_no_panic() {
+    let text = "\
+import os
+import pathlib
+import shutil
+
+def test_it():
+    shutil.rmtree(pathlib.Path(__file__).parent / '.xtask')
+    os._exit(3)
+";
+    let project = Project::new(&[("pytest.ini", "[pytest]\n"), ("test_a.py", text)]);
+    project.write("test_b.py", "def test_it():\n    pass\n");
+    for engine in ["spawn", "fork"] {
+        let args = ["coverage", "--engine", engine, "--splits", "1", "--report", "none"];
+        project.run(&args).exits(3).says("Crashed: test_a.py::test_it").never_says("panicked");
+    }
+}

@@ -42,6 +42,7 @@ mod junit;
 mod live;
 mod machine;
 mod measured;
+mod memory;
 mod order;
 mod output;
 mod page;

@@ -10,6 +10,7 @@ use std::thread;
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
+use nix::sys::signal::Signal;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -436,8 +437,8 @@ impl Setup<'_> {
 /// A running host, or a collector of one.
 #[derive(Debug)]
 pub(super) struct Host {
-    /// Its process; a collector's is in the group of its host.
-    pub(super) child: Arc<Child>,
+    /// Its process; a collector's is in the group of its host. None where it could not be started.
+    child: Option<Arc<Child>>,
     /// Where its output goes.
     pub(super) log: Utf8PathBuf,
     /// Where its units leave what they have covered.
@@ -479,13 +480,31 @@ impl Host {
         })?;
         let child = Arc::new(child);
         let host = |(commands, lines)| Host {
-            child: Arc::clone(&child),
+            child: Some(Arc::clone(&child)),
             log: log.clone(),
             work_dir: work_dir.clone(),
             lines,
             commands,
         };
         Ok(ends.into_iter().map(host).collect())
+    }
+
+    /// In the place of one that could not be started: what its pipes still say is not that of
+    /// another.
+    pub(super) fn unstarted(job: &Job, setup: &Setup<'_>) -> Host {
+        let log = job.folders.logs.join(setup.name("host", ".log"));
+        let work_dir = job.folders.parts.join(setup.name("host", ""));
+        Host { child: None, log, work_dir, lines: Vec::new(), commands: channel().0 }
+    }
+
+    /// Ends it at once, with all that it has started.
+    pub(super) fn kill_group(&self) {
+        self.child.iter().for_each(|child| child.kill_group());
+    }
+
+    /// Sends a signal to the process alone.
+    pub(super) fn signal(&self, signal: Signal) {
+        self.child.iter().for_each(|child| child.signal(signal));
     }
 
     /// Where a unit leaves what it has covered, and its stacks.

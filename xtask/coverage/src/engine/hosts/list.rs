@@ -232,7 +232,12 @@ impl<'a> Hosts<'a> {
         };
         let Workers { start, most, .. } = self.workers;
         let setup = Setup { number, mode, slot, slots: most, nodes: start, collectors, only };
-        let mut hosts = Host::start(self.job, &setup, &self.tell)?.into_iter();
+        let started = Host::start(self.job, &setup, &self.tell).inspect_err(|_| {
+            let unstarted = || Known::new(Host::unstarted(self.job, &setup), mode);
+            let gone = || Known { spare: true, retired: true, gone: true, ..unstarted() };
+            self.all.extend(std::iter::repeat_with(gone).take(1 + collectors));
+        });
+        let mut hosts = started?.into_iter();
         self.all.extend(hosts.next().map(|host| Known::new(host, mode)));
         let collector = |host| Known { collector: true, ..Known::new(host, Mode::Fork) };
         self.all.extend(hosts.map(collector));
@@ -384,7 +389,7 @@ impl<'a> Hosts<'a> {
         known.status = Some(status);
         known.host.end_lines();
         // Without their host collectors do not go on.
-        known.host.child.kill_group();
+        known.host.kill_group();
         collectors.for_each(|collector| self.all[collector].host.end_lines());
     }
 
@@ -489,7 +494,7 @@ impl<'a> Hosts<'a> {
         let known = &mut self.all[host];
         match (known.mode, known.collector) {
             (_, true) => known.host.end_lines(),
-            (Mode::Fork | Mode::Shards | Mode::Controller, false) => known.host.child.kill_group(),
+            (Mode::Fork | Mode::Shards | Mode::Controller, false) => known.host.kill_group(),
             (Mode::Spawn | Mode::Gather, false) => {}
         }
     }
@@ -502,13 +507,13 @@ impl<'a> Hosts<'a> {
 
     /// Ends the process of a host; that is not to be its end for us.
     pub(super) fn kill_process(&mut self, host: usize) {
-        self.all[host].host.child.kill_group();
+        self.all[host].host.kill_group();
     }
 
     /// Has a host that runs units itself write down its stacks.
     pub(super) fn ask_for_stacks(&self, host: usize) {
         if let Ok(signal) = Signal::try_from(self.all[host].stacks_signal) {
-            self.all[host].host.child.signal(signal);
+            self.all[host].host.signal(signal);
         }
     }
 }
@@ -540,6 +545,6 @@ impl Known {
 
     fn retire(&mut self) {
         self.retired = true;
-        self.host.child.kill_group();
+        self.host.kill_group();
     }
 }
