@@ -366,7 +366,7 @@ fn parts_of_a_collection_hide_no_clash_of_names() {
     ]);
     let output = project.run(&PARTS).exits(1);
     let output = output.tells(
-        "the suite is collected again, in one part: `tests/a/test_same.py` and \
+        "collected again, in one process: `tests/a/test_same.py` and \
          `tests/b/test_same.py` are both imported as `test_same`",
     );
     output.says("import file mismatch").says("tests/b/test_same.py could not be collected");

@@ -80,22 +80,21 @@ impl Group {
         value(&self.text(file)?, "oom_kill")
     }
 
-    /// Bytes it allows, and how many of them are left. Cached files count as used, though the
-    /// kernel gives the inactive ones up when asked. No limit is `max`, or in version 1 a number
+    /// Bytes it allows, and how many of them are left. What is cached of files is: the kernel gives
+    /// it up when asked, as it says of the machine's in `MemAvailable`. No limit is `max`, or in version 1 a number
     /// beyond all memory.
     pub(super) fn memory(&self) -> Option<(u64, u64)> {
-        let (limits, usage, cached): (&[_], _, _) = match self.version {
+        let (limits, usage, before): (&[_], _, _) = match self.version {
             // Beyond `memory.high` nothing is ended, but all of the group is slowed down.
-            Version::Two => (&["memory.max", "memory.high"], "memory.current", "inactive_file"),
-            Version::One => {
-                (&["memory.limit_in_bytes"], "memory.usage_in_bytes", "total_inactive_file")
-            }
+            Version::Two => (&["memory.max", "memory.high"], "memory.current", ""),
+            Version::One => (&["memory.limit_in_bytes"], "memory.usage_in_bytes", "total_"),
         };
         let limits = limits.iter().filter_map(|file| self.number(file));
         let limit = limits.min().filter(|&bytes| bytes < UNLIMITED)?;
         let stat = self.text("memory.stat").unwrap_or_default();
-        let used =
-            self.number(usage).unwrap_or(0).saturating_sub(value(&stat, cached).unwrap_or(0));
+        let cached = ["inactive_file", "active_file"].map(|name| format!("{before}{name}"));
+        let cached = cached.iter().filter_map(|name| value(&stat, name)).sum();
+        let used = self.number(usage).unwrap_or(0).saturating_sub(cached);
         Some((limit, limit.saturating_sub(used)))
     }
 

@@ -167,7 +167,10 @@ mod tests {
             ("sys/fs/cgroup/cpu,cpuacct/x/cpu.cfs_period_us", "100000"),
             ("sys/fs/cgroup/memory/x/memory.limit_in_bytes", "1610612736"),
             ("sys/fs/cgroup/memory/x/memory.usage_in_bytes", "1073741824"),
-            ("sys/fs/cgroup/memory/x/memory.stat", "cache 9\ntotal_inactive_file 536870912\n"),
+            (
+                "sys/fs/cgroup/memory/x/memory.stat",
+                "cache 9\ntotal_inactive_file 268435456\ntotal_active_file 268435456\n",
+            ),
         ];
         check("v1", &files, 2, 3, 2);
     }

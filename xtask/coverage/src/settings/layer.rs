@@ -181,7 +181,7 @@ fn expected(arg: &Arg) -> Expected {
     match (arg.get_action(), name) {
         (ArgAction::SetTrue, _) => Expected::Truth,
         (ArgAction::Append, _) => Expected::List,
-        (_, Some("N" | "PCT" | "POINTS" | "SECS")) => Expected::Number,
+        (_, Some("MIB" | "N" | "PCT" | "POINTS" | "SECS")) => Expected::Number,
         _ => Expected::Text,
     }
 }

@@ -287,8 +287,10 @@ impl Driver<'_> {
             self.account.problem(self.account.split_in(slot), what);
         } else if self.stage == Stage::Running && !self.account.is_broken(slot) {
             let who = self.who_stopped(slot, why, &text);
-            self.account.ran().findings.push(who);
-            self.account.ran().stopped = true;
+            // Its controller may have said so before.
+            if !std::mem::replace(&mut self.account.ran().stopped, true) {
+                self.account.ran().findings.push(who);
+            }
             self.tell(Input::Stop(Why::Session));
         }
     }
