@@ -70,8 +70,11 @@ impl Bounds {
         if fixed {
             return Workers { start: suits, most: suits, fixed };
         }
-        let unknown = if engine == Engine::Spawn { ASSUMED } else { ASSUMED_OF_FORKS };
-        let each = self.measured.memory_growth.unwrap_or(unknown).max(LEAST);
+        let each = match engine {
+            Engine::Spawn => self.measured.memory_growth.unwrap_or(ASSUMED).max(LEAST),
+            // Whether there is room for one more is seen before each fork.
+            _ => ASSUMED_OF_FORKS,
+        };
         let fits = room(&self.machine, each).map_or(MOST, |fits| fits as usize);
         let most = self.machine.cores.saturating_mul(MOST_PER_CORE).min(MOST).min(fits);
         // What suited the suite last time may be more than there is room for now.
@@ -538,8 +541,9 @@ mod tests {
             ((2, Some(1000), Engine::Fork, none), (2, 10)),
             ((2, Some(1000), Engine::Spawn, none), (2, 3)),
             ((2, Some(100), Engine::Fork, none), (1, 1)),
-            ((2, Some(1000), Engine::Fork, of(Some(500 * MIB), None)), (2, 2)),
-            ((2, Some(1000), Engine::Fork, of(Some(1), None)), (2, 24)),
+            ((2, Some(1000), Engine::Fork, of(Some(500 * MIB), None)), (2, 10)),
+            ((2, Some(1000), Engine::Spawn, of(Some(500 * MIB), None)), (2, 2)),
+            ((2, Some(1000), Engine::Fork, of(Some(1), None)), (2, 10)),
             ((2, None, Engine::Fork, of(None, Some(12))), (12, 24)),
             ((2, Some(1000), Engine::Fork, of(None, Some(12))), (10, 10)),
             ((2, None, Engine::Fork, of(None, Some(0))), (1, 24)),

@@ -10,6 +10,10 @@ use crate::project::Facts;
 use crate::screen::Screen;
 use crate::split::order::Known;
 
+/// A collection that takes longer is dear, seconds; so many tests that need fresh processes are few.
+const DEAR: f64 = 5.0;
+const FEW: usize = 20;
+
 /// The engine, never [`Engine::Auto`]. Says why where it is not the fork engine.
 pub(super) fn engine(screen: &Screen, prepared: &Prepared) -> Result<Engine> {
     let against_forks =
@@ -30,6 +34,9 @@ pub(super) fn engine(screen: &Screen, prepared: &Prepared) -> Result<Engine> {
     }
     let collection = &prepared.history.collection;
     let only_fresh = collection.only_fresh.iter().map(|id| format!("`{id}` fails in forks only"));
+    // Where collecting takes long, to do it for each worker costs more than to confirm a few.
+    let is_dear = collection.seconds.is_some_and(|seconds| seconds > DEAR);
+    let only_fresh = only_fresh.filter(|_| !is_dear || collection.only_fresh.len() > FEW);
     let hazards: Vec<String> = collection.hazards.iter().cloned().chain(only_fresh).collect();
     match (asked, against_hosts, against_forks) {
         (Engine::Stock, ..) => stock(prepared),

@@ -537,7 +537,7 @@ impl<'a> Account<'a> {
     /// What came of it.
     pub(super) fn close(mut self) -> Ran {
         self.ran.planned = self.plan.ids;
-        self.ran.memory_growth = self.growth.most();
+        self.ran.memory_growth = self.ran.memory_growth.or(self.growth.most());
         self.ran
     }
 }

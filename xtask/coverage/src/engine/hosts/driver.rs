@@ -297,6 +297,9 @@ impl<'a> Driver<'a> {
             Action::KillAll => self.hosts.kill(|_| true),
             Action::Finish { hurry } => {
                 self.account.ran().workers_reached = self.scheduler.workers_reached();
+                if self.forks() {
+                    self.account.ran().memory_growth = self.scheduler.memory_growth();
+                }
                 self.finish(hurry.then(|| now + FINISHING));
             }
         }

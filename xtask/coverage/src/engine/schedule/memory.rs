@@ -4,7 +4,7 @@
 //! What a process has is what it has grown by since it was first looked at: a fork shares the
 //! rest with its parent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::io::{Action, Cause};
@@ -30,6 +30,8 @@ pub(super) struct Memory {
     per_test: Option<u64>,
     /// What a process of this suite is taken to grow by.
     need: u64,
+    /// By how much the last processes had grown when they ended.
+    ended: VecDeque<u64>,
     last: Option<Reading>,
     /// How much the kernel has ended of which it is known what that was, with what it had ended
     /// before the run. It ends several at once, and each of them is heard of by itself.
@@ -38,6 +40,10 @@ pub(super) struct Memory {
     /// It was said that a start has to wait.
     told: bool,
 }
+
+/// How many ends are remembered, and how many say enough.
+const REMEMBERED: usize = 50;
+const ENOUGH: usize = 8;
 
 /// What is known of the process in a slot, in bytes.
 #[derive(Clone, Copy, Debug, Default)]
@@ -68,6 +74,7 @@ impl Memory {
         Memory {
             per_test,
             need: growth.unwrap_or(LEAST_NEED).max(LEAST_NEED),
+            ended: VecDeque::new(),
             last: None,
             known_kills: None,
             slots: BTreeMap::new(),
@@ -96,7 +103,25 @@ impl Memory {
 
     /// It is gone.
     pub(super) fn process_ends(&mut self, slot: usize) {
-        self.slots.remove(&slot);
+        let Some(growth) = self.slots.remove(&slot).filter(|it| it.first.is_some()) else { return };
+        self.ended.push_back(growth.bytes());
+        if self.ended.len() > REMEMBERED {
+            self.ended.pop_front();
+        }
+    }
+
+    /// What most processes grow by: one that is much larger than the others must not keep them
+    /// from running, and is ended in time if it has to be.
+    fn usual_growth(&self) -> Option<u64> {
+        let now = self.slots.values().filter(|it| it.first.is_some()).map(Growth::bytes);
+        let mut all: Vec<u64> = self.ended.iter().copied().chain(now).collect();
+        all.sort_unstable();
+        all.get(all.len() * 4 / 5).or(all.last()).copied()
+    }
+
+    /// What a process of this suite is taken to grow by; none where nothing was seen of it.
+    pub(super) fn need(&self) -> Option<u64> {
+        self.usual_growth().map(|growth| growth.max(LEAST_NEED))
     }
 
     /// It should begin small again.
@@ -118,8 +143,9 @@ impl Memory {
                 (growth.cpu, growth.quiet_since) = (usage.cpu, now);
             }
         }
-        let grown = self.slots.values().map(Growth::bytes).max().unwrap_or_default();
-        self.need = self.need.max(grown);
+        // What is known of earlier runs holds until processes have grown for a while.
+        let usual = self.need().unwrap_or_default();
+        self.need = if self.ended.len() >= ENOUGH { usual } else { self.need.max(usual) };
         self.last = Some(reading.clone());
     }
 

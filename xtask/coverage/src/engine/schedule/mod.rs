@@ -159,6 +159,11 @@ impl Scheduler {
         self.pool.reached().and_then(|reached| u32::try_from(reached).ok())
     }
 
+    /// Bytes that most processes have grown by; none where nothing was seen of them.
+    pub fn memory_growth(&self) -> Option<u64> {
+        self.memory.need()
+    }
+
     /// How many run units.
     fn busy(&self) -> usize {
         self.slots.iter().flatten().count()
