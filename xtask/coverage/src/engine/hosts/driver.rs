@@ -347,12 +347,13 @@ impl<'a> Driver<'a> {
     }
 
     /// The process of a unit says who it is.
-    pub(super) fn process_started(&mut self, slot: usize, pid: i32) {
+    pub(super) fn process_started(&mut self, slot: usize, pid: i32, memory: Option<u64>) {
         let Some(Some(given)) = self.slots.get_mut(slot) else { return };
         given.process = pid;
         self.account.ran().forked |= self.hosts.slot_of(given.host).is_none();
         self.account.process(slot, pid);
-        self.tell(Input::ProcessStarted { slot, pid });
+        self.account.process_has(pid, memory);
+        self.tell(Input::ProcessStarted { slot, pid, memory });
     }
 
     /// Something was said in a slot that cannot be read.

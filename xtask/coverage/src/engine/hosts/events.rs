@@ -364,10 +364,7 @@ impl Driver<'_> {
         let event = event.renumbered(|test| self.hosts.plans_number(host, test));
         let now = self.now();
         match event {
-            UnitEvent::UnitStarted { pid, memory } => {
-                self.account.process_has(pid, memory);
-                self.process_started(slot, pid);
-            }
+            UnitEvent::UnitStarted { pid, memory } => self.process_started(slot, pid, memory),
             UnitEvent::Start { test } => {
                 self.account.test_begins(slot, test, now);
                 self.tell(Input::TestStarted { slot, test });

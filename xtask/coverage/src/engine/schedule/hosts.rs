@@ -12,6 +12,8 @@ pub(super) struct Hosts {
     forking: BTreeSet<usize>,
     /// The host of each slot, where each has its own.
     homes: Vec<Home>,
+    /// One of the pool could not be started: nor could others.
+    no_more: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,7 +30,7 @@ impl Hosts {
         let start = if rules.forks { 0 } else { rules.workers.start };
         let home = |slot| if slot < start { Home::Starting } else { Home::None };
         let homes = (0..rules.slots()).map(home).collect();
-        Hosts { forks: rules.forks, forking: BTreeSet::new(), homes }
+        Hosts { forks: rules.forks, forking: BTreeSet::new(), homes, no_more: false }
     }
 
     /// A host obeys.
@@ -108,15 +110,20 @@ impl Scheduler {
             (None, _) => {}
         }
         self.may_start = true;
+        let is_last = (0..self.pool.most()).all(|slot| self.hosts.is_vacant(slot));
+        if !self.rules.forks && self.hosts.no_more && is_last && self.is_running() {
+            self.abort(super::Why::Lost);
+        }
     }
 
     /// There is no host for a slot: others go on without it.
     pub(super) fn cannot_start(&mut self, slot: usize) {
         self.hosts.failed(slot);
         if slot >= self.pool.most() {
-            self.cannot_confirm();
-        } else if (0..self.pool.most()).all(|slot| self.hosts.is_vacant(slot)) && self.is_running()
-        {
+            return self.cannot_confirm();
+        }
+        self.hosts.no_more = true;
+        if (0..self.pool.most()).all(|slot| self.hosts.is_vacant(slot)) && self.is_running() {
             self.abort(super::Why::Lost);
         }
     }
@@ -124,7 +131,8 @@ impl Scheduler {
     /// Starts hosts for slots that have none and could use one, where that is worth another
     /// collection.
     pub(super) fn staff(&mut self) {
-        if self.rules.forks || self.queue.is_empty() || self.is_paused() {
+        let is_settled = self.rules.forks || self.hosts.no_more;
+        if is_settled || self.queue.is_empty() || self.is_paused() {
             return;
         }
         let vacant = |scheduler: &Scheduler| {

@@ -90,6 +90,8 @@ pub enum Input {
         slot: usize,
         /// Its process id.
         pid: i32,
+        /// Bytes that it has; a fork shares them with its parent.
+        memory: Option<u64>,
     },
     /// A test begins.
     TestStarted {

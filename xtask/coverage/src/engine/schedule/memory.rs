@@ -88,9 +88,11 @@ impl Memory {
     }
 
     /// It says who it is.
-    pub(super) fn process_is(&mut self, slot: usize, pid: i32) {
+    pub(super) fn process_is(&mut self, slot: usize, pid: i32, memory: Option<u64>) {
         if let Some(growth) = self.slots.get_mut(&slot) {
             growth.pid = Some(pid);
+            growth.now = memory.unwrap_or(growth.now);
+            growth.first = growth.first.or(memory);
         }
     }
 

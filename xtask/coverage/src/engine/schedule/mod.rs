@@ -120,7 +120,9 @@ impl Scheduler {
             Input::HostReady { host, slot } => self.host_ready(host, slot),
             Input::HostLost { host } => self.host_lost(host),
             Input::CannotStart { slot } => self.cannot_start(slot),
-            Input::ProcessStarted { slot, pid } => self.memory.process_is(slot, pid),
+            Input::ProcessStarted { slot, pid, memory } => {
+                self.memory.process_is(slot, pid, memory)
+            }
             Input::TestStarted { slot, test } => self.test_started(slot, test),
             Input::TestFailed { slot, test } => self.test_failed(slot, test),
             Input::TestEnded { slot, test, failed } => self.test_ended(slot, test, failed),

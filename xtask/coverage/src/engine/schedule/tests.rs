@@ -243,7 +243,7 @@ impl World {
     fn step(&mut self, choice: usize) -> bool {
         self.now += Duration::from_millis(100 + choice as u64 % 700);
         for (slot, pid) in std::mem::take(&mut self.pids) {
-            self.tell(Input::ProcessStarted { slot, pid });
+            self.tell(Input::ProcessStarted { slot, pid, memory: None });
         }
         if choice.is_multiple_of(7) {
             self.read(choice);
@@ -291,7 +291,7 @@ impl World {
 
     fn host_started(&mut self, at: usize, choice: usize) {
         let slot = self.starting.remove(at);
-        if choice.is_multiple_of(13) && slot >= self.script.rules.workers.most {
+        if choice.is_multiple_of(13) {
             return self.tell(Input::CannotStart { slot });
         }
         self.next_host += 1;
