@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import signal
 import textwrap
 from collections.abc import Iterator
@@ -50,11 +48,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Driver]]:
 
     yield begin
     for driver in started:
-        driver.process.kill()
-        driver.process.wait()
-        for event in driver.all("unit-started"):
-            with contextlib.suppress(OSError):
-                os.killpg(event["pid"], signal.SIGKILL)
+        driver.close()
 
 
 @pytest.fixture

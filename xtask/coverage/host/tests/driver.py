@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -25,6 +27,7 @@ class Driver:
         self.events: list[dict[str, Any]] = []
         self._queue: deque[dict[str, Any] | None] = deque()
         self._arrived = threading.Condition()
+        self._readers: list[threading.Thread] = []
         coverage = settings.pop("coverage", {})
         env = settings.pop("env", {})
         if coverage is not None:
@@ -54,6 +57,7 @@ class Driver:
             stdout=self.log,
             stderr=self.log,
             env={**clean_environment(), **env, **(be_measured() if not measures else {})},
+            start_new_session=True,
         )
         for fd in fds:
             os.close(fd)
@@ -69,7 +73,9 @@ class Driver:
     def _listen_to(self, of: int | None = None, main: bool = False) -> int:
         """A pipe whose events arrive here, and its end for writing."""
         read, write = os.pipe()
-        threading.Thread(target=self._read, args=(read, of, main), daemon=True).start()
+        reader = threading.Thread(target=self._read, args=(read, of, main), daemon=True)
+        reader.start()
+        self._readers.append(reader)
         return write
 
     def _read(self, fd: int, of: int | None, main: bool) -> None:
@@ -120,6 +126,17 @@ class Driver:
 
     def hang_up(self) -> None:
         os.close(self._commands)
+
+    def close(self) -> None:
+        """End the host with all that it has started; nothing of it is left for later tests."""
+        self.process.kill()
+        groups = [self.process.pid, *(event["pid"] for event in self.all("unit-started"))]
+        for group in groups:
+            with contextlib.suppress(OSError):
+                os.killpg(group, signal.SIGKILL)
+        self.process.wait()
+        for reader in self._readers:
+            reader.join(PATIENCE)
 
     def output(self) -> str:
         self.log.seek(0)

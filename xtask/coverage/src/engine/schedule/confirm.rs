@@ -165,7 +165,7 @@ impl Scheduler {
     /// Goes on with what is to be confirmed, where there is room for it.
     pub(super) fn confirm(&mut self) {
         if self.confirmations.open.is_empty() {
-            return;
+            return self.end_idle_fresh();
         }
         if self.queue.is_empty() || self.is_paused() || self.pool.has_idle_processors() {
             let open = self.confirmations.open.values_mut();
@@ -195,6 +195,15 @@ impl Scheduler {
             self.confirmations.known = only.iter().copied().collect();
             self.hosts.starts(slot);
             self.say(Action::StartHost { slot, only });
+        }
+    }
+
+    /// A fresh process that nothing is left for; its session is nobody's, and has no end.
+    fn end_idle_fresh(&mut self) {
+        let slot = self.fresh_slot();
+        let idle = self.rules.confirms && self.slots[slot].is_none();
+        if let Some(host) = self.hosts.home(slot).filter(|_| idle) {
+            self.end_fresh(host);
         }
     }
 
