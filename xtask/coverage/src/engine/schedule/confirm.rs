@@ -201,8 +201,10 @@ impl Scheduler {
     /// A fresh process that nothing is left for; its session is nobody's, and has no end.
     fn end_idle_fresh(&mut self) {
         let slot = self.fresh_slot();
-        let idle = self.rules.confirms && self.slots[slot].is_none();
-        if let Some(host) = self.hosts.home(slot).filter(|_| idle) {
+        if self.rules.confirms
+            && self.slots[slot].is_none()
+            && let Some(host) = self.hosts.home(slot)
+        {
             self.end_fresh(host);
         }
     }
