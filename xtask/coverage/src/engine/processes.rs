@@ -82,15 +82,22 @@ pub(super) fn groups(all: &[Process], family: &[Process]) -> BTreeSet<i32> {
 pub(super) fn sweep(spared: &BTreeSet<i32>, mut act: impl FnMut(&[Process], &[Process])) {
     // There may be processes that escape for ever, each by forking another one and ending.
     const LOOKS: usize = 100;
-    let mut seen = BTreeSet::new();
+    // One look may fall between the end of such a process and the beginning of the next.
+    const SURE: usize = 3;
+    let (mut seen, mut empty) = (BTreeSet::new(), 0);
     for _ in 0..LOOKS {
         let all = all();
         let mut new = family(&all, me(), spared);
         new.retain(|process| !process.ended && seen.insert(process.pid));
-        if new.is_empty() {
+        if !new.is_empty() {
+            empty = 0;
+            act(&new, &all);
+            continue;
+        }
+        empty += 1;
+        if empty == SURE {
             return;
         }
-        act(&new, &all);
     }
 }
 
