@@ -368,8 +368,10 @@ fn django_keeps_its_files_on_request() {
     let at = wanted.left.iter().position(|name| name == "test_library.sqlite3").expect("a file");
     let files = ["test_library.sqlite3_gw0", "test_library.sqlite3_gw1"].map(str::to_owned);
     wanted.left.splice(at..=at, files);
-    suite.ends_like("fork", &wanted);
     suite.ends_like("stock", &wanted);
+    // What fails in a fork is confirmed by one worker more.
+    wanted.left.insert(at + 2, "test_library.sqlite3_gw2".to_owned());
+    suite.ends_like("fork", &wanted);
 }
 
 fn site() -> Suite {
