@@ -333,8 +333,6 @@ pub struct Ran {
     pub workers_reached: Option<u32>,
     /// What the machine was doing, in order.
     pub samples: Samples,
-    /// What kept the run from ending earlier; none where it cannot be told.
-    pub limited_by: Option<Limit>,
 }
 
 impl Ran {
@@ -372,7 +370,6 @@ impl Ran {
             memory_growth: None,
             workers_reached: None,
             samples: Samples::default(),
-            limited_by: None,
         }
     }
 }

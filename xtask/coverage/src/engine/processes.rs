@@ -3,6 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use camino::Utf8Path;
+
+use crate::machine::processes;
+
 /// A process of this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Process {
@@ -18,31 +22,21 @@ pub(super) struct Process {
 
 impl Process {
     /// From `/proc/PID/stat`.
-    fn parse(stat: &str) -> Option<Process> {
-        let (pid, _) = stat.split_once(' ')?;
-        // The name in parentheses may hold anything, also a parenthesis.
-        let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-        let state = fields.next()?;
-        let mut number = || fields.next()?.parse().ok();
-        Some(Process {
-            pid: pid.parse().ok()?,
-            parent: number()?,
-            group: number()?,
-            session: number()?,
-            ended: matches!(state, "Z" | "X"),
-            stopped: matches!(state, "T" | "t"),
-        })
+    fn parse(stat: &[u8]) -> Option<Process> {
+        let pid = stat.split(|byte| *byte == b' ').next()?;
+        let pid = std::str::from_utf8(pid).ok()?.parse().ok()?;
+        let found = processes::Process::parse(stat)?;
+        let (ended, stopped) = (found.has_ended(), found.is_stopped());
+        let processes::Process { parent, group, session, .. } = found;
+        Some(Process { pid, parent, group, session, ended, stopped })
     }
 }
 
 /// Every process; none where there is no `/proc`.
 pub(super) fn all() -> Vec<Process> {
-    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
-    let is_number = |name: &str| name.bytes().all(|byte| byte.is_ascii_digit());
-    let folders =
-        entries.flatten().filter(|entry| entry.file_name().to_str().is_some_and(is_number));
-    let stats = folders.filter_map(|entry| std::fs::read(entry.path().join("stat")).ok());
-    stats.filter_map(|stat| Process::parse(&String::from_utf8_lossy(&stat))).collect()
+    let pids = processes::pids(Utf8Path::new("/proc")).into_iter();
+    let stats = pids.filter_map(|pid| std::fs::read(format!("/proc/{pid}/stat")).ok());
+    stats.filter_map(|stat| Process::parse(&stat)).collect()
 }
 
 /// This process.
@@ -122,11 +116,11 @@ mod tests {
 
     #[test]
     fn a_line_is_read_whatever_the_name_of_the_program() {
-        let stat = "17 (a) Z 1 (b)) T 3 4 5 0 -1 4194304";
+        let stat = b"17 (a) Z 1 (b)) T 3 4 5 0 -1 4194304";
         let wanted = Process { stopped: true, ..process(17, 3, 4, 5) };
         assert_eq!(Process::parse(stat), Some(wanted));
-        assert_eq!(Process::parse("17 (a) Z 3 4 5").map(|it| it.ended), Some(true));
-        assert_eq!(Process::parse("17 (a) S"), None);
+        assert_eq!(Process::parse(b"17 (a) Z 3 4 5").map(|it| it.ended), Some(true));
+        assert_eq!(Process::parse(b"17 (a) S"), None);
     }
 
     #[test]

@@ -4,23 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::journal::UnitRun;
-
-/// The machine at one moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Sample {
-    /// Seconds since the engine began.
-    pub at: f64,
-    /// Cores that were busy since the sample before.
-    pub busy: f64,
-    /// Cores there are for us.
-    pub cores: f64,
-    /// Bytes that are free for us.
-    pub available: Option<u64>,
-    /// Bytes there are for us.
-    pub memory: Option<u64>,
-    /// Processes that run tests.
-    pub processes: u32,
-}
+pub use crate::machine::meter::Sample;
 
 /// Samples in order, so many at the most that a page can hold them, however long a run takes.
 #[derive(Clone, Debug, PartialEq)]

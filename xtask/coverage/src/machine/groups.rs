@@ -81,8 +81,8 @@ impl Group {
     }
 
     /// Bytes it allows, and how many of them are left. What is cached of files is: the kernel gives
-    /// it up when asked, as it says of the machine's in `MemAvailable`. No limit is `max`, or in version 1 a number
-    /// beyond all memory.
+    /// it up when asked, as it says of the machine's in `MemAvailable`. No limit is `max`, or in
+    /// version 1 a number beyond all memory.
     pub(super) fn memory(&self) -> Option<(u64, u64)> {
         let (limits, usage, before): (&[_], _, _) = match self.version {
             // Beyond `memory.high` nothing is ended, but all of the group is slowed down.

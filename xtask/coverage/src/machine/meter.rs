@@ -50,6 +50,23 @@ pub struct Usage {
     pub active: bool,
 }
 
+/// The machine at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Sample {
+    /// Seconds since the engine began.
+    pub at: f64,
+    /// Cores that were busy since the sample before.
+    pub busy: f64,
+    /// Cores there are for us.
+    pub cores: f64,
+    /// Bytes that are free for us.
+    pub available: Option<u64>,
+    /// Bytes there are for us.
+    pub memory: Option<u64>,
+    /// Processes that run tests.
+    pub processes: u32,
+}
+
 /// Takes readings. One costs about half a millisecond of CPU and 17 µs for each of our own
 /// processes: with 50 of them and a reading every half second a quarter of a percent of a core.
 #[derive(Debug)]

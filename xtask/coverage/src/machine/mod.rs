@@ -3,7 +3,7 @@
 
 mod groups;
 pub mod meter;
-mod processes;
+pub(crate) mod processes;
 
 use camino::Utf8Path;
 

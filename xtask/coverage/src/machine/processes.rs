@@ -9,13 +9,12 @@ use nix::unistd::{SysconfVar, sysconf};
 
 /// A process, as `/proc/PID/stat` describes it.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Process {
-    /// Its parent.
-    pub(super) parent: i32,
-    /// Its process group.
-    pub(super) group: i32,
+pub(crate) struct Process {
+    pub(crate) parent: i32,
+    pub(crate) group: i32,
+    pub(crate) session: i32,
     /// `R`, `S`, `D`, `Z`, …: that of its first thread.
-    pub(super) state: u8,
+    state: u8,
     /// Ticks of CPU that it and all the children that it has waited for have used.
     pub(super) ticks: u64,
     /// How many threads it has.
@@ -24,20 +23,21 @@ pub(super) struct Process {
 
 impl Process {
     /// Reads the one line of the file.
-    fn parse(stat: &[u8]) -> Option<Process> {
+    pub(crate) fn parse(stat: &[u8]) -> Option<Process> {
         // The name in parentheses may hold anything, also a parenthesis, and no UTF-8.
         let behind = stat.iter().rposition(|&byte| byte == b')')? + 1;
         let mut fields = std::str::from_utf8(stat.get(behind..)?).ok()?.split_ascii_whitespace();
         let state = *fields.next()?.as_bytes().first()?;
         let parent = fields.next()?.parse().ok()?;
         let group = fields.next()?.parse().ok()?;
+        let session = fields.next()?.parse().ok()?;
         // Of itself in user mode and in the kernel, then of its children.
-        let mut fields = fields.skip(8);
+        let mut fields = fields.skip(7);
         let times = fields.by_ref().take(4);
         let ticks = times.map(|field| field.parse::<u64>().unwrap_or(0)).sum();
         // Behind its priority and how nice it is.
         let threads = fields.nth(2).and_then(|field| field.parse().ok()).unwrap_or(1);
-        Some(Process { parent, group, state, ticks, threads })
+        Some(Process { parent, group, session, state, ticks, threads })
     }
 
     /// Its first thread runs, waits for a processor, or for a disk.
@@ -46,8 +46,13 @@ impl Process {
     }
 
     /// It only waits for its parent to take note of its end.
-    pub(super) fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         matches!(self.state, b'Z' | b'X')
+    }
+
+    /// A signal or a debugger has stopped it.
+    pub(crate) fn is_stopped(&self) -> bool {
+        matches!(self.state, b'T' | b't')
     }
 }
 
@@ -205,7 +210,8 @@ fn ancestors(pid: i32, known: &HashMap<i32, Process>) -> impl Iterator<Item = i3
     std::iter::successors(Some(pid), parent).take(known.len() + 1)
 }
 
-fn pids(proc: &Utf8Path) -> Vec<i32> {
+/// The numbers of all processes; none where there is no such folder.
+pub(crate) fn pids(proc: &Utf8Path) -> Vec<i32> {
     let Ok(entries) = std::fs::read_dir(proc) else { return Vec::new() };
     entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
@@ -241,7 +247,10 @@ mod tests {
 
     /// Process id, parent and group.
     fn table(rows: &[(i32, i32, i32)]) -> HashMap<i32, Process> {
-        let process = |parent, group| Process { parent, group, state: b'S', ticks: 0, threads: 1 };
+        let process = |parent, group| {
+            let (session, state) = (group, b'S');
+            Process { parent, group, session, state, ticks: 0, threads: 1 }
+        };
         rows.iter().map(|&(pid, parent, group)| (pid, process(parent, group))).collect()
     }
 
@@ -254,7 +263,8 @@ mod tests {
     #[test]
     fn the_name_of_a_process_may_hold_anything() {
         let line = b"42 (a) b (\xff) R 7 9 9 0 -1 4194304 1 2 3 4 100 20 3 1 20 0 5 0 99 0 5 6";
-        let wanted = Process { parent: 7, group: 9, state: b'R', ticks: 124, threads: 5 };
+        let (parent, group, session) = (7, 9, 9);
+        let wanted = Process { parent, group, session, state: b'R', ticks: 124, threads: 5 };
         assert_eq!(Process::parse(line), Some(wanted));
         for broken in [&b""[..], b"42 (x", b"42 (x)", b"42 (x) R 7", b"42 (x) R a b"] {
             assert_eq!(Process::parse(broken), None);

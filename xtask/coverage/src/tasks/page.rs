@@ -11,7 +11,7 @@ use super::words::{again, counts, title};
 use crate::engine::samples::{busy_share, limited_by};
 use crate::engine::{Limit, Ran};
 use crate::report::coverage::Rendered;
-use crate::report::page::{Coverage, Page, Sample, Test, Unit, render};
+use crate::report::page::{Coverage, Page, Test, Unit, render};
 use crate::report::summary::{Seconds, replace};
 use crate::report::verdict::{Evidence, Verdict};
 use crate::screen::{one_line, seconds};
@@ -82,7 +82,7 @@ fn page<'a>(ending: &Ending<'a>, found: &Found<'a>, folder: Utf8PathBuf) -> Resu
         began: found.began,
         slots,
         units: ran.units.iter().map(unit).collect(),
-        samples: ran.samples.thinned(DRAWN).into_iter().map(sample).collect(),
+        samples: ran.samples.thinned(DRAWN),
         limit: limit(ran, found.seconds),
         tests: tests(ending),
         failures: ran.ledger.failures(),
@@ -116,17 +116,11 @@ fn facts(ending: &Ending<'_>) -> Vec<(&'static str, String)> {
 /// How many samples a chart is drawn from: a few for each of its pixels would be lost.
 const DRAWN: usize = 800;
 
-fn sample(sample: crate::engine::Sample) -> Sample {
-    let crate::engine::Sample { at, busy, cores, available, memory, processes } = sample;
-    Sample { at, busy, cores, available, memory, processes }
-}
-
 /// What kept the run from ending earlier, in a sentence.
 fn limit(ran: &Ran, took: &Seconds) -> Option<String> {
     let (samples, collecting) = (ran.samples.all(), ran.collect_seconds);
     let total = took.collect + took.run;
-    let found = || limited_by(&samples, &ran.units, collecting, total);
-    let limit = ran.limited_by.clone().or_else(found)?;
+    let limit = limited_by(&samples, &ran.units, collecting, total)?;
     let busy = 100.0 * busy_share(&samples, collecting).unwrap_or(0.0);
     let cores = samples.last().map_or(0.0, |sample| sample.cores);
     let busy_seconds = busy / 100.0 * cores * (total - collecting);

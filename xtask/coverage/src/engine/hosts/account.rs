@@ -139,11 +139,6 @@ impl<'a> Account<'a> {
         self.ran.problems.push(Problem { split, file: None, what });
     }
 
-    /// The same, to be changed.
-    pub(super) fn plan_mut(&mut self) -> &mut Plan {
-        &mut self.plan
-    }
-
     /// The tests are known.
     pub(super) fn begin(&mut self, plan: Plan) {
         self.copies = copies(&plan.ids);
@@ -550,7 +545,8 @@ fn rounded(seconds: f64) -> f64 {
     (seconds * 1e4).round() / 1e4
 }
 
-fn mib(bytes: u64) -> String {
+/// A number of bytes for people.
+pub(super) fn mib(bytes: u64) -> String {
     format!("{} MiB", bytes >> 20)
 }
 

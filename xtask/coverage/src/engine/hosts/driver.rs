@@ -73,7 +73,6 @@ struct Given {
     process: i32,
     /// A line of it could not be read: right before its death that is one it did not live to end.
     garbled: bool,
-    ended: bool,
 }
 
 impl<'a> Driver<'a> {
@@ -242,8 +241,9 @@ impl<'a> Driver<'a> {
     /// Tells the scheduler what has happened, and does what it wants done.
     pub(super) fn tell(&mut self, input: Input) {
         let now = self.now();
-        let actions = self.scheduler.handle(input.clone(), now);
-        if let Some(trace) = &mut self.trace
+        let noted = self.trace.is_some().then(|| input.clone());
+        let actions = self.scheduler.handle(input, now);
+        if let (Some(trace), Some(input)) = (&mut self.trace, noted)
             && let Err(error) = trace.note(now, &input, &actions)
         {
             self.account.warn(format!("failed to write the trace: {error}"));
@@ -263,7 +263,7 @@ impl<'a> Driver<'a> {
                 self.hosts.send(host, &json!({"cmd": "leave", "after": after}));
             }
             Action::Stacks { slot, host, unit } => self.ask_for_stacks(slot, host, unit),
-            Action::Kill { slot, host, unit } => self.kill(slot, host, unit),
+            Action::Kill { host, unit, .. } => self.kill(host, unit),
             Action::StartHost { slot, only } => self.start_host(slot, &only),
             Action::EndHost { host } => self.hosts.retire(host),
             Action::SplitStarted { split } => self.account.split_begins(split, now),
@@ -323,8 +323,7 @@ impl<'a> Driver<'a> {
                 let process =
                     if self.hosts.slot_of(host).is_some() { self.hosts.pid(host) } else { 0 };
                 let next = None;
-                let (garbled, ended) = (false, false);
-                let given = Given { unit, host, split, next, process, garbled, ended };
+                let given = Given { unit, host, split, next, process, garbled: false };
                 self.slots[slot] = Some(given);
                 let log = self.hosts.log(host).to_owned();
                 self.account.unit_begins(slot, split, &log, trial);
@@ -346,6 +345,11 @@ impl<'a> Driver<'a> {
         self.slots.iter().position(|given| given.is_some_and(|given| given.host == host))
     }
 
+    /// The slot that a unit runs in.
+    pub(super) fn slot_of_unit(&self, unit: u32) -> Option<usize> {
+        self.slots.iter().position(|given| given.is_some_and(|given| given.unit == unit))
+    }
+
     /// The process of a unit says who it is.
     pub(super) fn process_started(&mut self, slot: usize, pid: i32, memory: Option<u64>) {
         let Some(Some(given)) = self.slots.get_mut(slot) else { return };
@@ -364,7 +368,6 @@ impl<'a> Driver<'a> {
     /// All results of the unit in a slot are safe.
     pub(super) fn unit_ended(&mut self, slot: usize, goes_on: bool, fixtures: f64) {
         let Some(Some(given)) = self.slots.get_mut(slot) else { return };
-        given.ended = true;
         if given.garbled {
             let split = Some(given.split);
             self.account.problem(split, "said what cannot be read".to_owned());
@@ -373,7 +376,7 @@ impl<'a> Driver<'a> {
         if let (true, Some((unit, split))) = (goes_on, next) {
             let log = self.hosts.log(host).to_owned();
             let Some(Some(given)) = self.slots.get_mut(slot) else { return };
-            *given = Given { unit, split, next: None, garbled: false, ended: false, ..*given };
+            *given = Given { unit, split, next: None, garbled: false, ..*given };
             self.account.unit_goes_on(slot, split, &log);
         } else if goes_on {
             self.broken(host, "went on with a unit that nobody gave it");

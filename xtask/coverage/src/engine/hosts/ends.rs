@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::account::mib;
 use super::driver::{Driver, Stage};
 use super::host::Mode;
 use crate::engine::schedule::{FINISHING, Input, UnitOver, Verdict, Why};
@@ -46,14 +47,15 @@ impl Exit {
     }
 }
 
-/// A number of bytes for people.
-fn mib(bytes: u64) -> String {
-    format!("{} MiB", bytes >> 20)
-}
-
 impl Driver<'_> {
     /// The process of a unit is gone.
     pub(super) fn unit_exited(&mut self, slot: usize, exit: &Exit, cpu: f64, leftovers: bool) {
+        self.process_is_gone(slot, exit);
+        self.tell(Input::UnitExited { slot, cpu, leftovers, killed: exit.is_kill() });
+    }
+
+    /// Notes how the process in a slot has ended, and ends what it has left in its group.
+    fn process_is_gone(&mut self, slot: usize, exit: &Exit) {
         if exit.is_kill() {
             self.read_machine_now();
         }
@@ -61,7 +63,6 @@ impl Driver<'_> {
         if let Some(group) = self.slot_is_free(slot) {
             child::kill_group(group);
         }
-        self.tell(Input::UnitExited { slot, cpu, leftovers, killed: exit.is_kill() });
     }
 
     /// Nothing more comes of a unit: what it has left is noted.
@@ -155,14 +156,13 @@ impl Driver<'_> {
         }
     }
 
-    /// Ends what runs in a slot at once.
-    pub(super) fn kill(&mut self, slot: usize, host: usize, unit: u32) {
+    /// Ends a unit at once.
+    pub(super) fn kill(&mut self, host: usize, unit: u32) {
         match self.hosts.slot_of(host) {
             None => self.hosts.send(host, &json!({"cmd": "kill", "unit": unit})),
             // With the unit goes its host; what it has covered is gathered.
             Some(_) => self.hosts.kill_process(host),
         }
-        let _ = slot;
     }
 
     /// A unit has written down where it is.
@@ -172,11 +172,6 @@ impl Driver<'_> {
             self.account.stacks(slot, text);
             self.tell(Input::StacksWritten { slot });
         }
-    }
-
-    /// The slot of a unit that was asked for its stacks.
-    pub(super) fn slot_of_unit(&self, unit: u32) -> Option<usize> {
-        (0..self.job.pool.most + 1).find(|&slot| self.given(slot).is_some_and(|it| it.0 == unit))
     }
 
     /// A test does nothing: its stacks are on their way.
@@ -399,11 +394,7 @@ impl Driver<'_> {
     fn lost_while_running(&mut self, host: usize) {
         let exit = Exit::of(self.hosts.status(host), self.hosts.bye(host));
         if let Some(slot) = self.slot_of_unit_in(host) {
-            if exit.is_kill() {
-                self.read_machine_now();
-            }
-            self.account.exited(slot, exit.how());
-            self.slot_is_free(slot);
+            self.process_is_gone(slot, &exit);
             return self.tell(Input::HostLost { host });
         }
         let Some(slot) = self.hosts.slot_of(host) else { return };

@@ -228,16 +228,15 @@ impl Driver<'_> {
 
     /// What another host has planned is what this one is asked to run.
     fn compare(&mut self, host: usize, ids: &[String]) {
-        let plan = std::mem::take(&mut self.account.plan_mut().ids);
-        let agrees = self.hosts.number(host, &plan, ids);
-        let known: BTreeSet<&String> = plan.iter().collect();
-        let alien = ids.iter().find(|id| !known.contains(id)).filter(|_| !agrees);
-        let example = alien.map(|id| format!(", `{id}` among them")).unwrap_or_default();
-        self.account.plan_mut().ids = plan;
-        if !agrees {
-            self.broken(host, &format!("collected other tests than the first one{example}"));
-            self.tell(Input::Stop(Why::Disagreement));
+        let plan = &self.account.plan().ids;
+        if self.hosts.number(host, plan, ids) {
+            return;
         }
+        let known: BTreeSet<&String> = plan.iter().collect();
+        let alien = ids.iter().find(|id| !known.contains(id));
+        let example = alien.map(|id| format!(", `{id}` among them")).unwrap_or_default();
+        self.broken(host, &format!("collected other tests than the first one{example}"));
+        self.tell(Input::Stop(Why::Disagreement));
     }
 
     /// Now it is known what there is to run. `holders` says which host has collected each test;

@@ -80,6 +80,28 @@ struct Trial {
     over: bool,
 }
 
+impl Confirmation {
+    /// A test of a unit has failed; others may follow.
+    fn of(running: &Running, test: usize) -> Confirmation {
+        Confirmation {
+            unit: running.number,
+            split: running.unit.split,
+            tests: up_to(&running.unit.tests, test),
+            failed: vec![test],
+            hangs_in: None,
+            step: Step::Open,
+            whole: None,
+            fork: None,
+        }
+    }
+}
+
+/// The tests that run up to one of them, and that one.
+fn up_to(tests: &[usize], last: usize) -> Vec<usize> {
+    let at = tests.iter().position(|test| *test == last);
+    tests[..=at.unwrap_or_default()].to_vec()
+}
+
 impl Confirmations {
     /// Nothing is held back.
     pub(super) fn is_over(&self) -> bool {
@@ -141,25 +163,15 @@ impl Scheduler {
     pub(super) fn hold(&mut self, running: &Running, test: usize) {
         self.confirmations.held += 1;
         self.splits.more(running.unit.split);
-        let up_to = running.unit.tests.iter().position(|it| *it == test);
-        let tests = running.unit.tests[..=up_to.unwrap_or_default()].to_vec();
         let mut open = self.confirmations.open.values_mut();
         let same = open.find(|it| it.unit == running.number && it.step == Step::Open);
-        if let Some(confirmation) = same {
-            confirmation.tests = tests;
-            confirmation.failed.push(test);
-            return;
+        match same {
+            Some(confirmation) => {
+                confirmation.tests = up_to(&running.unit.tests, test);
+                confirmation.failed.push(test);
+            }
+            None => self.confirmations.add(Confirmation::of(running, test)),
         }
-        self.confirmations.add(Confirmation {
-            unit: running.number,
-            split: running.unit.split,
-            tests,
-            failed: vec![test],
-            hangs_in: None,
-            step: Step::Open,
-            whole: None,
-            fork: None,
-        });
     }
 
     /// Goes on with what is to be confirmed, where there is room for it.
@@ -239,10 +251,8 @@ impl Scheduler {
             .waiting(Step::Whole, |it| it.fork.is_some() || it.hangs_in.is_some());
         let Some(number) = waiting else { return };
         let Some(unit) = self.trial_unit(number) else { return };
-        let slots = 0..self.pool.most();
-        let idle = slots.clone().find(|&slot| self.slots[slot].is_none());
-        let busy = slots.filter(|&slot| self.slots[slot].is_some()).count();
-        let Some(slot) = idle.filter(|_| busy < self.pool.allowed()) else { return };
+        let idle = (0..self.pool.most()).find(|&slot| self.slots[slot].is_none());
+        let Some(slot) = idle.filter(|_| self.busy_in_pool() < self.pool.allowed()) else { return };
         let Some(host) = self.host_for(slot, &unit) else { return };
         let trial = self.begin_trial(number, None);
         self.start(slot, host, unit, Some(trial));
@@ -252,9 +262,7 @@ impl Scheduler {
     /// What a confirmation runs, if nothing that runs forbids it.
     fn trial_unit(&self, number: usize) -> Option<Unit> {
         let Confirmation { split, tests, .. } = self.confirmations.open.get(&number)?;
-        let groups = tests.iter().filter_map(|test| self.suite.groups.get(test)).cloned().collect();
-        let seconds = tests.iter().filter_map(|&test| self.suite.seconds.get(test)).sum();
-        let unit = Unit { split: *split, tests: tests.clone(), seconds, groups };
+        let unit = self.unit_of(*split, tests.clone());
         (!self.running(None).any(|other| unit.clashes(other))).then_some(unit)
     }
 
@@ -295,7 +303,7 @@ impl Scheduler {
     }
 
     /// Nothing more comes of a trial.
-    pub(super) fn trial_over(&mut self, at: usize, _: &Running) {
+    pub(super) fn trial_over(&mut self, at: usize) {
         let trial = &mut self.confirmations.trials[at];
         trial.over = true;
         let (number, fresh) = (trial.confirmation, trial.fresh);
@@ -316,12 +324,9 @@ impl Scheduler {
         let hangs = confirmation.hangs_in.is_some();
         confirmation.step = Step::Whole;
         confirmation.failed = rest;
-        let last = confirmation.failed.last().copied();
-        confirmation.tests.truncate(
-            confirmation.tests.iter().position(|it| Some(*it) == last).map_or(0, |at| at + 1),
-        );
-        if confirmation.failed.is_empty() {
-            self.confirmations.open.remove(&number);
+        match confirmation.failed.last() {
+            Some(&last) => confirmation.tests = up_to(&confirmation.tests, last),
+            None => drop(self.confirmations.open.remove(&number)),
         }
         if !hangs {
             settled.into_iter().for_each(|test| self.settle(unit, split, test, Verdict::Confirmed));
@@ -419,23 +424,14 @@ impl Scheduler {
         if running.trial.is_some() {
             return self.kill(slot, Reason::Hang);
         }
-        let (host, unit, split) = (running.host, running.number, running.unit.split);
-        let tests = running.unit.tests.clone();
+        let (host, unit) = (running.host, running.number);
+        let confirmation = Confirmation::of(running, test);
         self.say(Action::Quiet { slot, host, unit, test, seconds: QUIET.as_secs() });
-        if !self.may_confirm() {
-            return;
+        if self.may_confirm() {
+            // Its unit has no end to wait for.
+            let (hangs_in, step) = (Some(slot), Step::Narrow);
+            self.confirmations.add(Confirmation { hangs_in, step, ..confirmation });
         }
-        let up_to = tests.iter().position(|it| *it == test).unwrap_or_default();
-        self.confirmations.add(Confirmation {
-            unit,
-            split,
-            tests: tests[..=up_to].to_vec(),
-            failed: vec![test],
-            hangs_in: Some(slot),
-            step: Step::Narrow,
-            whole: None,
-            fork: None,
-        });
     }
 
     /// A test that did nothing in its fork passes in a fresh process: the fork is ended.

@@ -102,9 +102,7 @@ impl Scheduler {
 
     /// Puts tests to the front of the queue: in a fresh process they come next.
     pub(super) fn run_again(&mut self, split: u32, tests: Vec<usize>) {
-        let seconds = tests.iter().filter_map(|&test| self.suite.seconds.get(test)).sum();
-        let groups = tests.iter().filter_map(|test| self.suite.groups.get(test)).cloned().collect();
-        self.queue.add(Unit { split, tests, seconds, groups });
+        self.queue.add(self.unit_of(split, tests));
         self.splits.more(split);
         self.may_start = true;
     }
@@ -304,7 +302,7 @@ impl Scheduler {
             told: running.told,
         }));
         match trial {
-            Some(trial) => self.trial_over(trial, running),
+            Some(trial) => self.trial_over(trial),
             None => {
                 self.queue.ended(&running.unit);
                 self.part_of_split_ended(split);

@@ -110,8 +110,13 @@ impl Scheduler {
             (None, _) => {}
         }
         self.may_start = true;
-        let is_last = (0..self.pool.most()).all(|slot| self.hosts.is_vacant(slot));
-        if !self.rules.forks && self.hosts.no_more && is_last && self.is_running() {
+        self.end_without_hosts();
+    }
+
+    /// Ends a run in which no host is left, and none can be started.
+    fn end_without_hosts(&mut self) {
+        let is_vacant = (0..self.pool.most()).all(|slot| self.hosts.is_vacant(slot));
+        if self.hosts.no_more && is_vacant && self.is_running() {
             self.abort(super::Why::Lost);
         }
     }
@@ -123,9 +128,7 @@ impl Scheduler {
             return self.cannot_confirm();
         }
         self.hosts.no_more = true;
-        if (0..self.pool.most()).all(|slot| self.hosts.is_vacant(slot)) && self.is_running() {
-            self.abort(super::Why::Lost);
-        }
+        self.end_without_hosts();
     }
 
     /// Starts hosts for slots that have none and could use one, where that is worth another
@@ -135,11 +138,8 @@ impl Scheduler {
         if is_settled || self.queue.is_empty() || self.is_paused() {
             return;
         }
-        let vacant = |scheduler: &Scheduler| {
-            let slots = 0..scheduler.pool.allowed();
-            slots.filter(|&slot| scheduler.hosts.is_vacant(slot)).collect::<Vec<usize>>()
-        };
-        let slots = vacant(self);
+        let slots = 0..self.pool.allowed();
+        let slots: Vec<usize> = slots.filter(|&slot| self.hosts.is_vacant(slot)).collect();
         let none_left = slots.len() == self.pool.allowed();
         let waiting = self.queue.seconds();
         let worth_it = none_left || waiting == 0.0 || waiting > self.suite.collect_seconds;

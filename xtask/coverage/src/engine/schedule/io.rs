@@ -1,5 +1,9 @@
 //! What the scheduler is told, and what it wants done. All of it can be written down and read
 //! back, which is what a trace is.
+//!
+//! Everything is a number: a `slot` in which one process runs at a time, from 0, those of the pool
+//! first; a `host`, in the order of their start; a `unit`, never used twice in a run; a `split`,
+//! from 1; a `test`, its place in the order of collection.
 
 use std::collections::BTreeMap;
 
@@ -64,76 +68,46 @@ pub struct Suite {
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "what the numbers mean is said at the top")]
 pub enum Input {
     /// The tests are known.
     Collected(Suite),
     /// A host obeys: it serves this slot, or all of them.
     HostReady {
-        /// Its number.
         host: usize,
         /// Its slot, where it runs units itself.
         slot: Option<usize>,
     },
     /// A host that runs units itself is gone, and all it said was heard.
-    HostLost {
-        /// Its number.
-        host: usize,
-    },
+    HostLost { host: usize },
     /// No host could be started for a slot, or it does not know the tests.
-    CannotStart {
-        /// The slot.
-        slot: usize,
-    },
+    CannotStart { slot: usize },
     /// The process of a unit says who it is.
     ProcessStarted {
-        /// Where.
         slot: usize,
-        /// Its process id.
         pid: i32,
         /// Bytes that it has; a fork shares them with its parent.
         memory: Option<u64>,
     },
     /// A test begins.
-    TestStarted {
-        /// Where.
-        slot: usize,
-        /// Which.
-        test: usize,
-    },
+    TestStarted { slot: usize, test: usize },
     /// A phase of a test has failed.
-    TestFailed {
-        /// Where.
-        slot: usize,
-        /// Which.
-        test: usize,
-    },
+    TestFailed { slot: usize, test: usize },
     /// A test has come to its end.
     TestEnded {
-        /// Where.
         slot: usize,
-        /// Which.
         test: usize,
         /// Some phase has failed.
         failed: bool,
     },
     /// pytest itself could not cope with the test that runs in a slot.
-    Broken {
-        /// Where.
-        slot: usize,
-    },
+    Broken { slot: usize },
     /// A process is about to run the last test of its unit: what follows?
-    Asked {
-        /// Where.
-        slot: usize,
-    },
+    Asked { slot: usize },
     /// A process has run all tests of its unit: may it begin what was to follow?
-    Through {
-        /// Where.
-        slot: usize,
-    },
+    Through { slot: usize },
     /// All results of a unit are safe.
     UnitEnded {
-        /// Where.
         slot: usize,
         /// Its process begins the next one.
         goes_on: bool,
@@ -142,7 +116,6 @@ pub enum Input {
     },
     /// The process of a unit is gone.
     UnitExited {
-        /// Where.
         slot: usize,
         /// Seconds of CPU that it took.
         cpu: f64,
@@ -152,10 +125,7 @@ pub enum Input {
         killed: bool,
     },
     /// The stacks of a unit are there, or will not come.
-    StacksWritten {
-        /// Where.
-        slot: usize,
-    },
+    StacksWritten { slot: usize },
     /// A failure that is no test's.
     OtherFailure,
     /// What the machine is doing.
@@ -187,12 +157,11 @@ pub enum Why {
 /// Something to be done.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "what the numbers mean is said at the top")]
 pub enum Action {
     /// Have a host run a unit.
     Run {
-        /// Where.
         slot: usize,
-        /// By which host.
         host: usize,
         /// The number of the unit, never used twice.
         unit: u32,
@@ -209,111 +178,61 @@ pub enum Action {
     },
     /// A process goes on with what it was given to follow this unit.
     Go {
-        /// Whose.
         host: usize,
         /// The unit that it is through with.
         after: u32,
     },
     /// A process ends with this unit.
-    Leave {
-        /// Whose.
-        host: usize,
-        /// The unit.
-        after: u32,
-    },
+    Leave { host: usize, after: u32 },
     /// Have a unit write down its stacks.
-    Stacks {
-        /// Where.
-        slot: usize,
-        /// By which host.
-        host: usize,
-        /// Which.
-        unit: u32,
-    },
+    Stacks { slot: usize, host: usize, unit: u32 },
     /// End a unit at once.
-    Kill {
-        /// Where.
-        slot: usize,
-        /// By which host.
-        host: usize,
-        /// Which.
-        unit: u32,
-    },
+    Kill { slot: usize, host: usize, unit: u32 },
     /// Start a host that runs units itself.
     StartHost {
-        /// For this slot.
         slot: usize,
         /// It is to know only the files of these tests; empty: all.
         only: Vec<usize>,
     },
     /// End a host that runs units itself: nothing more is to run in it.
-    EndHost {
-        /// Its number.
-        host: usize,
-    },
+    EndHost { host: usize },
     /// The first unit of a split begins.
-    SplitStarted {
-        /// Its number.
-        split: u32,
-    },
+    SplitStarted { split: u32 },
     /// A split has run.
     SplitEnded {
-        /// Its number.
         split: u32,
         /// It had tests.
         ran: bool,
     },
     /// A split does not run to its end.
-    SplitStopped {
-        /// Its number.
-        split: u32,
-    },
+    SplitStopped { split: u32 },
     /// No process can add to the data of these splits any more.
-    CloseSplits {
-        /// Their numbers.
-        splits: Vec<u32>,
-    },
+    CloseSplits { splits: Vec<u32> },
     /// A test runs.
-    Started {
-        /// Where.
-        slot: usize,
-        /// Which.
-        test: usize,
-    },
+    Started { slot: usize, test: usize },
     /// What was said of the failure of a test counts, before the test has ended.
-    Failed {
-        /// Where.
-        slot: usize,
-        /// Which.
-        test: usize,
-    },
+    Failed { slot: usize, test: usize },
     /// A test has ended, or its process has with it.
     Ended(Ended),
     /// What becomes of a failure that was held back.
     Settled {
         /// The unit in which it failed.
         unit: u32,
-        /// Which.
         test: usize,
         /// What counts.
         verdict: Verdict,
     },
     /// A process was lost, and no test is to blame.
     LostBetweenTests {
-        /// Where.
         slot: usize,
         /// The split of its unit.
         split: Option<u32>,
     },
     /// A test uses no processor and says nothing: shown, with its stacks.
     Quiet {
-        /// Where.
         slot: usize,
-        /// By which host.
         host: usize,
-        /// In which unit.
         unit: u32,
-        /// Which.
         test: usize,
         /// For so many seconds.
         seconds: u64,
@@ -332,10 +251,7 @@ pub enum Action {
         fixtures: f64,
     },
     /// So many processes may run at once from now on.
-    Workers {
-        /// How many.
-        allowed: usize,
-    },
+    Workers { allowed: usize },
     /// No process is started until there is more memory.
     WaitsForMemory {
         /// Bytes that a process is taken to need.
@@ -344,10 +260,7 @@ pub enum Action {
         available: u64,
     },
     /// End all units now; nothing more is started.
-    Abort {
-        /// The reason.
-        why: Why,
-    },
+    Abort { why: Why },
     /// Kill whatever is left: it was told to end, and did not.
     KillAll,
     /// Nothing runs any more: what was measured can be put together.
@@ -359,12 +272,11 @@ pub enum Action {
 
 /// The end of a test.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "what the numbers mean is said at the top")]
 pub struct Ended {
-    /// Where.
     pub slot: usize,
     /// The unit that it ran in.
     pub unit: u32,
-    /// Which.
     pub test: usize,
     /// Why its process ended with it; none where it came to its own end.
     pub cause: Option<Cause>,
@@ -425,14 +337,12 @@ pub enum Verdict {
 
 /// What is known of a unit of which nothing more comes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "what the numbers mean is said at the top")]
 pub struct UnitOver {
-    /// Its number.
     pub unit: u32,
     /// The split of its tests.
     pub split: u32,
-    /// Where it ran.
     pub slot: usize,
-    /// By which host.
     pub host: usize,
     /// When it was given away, in seconds since the run began.
     pub since: f64,

@@ -133,7 +133,7 @@ impl Memory {
         self.slots.get(&slot).is_some_and(|growth| growth.bytes() > limit)
     }
 
-    fn take(&mut self, reading: &Reading, now: Duration) {
+    fn take(&mut self, reading: Reading, now: Duration) {
         self.known_kills.get_or_insert(reading.oom_kills);
         for growth in self.slots.values_mut() {
             let usage = growth.pid.and_then(|pid| reading.processes.get(&pid));
@@ -148,7 +148,7 @@ impl Memory {
         // What is known of earlier runs holds until processes have grown for a while.
         let usual = self.need().unwrap_or_default();
         self.need = if self.ended.len() >= ENOUGH { usual } else { self.need.max(usual) };
-        self.last = Some(reading.clone());
+        self.last = Some(reading);
     }
 
     fn reserve(&self) -> u64 {
@@ -230,7 +230,7 @@ impl Scheduler {
     }
 
     /// Ends a process that is too large, before the kernel ends one.
-    pub(super) fn watch_memory(&mut self, reading: &Reading) {
+    pub(super) fn watch_memory(&mut self, reading: Reading) {
         self.memory.take(reading, self.now);
         let is_ending = |limit: Limit| matches!(limit, Limit::Killed(_));
         if self.slots.iter().flatten().any(|running| is_ending(running.limit)) {
@@ -261,7 +261,7 @@ impl Scheduler {
     }
 
     /// Looks for processes that do nothing.
-    pub(super) fn watch_for_hangs(&mut self, _: &Reading) {
+    pub(super) fn watch_for_hangs(&mut self) {
         for slot in self.memory.quiet(confirm::QUIET, self.now) {
             self.quiet(slot);
         }

@@ -137,7 +137,7 @@ impl Scheduler {
             }
             Input::StacksWritten { slot } => self.stacks_written(slot),
             Input::OtherFailure => self.count_failure(),
-            Input::Machine(reading) => self.machine(&reading),
+            Input::Machine(reading) => self.machine(reading),
             Input::Stop(why) => self.abort(why),
             Input::Tick => self.overdue(),
         }
@@ -166,9 +166,14 @@ impl Scheduler {
         self.memory.need()
     }
 
-    /// How many run units.
+    /// How many run units, with what runs to confirm something.
     fn busy(&self) -> usize {
         self.slots.iter().flatten().count()
+    }
+
+    /// The same, of the slots of the pool.
+    fn busy_in_pool(&self) -> usize {
+        self.slots[..self.pool.most()].iter().flatten().count()
     }
 
     fn say(&mut self, action: Action) {
@@ -233,7 +238,7 @@ impl Scheduler {
 
     /// Starts a unit, if one may.
     fn start_one(&mut self) -> bool {
-        let busy = self.slots[..self.pool.most()].iter().flatten().count();
+        let busy = self.busy_in_pool();
         if busy >= self.pool.allowed() || self.is_paused() || !self.has_room(busy) {
             return false;
         }
@@ -299,6 +304,13 @@ impl Scheduler {
         self.say(Action::Run { slot, host, unit: number, split, tests, after, asks, trial });
     }
 
+    /// Tests of a split as a unit.
+    fn unit_of(&self, split: u32, tests: Vec<usize>) -> Unit {
+        let seconds = tests.iter().filter_map(|&test| self.suite.seconds.get(test)).sum();
+        let groups = tests.iter().filter_map(|test| self.suite.groups.get(test)).cloned().collect();
+        Unit { split, tests, seconds, groups }
+    }
+
     /// Changes what is known of the unit in a slot.
     fn change(&mut self, slot: usize, change: impl FnOnce(&mut Running)) {
         if let Some(Some(running)) = self.slots.get_mut(slot) {
@@ -307,19 +319,19 @@ impl Scheduler {
     }
 
     /// Takes in what the machine was doing.
-    fn machine(&mut self, reading: &Reading) {
+    fn machine(&mut self, reading: Reading) {
         if self.stage != Stage::Running {
             return;
         }
         let waits = !self.queue.is_empty() && !self.is_paused();
-        let busy = self.slots[..self.pool.most()].iter().flatten().count();
+        let busy = self.busy_in_pool();
         let pays = self.rules.forks || self.queue.seconds() > self.suite.collect_seconds;
-        if let Some(allowed) = self.pool.read(reading, busy, waits && pays, self.now) {
+        if let Some(allowed) = self.pool.read(&reading, busy, waits && pays, self.now) {
             self.say(Action::Workers { allowed });
         }
         self.may_start = true;
         self.watch_memory(reading);
-        self.watch_for_hangs(reading);
+        self.watch_for_hangs();
     }
 
     /// Ends all units now. What their finished tests have covered is kept.

@@ -4,8 +4,9 @@
 
 use std::fmt::Write;
 
+use super::Page;
 use super::text::escape;
-use super::{Page, Sample};
+use crate::machine::meter::Sample;
 
 /// The height of a chart, pixels.
 const TALL: f64 = 44.0;

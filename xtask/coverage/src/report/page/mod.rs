@@ -16,6 +16,7 @@ use super::again::Again;
 use super::coverage::{FileTotals, Totals};
 use super::failures::Failure;
 use super::summary::{Outcome, Seconds, Tally};
+use crate::machine::meter::Sample;
 
 /// All that the page tells.
 #[derive(Clone, Debug)]
@@ -74,23 +75,6 @@ pub struct Unit {
     pub started: f64,
     /// When it was gone.
     pub ended: f64,
-}
-
-/// What the machine was doing since the sample before.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Sample {
-    /// Seconds since the engine began.
-    pub at: f64,
-    /// Cores that were busy.
-    pub busy: f64,
-    /// Cores there are.
-    pub cores: f64,
-    /// Bytes that are free.
-    pub available: Option<u64>,
-    /// Bytes there are.
-    pub memory: Option<u64>,
-    /// Processes that run tests.
-    pub processes: u32,
 }
 
 /// One attempt at a test. Times are seconds since the engine began.
