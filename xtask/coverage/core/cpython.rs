@@ -1,0 +1,153 @@
+//! The functions of CPython that the core calls, declared by hand: no header is needed to build
+//! it, and one library serves every minor version with the default object layout.
+
+use std::ffi::{c_char, c_int, c_long, c_ulonglong, c_void};
+use std::ptr;
+
+/// Only ever behind a pointer.
+#[repr(C)]
+pub struct PyObject {
+    _opaque: [u8; 0],
+}
+
+/// A pointer to an object; whether it is borrowed or owned is said where it is kept.
+pub type Object = *mut PyObject;
+
+/// Arguments of a builtin function declared as [`METH_FASTCALL`].
+pub type FastCall = unsafe extern "C" fn(Object, *const Object, isize) -> Object;
+
+pub const METH_FASTCALL: c_int = 0x80;
+
+/// The version of the C API that `PyModule_Create2` is told; the same for all of Python 3.
+pub const API_VERSION: c_int = 1013;
+
+#[repr(C)]
+pub struct PyMethodDef {
+    pub name: *const c_char,
+    pub function: Option<FastCall>,
+    pub flags: c_int,
+    pub doc: *const c_char,
+}
+
+#[repr(C)]
+pub struct PyModuleDef {
+    /// `PyObject_HEAD` of a default build: a count and a type.
+    pub head: [usize; 2],
+    pub init: *const c_void,
+    pub index: isize,
+    pub copy: Object,
+    pub name: *const c_char,
+    pub doc: *const c_char,
+    pub size: isize,
+    pub methods: *mut PyMethodDef,
+    pub slots: *mut c_void,
+    pub traverse: *const c_void,
+    pub clear: *const c_void,
+    pub free: *const c_void,
+}
+
+unsafe extern "C" {
+    #[link_name = "_Py_NoneStruct"]
+    static mut NONE: PyObject;
+    pub static mut PyExc_RuntimeError: Object;
+    pub static mut PyExc_TypeError: Object;
+
+    pub fn PyModule_Create2(definition: *mut PyModuleDef, version: c_int) -> Object;
+    pub fn Py_IncRef(object: Object);
+    pub fn Py_DecRef(object: Object);
+    pub fn PyErr_SetString(kind: Object, text: *const c_char);
+    pub fn PyErr_Occurred() -> Object;
+    pub fn PyErr_Clear();
+    pub fn PyObject_GetAttrString(object: Object, name: *const c_char) -> Object;
+    pub fn PyObject_IsTrue(object: Object) -> c_int;
+    pub fn PyObject_RichCompareBool(one: Object, other: Object, operation: c_int) -> c_int;
+    pub fn PyObject_CallFunctionObjArgs(callable: Object, ...) -> Object;
+    pub fn PyLong_AsLong(number: Object) -> c_long;
+    pub fn PyLong_FromLong(number: c_long) -> Object;
+    pub fn PyLong_FromUnsignedLongLong(number: c_ulonglong) -> Object;
+    pub fn PyDict_New() -> Object;
+    pub fn PyDict_GetItemWithError(dict: Object, key: Object) -> Object;
+    pub fn PyDict_SetItem(dict: Object, key: Object, value: Object) -> c_int;
+    pub fn PySet_New(iterable: Object) -> Object;
+    pub fn PySet_Add(set: Object, key: Object) -> c_int;
+    pub fn PyBytes_AsStringAndSize(
+        bytes: Object,
+        text: *mut *mut c_char,
+        length: *mut isize,
+    ) -> c_int;
+    pub fn PyEval_GetFrame() -> Object;
+    pub fn PyFrame_GetLasti(frame: Object) -> c_int;
+    pub fn PyFrame_GetLineNumber(frame: Object) -> c_int;
+    pub fn PyCode_GetCode(code: Object) -> Object;
+    pub fn PyCode_Addr2Line(code: Object, offset: c_int) -> c_int;
+    pub fn PyUnstable_Eval_RequestCodeExtraIndex(
+        free: Option<unsafe extern "C" fn(*mut c_void)>,
+    ) -> isize;
+    pub fn PyUnstable_Code_GetExtra(code: Object, index: isize, extra: *mut *mut c_void) -> c_int;
+    pub fn PyUnstable_Code_SetExtra(code: Object, index: isize, extra: *mut c_void) -> c_int;
+}
+
+/// `None`, borrowed.
+pub fn none() -> Object {
+    &raw mut NONE
+}
+
+/// `None`, to be returned.
+pub fn return_none() -> Object {
+    // SAFETY: the object is there as long as the interpreter is.
+    unsafe { Py_IncRef(none()) };
+    none()
+}
+
+/// An owned reference, given up when this is dropped.
+pub struct Owned(Object);
+
+impl Owned {
+    /// Takes over a new reference; `None` if it is null, with Python's error set.
+    pub fn new(object: Object) -> Option<Self> {
+        (!object.is_null()).then_some(Self(object))
+    }
+
+    /// # Safety
+    /// `object` is null or an object, and the calling thread holds the GIL.
+    pub unsafe fn of_borrowed(object: Object) -> Option<Self> {
+        if !object.is_null() {
+            // SAFETY: as this function's.
+            unsafe { Py_IncRef(object) };
+        }
+        Self::new(object)
+    }
+
+    /// # Safety
+    /// `object` is an object, and the calling thread holds the GIL.
+    pub unsafe fn attribute(object: Object, name: &std::ffi::CStr) -> Option<Self> {
+        // SAFETY: as this function's; the name ends with a zero.
+        Self::new(unsafe { PyObject_GetAttrString(object, name.as_ptr()) })
+    }
+
+    /// Borrowed from this.
+    pub fn get(&self) -> Object {
+        self.0
+    }
+
+    /// The reference, to be given up by whoever takes it.
+    pub fn into_raw(self) -> Object {
+        let object = self.0;
+        std::mem::forget(self);
+        object
+    }
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        // SAFETY: this owns the reference, and is dropped where the GIL is held.
+        unsafe { Py_DecRef(self.0) }
+    }
+}
+
+/// Sets a Python error and returns what a function returns then.
+pub fn raise(kind: Object, text: &std::ffi::CStr) -> Object {
+    // SAFETY: both are valid, and the text is copied.
+    unsafe { PyErr_SetString(kind, text.as_ptr()) };
+    ptr::null_mut()
+}

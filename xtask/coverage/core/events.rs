@@ -1,0 +1,344 @@
+//! The callbacks of `sys.monitoring`: events as CPython maps them for a trace function, read as
+//! coverage's C tracer reads them.
+//!
+//! CPython calls no callback while one runs in the same thread, so that Python code that is called
+//! from here is not measured, as that of a trace function is not.
+
+use std::ffi::{c_char, c_int};
+use std::ptr;
+
+use crate::cpython::{self as py, Object, Owned};
+use crate::state::{Code, State, Thread, with_state, with_thread};
+
+/// The arguments of a callback, as many as it needs.
+unsafe fn arguments<'a, const N: usize>(
+    args: *const Object,
+    count: isize,
+) -> Option<&'a [Object; N]> {
+    if args.is_null() || usize::try_from(count).ok()? < N {
+        return None;
+    }
+    // SAFETY: there are as many, and they live as long as the call.
+    unsafe { std::slice::from_raw_parts(args, N) }.try_into().ok()
+}
+
+fn number(object: Object) -> i32 {
+    // SAFETY: an integer, by the contract of the event; -1 with an error set if not.
+    let number = unsafe { py::PyLong_AsLong(object) };
+    i32::try_from(number).unwrap_or(-1)
+}
+
+/// What a callback does with the code that it is told of, if that is measured in this thread.
+#[inline]
+unsafe fn in_measured(code: Object, act: impl FnOnce(&mut State, &mut Thread, &mut Code)) {
+    with_thread(|thread| {
+        if !thread.traced {
+            return;
+        }
+        with_state(|state| {
+            if !state.started {
+                // As a tracer that was stopped in another thread.
+                thread.traced = false;
+                return;
+            }
+            state.activity = true;
+            // SAFETY: CPython hands over a code object, which lives as long as the call.
+            if let Some(known) = unsafe { state.code(code) } {
+                act(state, thread, known);
+            }
+        });
+    });
+}
+
+fn address(code: &Code) -> usize {
+    ptr::from_ref(code) as usize
+}
+
+/// `PY_START`: a frame begins.
+pub unsafe extern "C" fn on_start(_: Object, args: *const Object, count: isize) -> Object {
+    let Some([code]) = (unsafe { arguments::<1>(args, count) }) else { return py::return_none() };
+    let traced = with_thread(|thread| thread.traced).unwrap_or(false);
+    if !traced || !with_state(|state| state.started).unwrap_or(false) {
+        return py::return_none();
+    }
+    let mut known = false;
+    unsafe {
+        in_measured(*code, |_, thread, of_code| {
+            known = true;
+            thread.stack.push(address(of_code), of_code.entry);
+        });
+    }
+    if known { py::return_none() } else { unsafe { decide(*code) }.unwrap_or(ptr::null_mut()) }
+}
+
+/// Is this code measured? If so its events are wanted from here on; if not, none ever again.
+unsafe fn decide(code: Object) -> Option<Object> {
+    let handed = with_state(|state| {
+        let python = &state.python;
+        // SAFETY: all are objects, and the GIL is held.
+        unsafe {
+            Some((
+                Owned::of_borrowed(python.should_trace.get())?,
+                Owned::of_borrowed(python.cache.get())?,
+                Owned::of_borrowed(python.disable.get())?,
+            ))
+        }
+    });
+    let Some((should_trace, cache, disable)) = handed.flatten() else {
+        return Some(py::return_none());
+    };
+    // SAFETY: `code` is a code object, which the running frame keeps alive.
+    unsafe {
+        let name = Owned::attribute(code, c"co_filename")?;
+        let mut disposition =
+            Owned::of_borrowed(py::PyDict_GetItemWithError(cache.get(), name.get()));
+        if disposition.is_none() {
+            if !py::PyErr_Occurred().is_null() {
+                return None;
+            }
+            let frame = py::PyEval_GetFrame();
+            if frame.is_null() {
+                return Some(py::return_none());
+            }
+            let decided = Owned::new(py::PyObject_CallFunctionObjArgs(
+                should_trace.get(),
+                name.get(),
+                frame,
+                ptr::null_mut::<py::PyObject>(),
+            ))?;
+            if py::PyDict_SetItem(cache.get(), name.get(), decided.get()) != 0 {
+                return None;
+            }
+            disposition = Some(decided);
+        }
+        match source_of(disposition?.get())? {
+            Some(source) => begin(code, source.get()),
+            None => Some(disable.into_raw()),
+        }
+    }
+}
+
+/// The file that coverage reports for a disposition, if it is measured.
+unsafe fn source_of(disposition: Object) -> Option<Option<Owned>> {
+    if disposition == py::none() {
+        return Some(None);
+    }
+    // SAFETY: a disposition of coverage's.
+    unsafe {
+        let trace = Owned::attribute(disposition, c"trace")?;
+        match py::PyObject_IsTrue(trace.get()) {
+            1 => Some(Some(Owned::attribute(disposition, c"source_filename")?)),
+            0 => Some(None),
+            _ => None,
+        }
+    }
+}
+
+/// Measure a code object whose frame has just begun.
+unsafe fn begin(code: Object, source: Object) -> Option<Object> {
+    // SAFETY: a code object, a string, and the GIL is held.
+    unsafe {
+        let first = Owned::attribute(code, c"co_firstlineno")?;
+        let first = number(first.get());
+        let calls = with_state(|state| {
+            state.measure(code, source, first)?;
+            let python = &state.python;
+            Some((
+                Owned::of_borrowed(python.set_local_events.get())?,
+                Owned::of_borrowed(python.tool.get())?,
+                Owned::of_borrowed(python.local_events.get())?,
+            ))
+        });
+        let (set_local_events, tool, events) = calls.flatten()?;
+        let set = py::PyObject_CallFunctionObjArgs(
+            set_local_events.get(),
+            tool.get(),
+            code,
+            events.get(),
+            ptr::null_mut::<py::PyObject>(),
+        );
+        // Code that has no instructions of its own (Cython's) refuses, and has no lines either.
+        if Owned::new(set).is_none() {
+            py::PyErr_Clear();
+        }
+        in_measured(code, |_, thread, known| thread.stack.push(address(known), known.entry));
+    }
+    Some(py::return_none())
+}
+
+/// `PY_RESUME`: a generator or coroutine goes on.
+pub unsafe extern "C" fn on_resume(_: Object, args: *const Object, count: isize) -> Object {
+    if let Some([code, offset]) = unsafe { arguments::<2>(args, count) } {
+        unsafe {
+            in_measured(*code, |_, thread, known| resume(thread, known, *code, number(*offset)))
+        };
+    }
+    py::return_none()
+}
+
+fn resume(thread: &mut Thread, known: &mut Code, code: Object, offset: i32) {
+    // SAFETY: `known` hangs on `code`.
+    let line = unsafe { known.line_at(code, offset) };
+    let last = if line < 0 { line_of_frame() } else { line };
+    thread.stack.push(address(known), last);
+}
+
+fn line_of_frame() -> i32 {
+    // SAFETY: the frame is borrowed, and used at once.
+    unsafe {
+        let frame = py::PyEval_GetFrame();
+        if frame.is_null() { -1 } else { py::PyFrame_GetLineNumber(frame) }
+    }
+}
+
+/// `PY_THROW`: a generator or coroutine goes on with an exception.
+pub unsafe extern "C" fn on_throw(_: Object, args: *const Object, count: isize) -> Object {
+    if let Some([code, offset]) = unsafe { arguments::<2>(args, count) } {
+        unsafe {
+            in_measured(*code, |_, thread, known| {
+                let at = number(*offset);
+                let argument = usize::try_from(at).ok().and_then(|at| byte_of(*code, at + 1));
+                if argument == Some(0) {
+                    thread.stack.push(address(known), known.entry);
+                } else {
+                    resume(thread, known, *code, at);
+                }
+            });
+        }
+    }
+    py::return_none()
+}
+
+/// A byte of the instructions as they were compiled, without what tools have changed.
+fn byte_of(code: Object, at: usize) -> Option<u8> {
+    instructions(code, |bytes| bytes.get(at).copied()).flatten()
+}
+
+fn instructions<R>(code: Object, look: impl FnOnce(&[u8]) -> R) -> Option<R> {
+    // SAFETY: a code object; the bytes live as long as their owner.
+    unsafe {
+        let Some(owner) = Owned::new(py::PyCode_GetCode(code)) else {
+            py::PyErr_Clear();
+            return None;
+        };
+        let mut text: *mut c_char = ptr::null_mut();
+        let mut length = 0;
+        if py::PyBytes_AsStringAndSize(owner.get(), &mut text, &mut length) != 0 {
+            py::PyErr_Clear();
+            return None;
+        }
+        let length = usize::try_from(length).ok()?;
+        Some(look(std::slice::from_raw_parts(text.cast::<u8>(), length)))
+    }
+}
+
+/// `LINE`: a line begins.
+pub unsafe extern "C" fn on_line(_: Object, args: *const Object, count: isize) -> Object {
+    if let Some([code, line]) = unsafe { arguments::<2>(args, count) } {
+        unsafe {
+            in_measured(*code, |state, thread, known| execute(state, thread, known, number(*line)))
+        };
+    }
+    py::return_none()
+}
+
+#[inline]
+fn execute(state: &mut State, thread: &mut Thread, known: &mut Code, line: i32) {
+    if let Some(frame) = thread.stack.top(address(known)) {
+        let from = std::mem::replace(&mut frame.last, line);
+        state.record(known, from, line);
+    }
+}
+
+/// `JUMP`: a trace function hears of a jump back within a line, as of a line.
+pub unsafe extern "C" fn on_jump(_: Object, args: *const Object, count: isize) -> Object {
+    let Some([code, from, to]) = (unsafe { arguments::<3>(args, count) }) else {
+        return py::return_none();
+    };
+    let (from, to) = (number(*from), number(*to));
+    let mut wanted = to <= from;
+    if wanted {
+        unsafe {
+            in_measured(*code, |state, thread, known| {
+                let line = known.line_at(*code, to);
+                wanted = line == known.line_at(*code, from);
+                if wanted && line >= 0 {
+                    execute(state, thread, known, line);
+                }
+            });
+        }
+    }
+    if wanted { py::return_none() } else { disable() }
+}
+
+/// This event is never wanted again at this place.
+fn disable() -> Object {
+    let owned = with_state(|state| unsafe { Owned::of_borrowed(state.python.disable.get()) });
+    owned.flatten().map_or_else(py::return_none, Owned::into_raw)
+}
+
+/// `PY_RETURN`: a frame ends.
+pub unsafe extern "C" fn on_return(_: Object, args: *const Object, count: isize) -> Object {
+    if let Some([code, offset]) = unsafe { arguments::<2>(args, count) } {
+        unsafe {
+            in_measured(*code, |state, thread, known| {
+                if state.interpreter.line_at_return && state.branch {
+                    let line = known.line_at(*code, number(*offset));
+                    let top = thread.stack.top(address(known));
+                    if top.is_some_and(|frame| frame.last != line) {
+                        execute(state, thread, known, line);
+                    }
+                }
+                if let Some(last) = thread.stack.pop(address(known)) {
+                    state.record_exit(known, last);
+                }
+            });
+        }
+    }
+    py::return_none()
+}
+
+/// `PY_YIELD`: a generator or coroutine is suspended.
+pub unsafe extern "C" fn on_yield(_: Object, args: *const Object, count: isize) -> Object {
+    if let Some([code]) = unsafe { arguments::<1>(args, count) } {
+        unsafe {
+            in_measured(*code, |_, thread, known| {
+                thread.stack.pop(address(known));
+            });
+        }
+    }
+    py::return_none()
+}
+
+/// `PY_UNWIND`: an exception leaves a frame.
+pub unsafe extern "C" fn on_unwind(_: Object, args: *const Object, count: isize) -> Object {
+    if let Some([code]) = unsafe { arguments::<1>(args, count) } {
+        unsafe {
+            in_measured(*code, |state, thread, known| {
+                if let Some(last) = thread.stack.pop(address(known))
+                    && !is_suspended(*code, state.interpreter)
+                {
+                    state.record_exit(known, last);
+                }
+            });
+        }
+    }
+    py::return_none()
+}
+
+/// Whether the C tracer takes the frame for one that yields: it stands before a `RESUME`. The
+/// offset of the event is another where an exception is raised again in a generator that was
+/// thrown into or closed, so that of the frame counts.
+fn is_suspended(code: Object, interpreter: crate::state::Interpreter) -> bool {
+    // SAFETY: the frame is borrowed, and used at once.
+    let last: c_int = unsafe {
+        let frame = py::PyEval_GetFrame();
+        if frame.is_null() { -1 } else { py::PyFrame_GetLasti(frame) }
+    };
+    let Ok(last) = usize::try_from(last) else { return false };
+    let at = last + interpreter.to_resume;
+    instructions(code, |bytes| {
+        last + 2 != bytes.len() && bytes.get(at) == Some(&interpreter.resume)
+    })
+    .unwrap_or(false)
+}

@@ -1,0 +1,239 @@
+"""The native core: measures in coverage's stead, with `sys.monitoring`, on Python 3.12 and newer.
+
+coverage stays in charge: it decides what is measured, keeps the data, knows contexts, and writes
+reports. Only its tracer is another, which the collector cannot tell from the C tracer: same
+attributes, same packed arcs.
+"""
+
+from __future__ import annotations
+
+import importlib.machinery
+import importlib.util
+import os
+import sys
+import sysconfig
+from typing import Any
+
+from coverage import Coverage
+
+#: Ids of tools, best first: 3 is hypothesis', 0 to 2 and 5 are for debuggers, coverage, profilers
+#: and optimizers.
+_TOOLS = (4, 1, 5, 3)
+_NAME = "xtask-coverage"
+#: Concurrency that switches stacks within a thread.
+_GREENLETS = {"greenlet", "eventlet", "gevent"}
+
+
+class NativeTracer:
+    """Stands where the collector has a tracer for each thread; all threads share this one."""
+
+    # What the collector sets, and what it asks for with `hasattr`.
+    data: dict[str, set[int]]
+    trace_arcs: bool
+    should_trace: Any
+    should_trace_cache: dict[str, Any]
+    should_start_context: Any = None
+    switch_context: Any = None
+    lock_data: Any
+    unlock_data: Any
+    warn: Any
+
+    def __init__(self, core: Any) -> None:
+        self._core = core
+
+    def start(self) -> None:
+        self._core.start(self)
+
+    def stop(self) -> None:
+        self._core.stop()
+
+    def post_fork(self) -> None:
+        """A process that a test forked has begun to measure for itself."""
+        self._core.stop()
+
+    def activity(self) -> bool:
+        """Has anything been executed? Asked before each flush: the sets hold it from here on."""
+        return self._core.hand_over(self.data)
+
+    def reset_activity(self) -> None:
+        pass
+
+    def get_stats(self) -> None:
+        return None
+
+    def __call__(self, frame: Any, event: str, arg: Any) -> NativeTracer:
+        """What `sys.gettrace()` returns can be called."""
+        if event == "call":
+            sys.settrace(self)  # type: ignore[arg-type]
+        return self
+
+
+class Core:
+    """The library, and what it has replaced in this process."""
+
+    def __init__(self, library: Any, collector: Any) -> None:
+        self._library = library
+        self._collector = collector
+        self._monitoring: Any = sys.monitoring  # type: ignore[attr-defined]
+        self._tool = -1
+        self._activity = False
+        self.tracer = NativeTracer(self)
+
+    def start(self, tracer: NativeTracer) -> None:
+        if self._tool < 0:
+            self._prepare(tracer)
+        self._library.start(bool(tracer.trace_arcs))
+        self._library.new_threads(self._collector._installation_trace)
+
+    def stop(self) -> None:
+        self._library.stop()
+
+    def _prepare(self, tracer: NativeTracer) -> None:
+        """Take a tool's id, and hear of each frame that begins."""
+        monitoring, events = self._monitoring, self._monitoring.events
+        self._tool = free_tool()
+        monitoring.use_tool_id(self._tool, _NAME)
+        self._library.configure(
+            *(tracer, tracer.should_trace, tracer.should_trace_cache, self._tool),
+            *(_local_events(events), monitoring.set_local_events, monitoring.DISABLE),
+            *(sys.settrace, sys.gettrace, monitoring.free_tool_id),
+            *_differences(),
+        )
+        for event, callback in self._callbacks(events).items():
+            monitoring.register_callback(self._tool, event, callback)
+        sys.settrace, sys.gettrace = self._library.settrace, self._library.gettrace
+        monitoring.free_tool_id = self._library.free_tool_id
+        monitoring.set_events(self._tool, events.PY_START | events.PY_THROW | events.PY_UNWIND)
+
+    def _callbacks(self, events: Any) -> dict[int, Any]:
+        library = self._library
+        return {
+            events.PY_START: library.on_start,
+            events.PY_RESUME: library.on_resume,
+            events.PY_THROW: library.on_throw,
+            events.LINE: library.on_line,
+            events.JUMP: library.on_jump,
+            events.PY_RETURN: library.on_return,
+            events.PY_YIELD: library.on_yield,
+            events.PY_UNWIND: library.on_unwind,
+        }
+
+    def hand_over(self, data: dict[str, set[int]]) -> bool:
+        self._activity = bool(self._library.hand_over(data)) or self._activity
+        return self._activity
+
+    def forget(self) -> None:
+        """The collector has emptied its sets: what is executed again is to be in them again."""
+        self._activity = False
+        self._library.forget()
+
+
+def _local_events(events: Any) -> int:
+    frames = events.PY_START | events.PY_RESUME | events.PY_RETURN | events.PY_YIELD
+    return frames | events.LINE | events.JUMP
+
+
+def _differences() -> tuple[int, int, bool]:
+    """What is another from one minor version to the next, for `configure` of the library."""
+    import opcode
+
+    return opcode.opmap["RESUME"], 0 if sys.version_info[:2] == (3, 13) else 2, (
+        sys.version_info >= (3, 14)
+    )
+
+
+def free_tool() -> int:
+    """The id of a tool that nobody uses, or -1."""
+    monitoring: Any = sys.monitoring  # type: ignore[attr-defined]
+    return next((one for one in _TOOLS if monitoring.get_tool(one) is None), -1)
+
+
+def why_not(cov: Any) -> str | None:
+    """Why a `Coverage` that is configured cannot be measured by the native core, if it cannot."""
+    config = cov.config
+    greenlets = _GREENLETS.intersection(config.concurrency)
+    if sys.implementation.name != "cpython" or sys.version_info < (3, 12):
+        return "it is for CPython 3.12 and newer"
+    if sysconfig.get_config_var("Py_GIL_DISABLED"):
+        return "this Python is free-threaded"
+    if config.timid:
+        return "`timid` is set"
+    if greenlets:
+        return f"`concurrency` has {', '.join(sorted(greenlets))}"
+    if cov._plugins.file_tracers:
+        return "a plugin of coverage traces files of its own"
+    if cov._plugins.context_switchers or (config.dynamic_context or "none") != "none":
+        return "contexts begin with functions"
+    if free_tool() < 0:
+        return "all tools of `sys.monitoring` are in use"
+    return None
+
+
+def load(path: str) -> Any:
+    """The library. Raises `ImportError` where it cannot be loaded."""
+    loader = importlib.machinery.ExtensionFileLoader("xtask_core", path)
+    spec = importlib.util.spec_from_file_location("xtask_core", path, loader=loader)
+    if spec is None:
+        raise ImportError(f"cannot load {path}")
+    module = importlib.util.module_from_spec(spec)
+    loader.exec_module(module)
+    return module
+
+
+def attach(cov: Coverage, library: str) -> None:
+    """Have a `Coverage` that was not started yet measure with the library.
+
+    `cov.start()` then sets `cov.xtask_core` to why coverage's own core measures instead, or to
+    `None`.
+    """
+    prepare = cov._init_for_start
+
+    def prepare_with_core() -> None:
+        prepare()
+        cov.xtask_core = _put_in(cov, library)
+
+    cov._init_for_start = prepare_with_core  # type: ignore[method-assign]
+
+
+def _put_in(cov: Any, path: str) -> str | None:
+    reason = why_not(cov)
+    # coverage 7.6 has the choice of the core in the collector.
+    holder, name = (
+        (cov._core, "tracer_class")
+        if hasattr(cov, "_core") and hasattr(cov._core, "tracer_class")
+        else (cov._collector, "_trace_class")
+    )
+    if reason is None and getattr(holder, name).__name__ != "CTracer":
+        reason = f"coverage takes {getattr(holder, name).__name__}"
+    if reason is not None:
+        return reason
+    try:
+        library = load(os.path.abspath(path))
+    except ImportError as error:
+        return f"it cannot be loaded: {error}"
+    core = Core(library, cov._collector)
+    setattr(holder, name, _shared(core))
+    _forget_what_is_flushed(cov._collector, core)
+    return None
+
+
+def _shared(core: Core) -> type:
+    class Shared(NativeTracer):
+        """The collector makes a tracer for each thread: it gets the same one."""
+
+        def __new__(cls, **_: Any) -> Any:
+            return core.tracer
+
+    Shared.__name__ = Shared.__qualname__ = "NativeTracer"
+    return Shared
+
+
+def _forget_what_is_flushed(collector: Any, core: Core) -> None:
+    flush = collector.flush_data
+
+    def flush_data() -> bool:
+        flushed = flush()
+        core.forget()
+        return bool(flushed)
+
+    collector.flush_data = flush_data
