@@ -28,26 +28,42 @@ fn number(object: Object) -> i32 {
     i32::try_from(number).unwrap_or(-1)
 }
 
+/// Whether a callback has anything to do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Told {
+    /// Nothing is measured in this thread.
+    Untraced,
+    /// The code is not measured, or it is not known yet whether it is.
+    Unknown,
+    Measured,
+}
+
 /// What a callback does with the code that it is told of, if that is measured in this thread.
 #[inline]
-unsafe fn in_measured(code: Object, act: impl FnOnce(&mut State, &mut Thread, &mut Code)) {
-    with_thread(|thread| {
+unsafe fn in_measured(code: Object, act: impl FnOnce(&mut State, &mut Thread, &mut Code)) -> Told {
+    let told = with_thread(|thread| {
         if !thread.traced {
-            return;
+            return Told::Untraced;
         }
-        with_state(|state| {
+        let told = with_state(|state| {
             if !state.started {
                 // As a tracer that was stopped in another thread.
                 thread.traced = false;
-                return;
+                return Told::Untraced;
             }
             state.activity = true;
             // SAFETY: CPython hands over a code object, which lives as long as the call.
-            if let Some(known) = unsafe { state.code(code) } {
-                act(state, thread, known);
+            match unsafe { state.code(code) } {
+                Some(known) => {
+                    act(state, thread, known);
+                    Told::Measured
+                }
+                None => Told::Unknown,
             }
         });
+        told.unwrap_or(Told::Untraced)
     });
+    told.unwrap_or(Told::Untraced)
 }
 
 fn address(code: &Code) -> usize {
@@ -57,18 +73,13 @@ fn address(code: &Code) -> usize {
 /// `PY_START`: a frame begins.
 pub unsafe extern "C" fn on_start(_: Object, args: *const Object, count: isize) -> Object {
     let Some([code]) = (unsafe { arguments::<1>(args, count) }) else { return py::return_none() };
-    let traced = with_thread(|thread| thread.traced).unwrap_or(false);
-    if !traced || !with_state(|state| state.started).unwrap_or(false) {
-        return py::return_none();
+    let told = unsafe {
+        in_measured(*code, |_, thread, known| thread.stack.push(address(known), known.entry))
+    };
+    match told {
+        Told::Unknown => unsafe { decide(*code) }.unwrap_or(ptr::null_mut()),
+        Told::Untraced | Told::Measured => py::return_none(),
     }
-    let mut known = false;
-    unsafe {
-        in_measured(*code, |_, thread, of_code| {
-            known = true;
-            thread.stack.push(address(of_code), of_code.entry);
-        });
-    }
-    if known { py::return_none() } else { unsafe { decide(*code) }.unwrap_or(ptr::null_mut()) }
 }
 
 /// Is this code measured? If so its events are wanted from here on; if not, none ever again.

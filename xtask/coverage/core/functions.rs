@@ -4,7 +4,7 @@
 use std::ptr;
 
 use crate::cpython::{self as py, Object, Owned};
-use crate::state::{self, Interpreter, Python, State, with_state, with_thread};
+use crate::state::{self, Contexts, Interpreter, Python, State, with_state, with_thread};
 
 /// `==` of `PyObject_RichCompareBool`.
 const EQUAL: i32 = 2;
@@ -68,6 +68,15 @@ pub unsafe extern "C" fn start(_: Object, args: *const Object, count: isize) -> 
         state.branch = branch;
     });
     with_thread(|thread| thread.traced = true);
+    py::return_none()
+}
+
+/// `contexts(should_start, switch)`: functions begin contexts.
+pub unsafe extern "C" fn contexts(_: Object, args: *const Object, count: isize) -> Object {
+    // SAFETY: the arguments live as long as the call.
+    let owned = |at| unsafe { argument(args, count, at).and_then(|one| Owned::of_borrowed(one)) };
+    let (Some(should_start), Some(switch)) = (owned(0), owned(1)) else { return too_few() };
+    with_state(|state| state.contexts = Some(Contexts { should_start, switch }));
     py::return_none()
 }
 

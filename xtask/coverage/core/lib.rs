@@ -8,6 +8,7 @@
 //! function here indexes, unwraps or panics, and each pointer from CPython is looked at.
 
 mod arcs;
+mod contexts;
 mod cpython;
 mod events;
 mod functions;
@@ -38,7 +39,7 @@ struct Definition<T>(UnsafeCell<T>);
 // SAFETY: only CPython uses it, with the GIL held.
 unsafe impl<T> Sync for Definition<T> {}
 
-static METHODS: Definition<[PyMethodDef; 18]> = Definition(UnsafeCell::new([
+static METHODS: Definition<[PyMethodDef; 25]> = Definition(UnsafeCell::new([
     method(c"on_start", events::on_start),
     method(c"on_resume", events::on_resume),
     method(c"on_throw", events::on_throw),
@@ -47,6 +48,13 @@ static METHODS: Definition<[PyMethodDef; 18]> = Definition(UnsafeCell::new([
     method(c"on_return", events::on_return),
     method(c"on_yield", events::on_yield),
     method(c"on_unwind", events::on_unwind),
+    method(c"on_start_in_context", contexts::on_start),
+    method(c"on_resume_in_context", contexts::on_resume),
+    method(c"on_throw_in_context", contexts::on_throw),
+    method(c"on_return_in_context", contexts::on_return),
+    method(c"on_yield_in_context", contexts::on_yield),
+    method(c"on_unwind_in_context", contexts::on_unwind),
+    method(c"contexts", functions::contexts),
     method(c"configure", functions::configure),
     method(c"start", functions::start),
     method(c"stop", functions::stop),

@@ -7,6 +7,8 @@ pub struct Frame {
     pub code: usize,
     /// The line that was executed last, or the entry.
     pub last: i32,
+    /// A context of coverage's began with it, and ends with it.
+    pub begins_context: bool,
 }
 
 #[derive(Default)]
@@ -22,7 +24,7 @@ impl Stack {
     /// A frame begins or goes on. Without memory it is not measured.
     pub fn push(&mut self, code: usize, last: i32) {
         if self.frames.try_reserve(1).is_ok() {
-            self.frames.push(Frame { code, last });
+            self.frames.push(Frame { code, last, begins_context: false });
         }
     }
 

@@ -55,11 +55,20 @@ pub struct Python {
     pub real_free_tool: Owned,
 }
 
+/// Functions of coverage's, which begin and end a context.
+pub struct Contexts {
+    /// From a frame to the name of the context that begins with it, or `None`.
+    pub should_start: Owned,
+    pub switch: Owned,
+}
+
 pub struct State {
     pub python: Python,
     pub interpreter: Interpreter,
     /// What `threading` sets as the trace function of new threads, if it is coverage's.
     pub for_new_threads: Option<Owned>,
+    /// What begins and ends contexts, if functions do.
+    pub contexts: Option<Contexts>,
     pub started: bool,
     /// Whether anything happened since coverage asked last.
     pub activity: bool,
@@ -98,12 +107,13 @@ pub fn replace_state(state: State) -> Option<State> {
 pub struct Thread {
     /// Whether coverage's trace function would be that of this thread.
     pub traced: bool,
+    pub in_context: bool,
     pub stack: Stack,
 }
 
 thread_local! {
     static THREAD: UnsafeCell<Thread> = const {
-        UnsafeCell::new(Thread { traced: false, stack: Stack::new() })
+        UnsafeCell::new(Thread { traced: false, in_context: false, stack: Stack::new() })
     };
 }
 
@@ -137,6 +147,7 @@ impl State {
             python,
             interpreter,
             for_new_threads: None,
+            contexts: None,
             started: false,
             activity: false,
             branch: true,

@@ -223,6 +223,9 @@ class Recorder:
             self._harvest.flushed = False
             self._seen.clear()
             self._sizes = []
+        for tracer in self._collector.tracers:
+            # The native core puts what it has into the collector's sets when it is asked.
+            tracer.activity()
         sizes = _settled(lambda: list(map(len, self._collector.data.values())))
         if sizes != self._sizes:
             self._sizes = sizes
@@ -242,7 +245,8 @@ class Recorder:
         self._shadow.covdata = self._harvest
         self._harvest.in_delta = True
         try:
-            self._shadow.flush_data()
+            # The class's own: the collector's may forget what tracers have, see `native.py`.
+            type(self._shadow).flush_data(self._shadow)
         finally:
             self._harvest.in_delta = False
 

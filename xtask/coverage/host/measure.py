@@ -12,10 +12,16 @@ from typing import Any
 
 from coverage import Coverage
 
-from xtask_host import parts
+from xtask_host import native, parts
 from xtask_host.harvest import Harvest, Recorder, state_of_log
 from xtask_host.outlet import Outlet, getpid
 
+_CORES = {
+    "NativeTracer": "native",
+    "CTracer": "ctrace",
+    "PyTracer": "pytrace",
+    "SysMonitor": "sysmon",
+}
 # How a process of a test's own learns what to measure. `fork` of ours must not
 # trigger it; the ones that tests do must.
 _PROCESS_VARIABLES = ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
@@ -45,6 +51,8 @@ class Measurement:
             check_preimported=True,
             **options,
         )
+        if settings.get("core"):
+            native.attach(self.cov, settings["core"])
         self._branch = settings.get("branch")
         self._imported: dict[str, str] = {}  # source packages that units have met
         self._ours = os.path.join(os.path.realpath(ours), "")
@@ -82,7 +90,14 @@ class Measurement:
 
     @property
     def core(self) -> str:
-        return self.collector.tracer_name()
+        """`native`, or coverage's name of the core that measures."""
+        name = self.collector.tracer_name()
+        return _CORES.get(name, name)
+
+    @property
+    def refused(self) -> str | None:
+        """Why the native core, which was to measure, does not."""
+        return getattr(self.cov, "xtask_core", None)
 
     @property
     def branch(self) -> bool:

@@ -95,28 +95,31 @@ class Core:
         monitoring.use_tool_id(self._tool, _NAME)
         self._library.configure(
             *(tracer, tracer.should_trace, tracer.should_trace_cache, self._tool),
-            *(_local_events(events), monitoring.set_local_events, monitoring.DISABLE),
+            *(_local_events(events, tracer.trace_arcs), monitoring.set_local_events, monitoring.DISABLE),
             *(sys.settrace, sys.gettrace, monitoring.free_tool_id),
             *_differences(),
         )
-        for event, callback in self._callbacks(events).items():
+        by_function = tracer.should_start_context is not None
+        if by_function:
+            self._library.contexts(tracer.should_start_context, tracer.switch_context)
+        for event, callback in self._callbacks(events, by_function).items():
             monitoring.register_callback(self._tool, event, callback)
         sys.settrace, sys.gettrace = self._library.settrace, self._library.gettrace
         monitoring.free_tool_id = self._library.free_tool_id
-        monitoring.set_events(self._tool, events.PY_START | events.PY_THROW | events.PY_UNWIND)
+        everywhere = events.PY_START | events.PY_THROW | events.PY_UNWIND
+        if by_function:
+            everywhere |= events.PY_RESUME | events.PY_RETURN | events.PY_YIELD
+        monitoring.set_events(self._tool, everywhere)
 
-    def _callbacks(self, events: Any) -> dict[int, Any]:
-        library = self._library
-        return {
-            events.PY_START: library.on_start,
-            events.PY_RESUME: library.on_resume,
-            events.PY_THROW: library.on_throw,
-            events.LINE: library.on_line,
-            events.JUMP: library.on_jump,
-            events.PY_RETURN: library.on_return,
-            events.PY_YIELD: library.on_yield,
-            events.PY_UNWIND: library.on_unwind,
+    def _callbacks(self, events: Any, by_function: bool) -> dict[int, Any]:
+        """Events to functions; other ones where each frame may begin a context."""
+        names = ("start", "resume", "throw", "return", "yield", "unwind")
+        suffix = "_in_context" if by_function else ""
+        callbacks = {
+            getattr(events, f"PY_{name.upper()}"): getattr(self._library, f"on_{name}{suffix}")
+            for name in names
         }
+        return {**callbacks, events.LINE: self._library.on_line, events.JUMP: self._library.on_jump}
 
     def hand_over(self, data: dict[str, set[int]]) -> bool:
         self._activity = bool(self._library.hand_over(data)) or self._activity
@@ -128,9 +131,10 @@ class Core:
         self._library.forget()
 
 
-def _local_events(events: Any) -> int:
+def _local_events(events: Any, branch: bool) -> int:
     frames = events.PY_START | events.PY_RESUME | events.PY_RETURN | events.PY_YIELD
-    return frames | events.LINE | events.JUMP
+    # A jump back within a line is an arc, but no other line.
+    return frames | events.LINE | (events.JUMP if branch else 0)
 
 
 def _differences() -> tuple[int, int, bool]:
@@ -160,10 +164,11 @@ def why_not(cov: Any) -> str | None:
         return "`timid` is set"
     if greenlets:
         return f"`concurrency` has {', '.join(sorted(greenlets))}"
+    chosen = getattr(config, "core", None) or os.environ.get("COVERAGE_CORE")
+    if chosen:
+        return f"coverage is told to take the core {chosen}"
     if cov._plugins.file_tracers:
         return "a plugin of coverage traces files of its own"
-    if cov._plugins.context_switchers or (config.dynamic_context or "none") != "none":
-        return "contexts begin with functions"
     if free_tool() < 0:
         return "all tools of `sys.monitoring` are in use"
     return None

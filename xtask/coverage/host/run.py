@@ -153,7 +153,7 @@ def _behave_like_python_m(folder: str) -> None:
 def _start_coverage(settings: dict[str, Any], loader: Any) -> Any:
     if settings["coverage"] is None:
         return None
-    measure = loader.load("harvest", "parts", "measure")
+    measure = loader.load("harvest", "parts", "native", "measure")
     measurement = measure.Measurement(settings["coverage"], settings["work_dir"], loader.folder)
     measurement.start()
     return measurement
@@ -214,5 +214,6 @@ def _hello(pytest: Any, measurement: Any) -> dict[str, Any]:
         "pytest": pytest.__version__,
         "coverage": coverage.__version__ if coverage is not None else None,
         "core": measurement.core if measurement is not None else None,
+        "refused": measurement.refused if measurement is not None else None,
         "stacks_signal": int(sys.modules["xtask_host.stacks"].SIGNAL),
     }

@@ -400,6 +400,14 @@ pub struct Measure {
     /// Measure lines only
     #[arg(long, overrides_with = "branch")]
     pub no_branch: bool,
+
+    /// Choose what measures
+    ///
+    /// `native` has the numbers of coverage's C tracer at a fraction of its cost: on CPython 3.12
+    /// and newer only measured code is looked at. `coverage` is coverage's own core. `auto` takes
+    /// the native core where it works and coverage is not told which core to take.
+    #[arg(long, value_name = "CORE", value_enum, hide_short_help = true)]
+    pub core: Option<Core>,
 }
 
 /// What is reported.
@@ -642,6 +650,29 @@ impl Collect {
             Collect::Auto => "auto",
             Collect::Full => "full",
             Collect::Sharded => "sharded",
+        }
+    }
+}
+
+/// What measures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Core {
+    /// The native core where it measures the same
+    #[default]
+    Auto,
+    /// Ours, which hears of measured code alone
+    Native,
+    /// coverage's own
+    Coverage,
+}
+
+impl Core {
+    /// The name that is typed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Core::Auto => "auto",
+            Core::Native => "native",
+            Core::Coverage => "coverage",
         }
     }
 }

@@ -42,13 +42,13 @@ pub(crate) fn read_text(path: &Utf8Path) -> Result<String> {
 }
 
 /// Writes a file as a whole or not at all; makes its folder.
-pub(crate) fn replace(path: &Utf8Path, text: &str) -> Result<()> {
+pub(crate) fn replace(path: &Utf8Path, content: impl AsRef<[u8]>) -> Result<()> {
     let name = path.file_name().unwrap_or_default();
     let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
-    fs::write(&temporary, text)
+    fs::write(&temporary, content)
         .and_then(|()| fs::rename(&temporary, path))
         .inspect_err(|_| drop(fs::remove_file(&temporary)))
 }

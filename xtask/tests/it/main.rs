@@ -33,6 +33,7 @@ mod budget;
 mod collection;
 mod confirm;
 mod controller;
+mod core;
 mod faults;
 mod finding;
 mod fork_safety;

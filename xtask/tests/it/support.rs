@@ -48,10 +48,16 @@ pub(crate) struct Env {
 ///
 /// Its folder is named after the packages; a marker written last says that it is whole.
 pub(crate) fn env(packages: &[&str]) -> Env {
+    env_of(Utf8Path::new("python3"), "", packages)
+}
+
+/// The same with another Python than the usual one, of which the folder's name begins with `what`.
+pub(crate) fn env_of(python: &Utf8Path, what: &str, packages: &[&str]) -> Env {
     let all = Utf8Path::new(env!("CARGO_TARGET_TMPDIR")).join("envs");
     fs::create_dir_all(&all).expect("a folder for environments");
     let name = if packages.is_empty() { "bare".to_owned() } else { packages.join("+") };
-    let name: String = name
+    let name: String = [what, &name]
+        .concat()
         .chars()
         .map(|c| if c.is_alphanumeric() || "+-._".contains(c) { c } else { '_' })
         .collect();
@@ -60,7 +66,7 @@ pub(crate) fn env(packages: &[&str]) -> Env {
     let _lock = Flock::lock(lock, FlockArg::LockExclusive).expect("a lock");
     let marker = root.join("complete");
     if !marker.exists() {
-        tool("python3", &["-m", "venv", "--clear", root.as_str()]);
+        tool(python.as_str(), &["-m", "venv", "--clear", root.as_str()]);
         let python = root.join("bin/python");
         if !packages.is_empty() {
             let install = ["-m", "pip", "install", "-q", "--disable-pip-version-check"];
@@ -69,6 +75,26 @@ pub(crate) fn env(packages: &[&str]) -> Env {
         fs::write(marker, "").expect("a marker");
     }
     Env { root }
+}
+
+/// The interpreters of these minor versions that are here, on `PATH` or where pyenv keeps them.
+pub(crate) fn pythons(minors: &[u32]) -> Vec<(u32, Utf8PathBuf)> {
+    let home = std::env::var("HOME").unwrap_or_default();
+    let root = std::env::var("PYENV_ROOT").unwrap_or_else(|_| format!("{home}/.pyenv"));
+    let versions = fs::read_dir(format!("{root}/versions")).into_iter().flatten().flatten();
+    let kept = versions.filter_map(|entry| Utf8PathBuf::from_path_buf(entry.path()).ok());
+    let path = std::env::var("PATH").unwrap_or_default();
+    let folders: Vec<Utf8PathBuf> =
+        path.split(':').map(Utf8PathBuf::from).chain(kept.map(|it| it.join("bin"))).collect();
+    let answers = |python: &Utf8PathBuf| {
+        let output = Command::new(python).args(["-c", "import venv"]).output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    let found = |minor: &u32| {
+        let programs = folders.iter().map(|folder| folder.join(format!("python3.{minor}")));
+        Some((*minor, programs.filter(|it| it.is_file()).find(answers)?))
+    };
+    minors.iter().filter_map(found).collect()
 }
 
 /// The environment of the stock engine.

@@ -143,6 +143,8 @@ pub struct Measure {
     pub config_file: Option<Utf8PathBuf>,
     /// A dynamic context for each test, as `--cov-context=test`.
     pub contexts: bool,
+    /// The library of the native core, if that is to measure.
+    pub core: Option<Utf8PathBuf>,
 }
 
 /// Where a run keeps its things; all absolute, all there.
@@ -320,6 +322,9 @@ pub struct Ran {
     pub order: Option<Order>,
     /// Why the suite cannot be collected in parts, where that was found out.
     pub unshardable: Option<String>,
+    /// What measured: `native`, or coverage's name of its core; none where nothing did, or where
+    /// each process decided for itself.
+    pub core: Option<String>,
     /// Tests ran in forks.
     pub forked: bool,
     /// What rules out forks, empty where nothing does; none where it was not looked for.
@@ -364,6 +369,7 @@ impl Ran {
             parts: 1,
             order: None,
             unshardable: None,
+            core: None,
             forked: false,
             hazards: None,
             collect_seconds: 0.0,

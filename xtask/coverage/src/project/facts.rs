@@ -29,6 +29,9 @@ pub struct Facts {
     /// Where it looks for packages; empty where a name is not UTF-8.
     #[serde(default)]
     pub folders: Vec<Utf8PathBuf>,
+    /// Why the native core does not measure here, if it does not; without coverage nothing is said.
+    #[serde(default)]
+    pub no_native_core: Option<String>,
     /// `sys.prefix` and the like: the environment's own folders, without symbolic links.
     #[serde(default)]
     pub prefixes: Vec<Utf8PathBuf>,

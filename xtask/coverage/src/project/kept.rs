@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::files;
 
 use super::probe::Typed;
-use super::{Facts, Interpreter, Project, State, Steps, packages, probe, state};
+use super::{Facts, Interpreter, Project, State, Steps, core, packages, probe, state};
 
 /// Files that pytest or coverage may read settings from, or find their root by.
 const SETTINGS: [&str; 10] = [
@@ -62,7 +62,10 @@ pub fn facts(
         return Ok(facts);
     }
     let began = SystemTime::now();
-    let facts = probe::read(steps, python, project, rcfile, typed)?;
+    let mut facts = probe::read(steps, python, project, rcfile, typed)?;
+    if facts.coverage.is_some() {
+        facts.no_native_core = core::why_not(steps, python, project, rcfile, state, &facts);
+    }
     let after = look();
     if let Some(surroundings) = before.filter(|before| after.as_ref() == Some(before))
         && !facts.folders.is_empty()

@@ -5,6 +5,7 @@
 //! where our own files of it live, [`python`] finds its [`Interpreter`], and [`probe`] asks
 //! that for the [`Facts`].
 
+pub mod core;
 pub mod discover;
 mod environment;
 mod facts;

@@ -27,6 +27,10 @@ pub struct Summary {
     pub partial: bool,
     /// `fork`, `spawn` or `stock`.
     pub engine: String,
+    /// What measured: `native`, or coverage's name of its core; none where nothing did, or with the
+    /// stock engine.
+    #[serde(default)]
+    pub core: Option<String>,
     /// Python's hash seed, of all processes that ran tests.
     #[serde(default)]
     pub hash_seed: u32,
@@ -198,6 +202,7 @@ mod tests {
             exit_code: 2,
             partial: false,
             engine: "stock".to_owned(),
+            core: None,
             hash_seed: 7,
             versions: Versions { python: Some("3.12.1".to_owned()), ..Versions::default() },
             splits: Splits { total: 3, completed: 3, ..Splits::default() },
@@ -219,7 +224,7 @@ mod tests {
     }
 
     /// The promise, word for word: whoever changes this breaks somebody's script.
-    const TEXT: &str = r#"{"schema":1,"outcome":"below-threshold","exit_code":2,"partial":false,"engine":"stock","hash_seed":7,"versions":{"python":"3.12.1","pytest":null,"coverage":null},"splits":{"total":3,"completed":3,"failed":0,"not_run":0},"tests":{"collected":4,"passed":4,"failed":0,"errors":0,"skipped":0,"xfailed":0,"xpassed":0,"reruns":0,"crashed":0,"timed_out":0,"not_run":0},"coverage":{"percent":89.5,"statements":200,"missing":21,"branches":0,"partial_branches":0,"fail_under":90.0},"seconds":{"total":1.5,"environment":0.0,"collect":0.0,"run":0.0,"combine":0.0,"report":0.0},"failed_tests":[],"data_file":"/p/.coverage","reports":{"html":"/p/htmlcov/index.html"}}"#;
+    const TEXT: &str = r#"{"schema":1,"outcome":"below-threshold","exit_code":2,"partial":false,"engine":"stock","core":null,"hash_seed":7,"versions":{"python":"3.12.1","pytest":null,"coverage":null},"splits":{"total":3,"completed":3,"failed":0,"not_run":0},"tests":{"collected":4,"passed":4,"failed":0,"errors":0,"skipped":0,"xfailed":0,"xpassed":0,"reruns":0,"crashed":0,"timed_out":0,"not_run":0},"coverage":{"percent":89.5,"statements":200,"missing":21,"branches":0,"partial_branches":0,"fail_under":90.0},"seconds":{"total":1.5,"environment":0.0,"collect":0.0,"run":0.0,"combine":0.0,"report":0.0},"failed_tests":[],"data_file":"/p/.coverage","reports":{"html":"/p/htmlcov/index.html"}}"#;
 
     #[test]
     fn has_the_promised_fields_in_their_order() -> Result<()> {

@@ -20,7 +20,7 @@ use anyhow::Result;
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 use toml::Table;
 
-use crate::cli::{Collect, Engine, Env, Isolate, Options, Wanted};
+use crate::cli::{Collect, Core, Engine, Env, Isolate, Options, Wanted};
 use crate::exit;
 use crate::machine::Machine;
 use crate::project::{CoverageConfig, Facts, Pyproject, Workspace};
@@ -106,6 +106,8 @@ pub struct Settings {
     pub sources: Setting<Vec<String>>,
     /// Whether branches are measured; none where coverage's own configuration decides.
     pub branch: Option<Setting<bool>>,
+    /// What measures.
+    pub core: Setting<Core>,
     /// What a plugin of coverage says of branches, which then decides.
     pub branch_by_plugin: Option<Setting<bool>>,
     /// Percent.
@@ -183,6 +185,7 @@ impl Settings {
             isolate: first(&layers, |it| it.pool.isolate).or_default(Isolate::Auto),
             sources: sources(&layers, inputs.facts),
             branch: branch(&layers).filter(|setting| !is_coverages(setting)),
+            core: first(&layers, |it| it.measure.core).or_default(Core::Auto),
             branch_by_plugin: branch(&layers)
                 .filter(|setting| matches!(setting.origin, Origin::Plugin(_))),
             fail_under_on_command_line: fail_under
@@ -243,6 +246,7 @@ impl Settings {
             row("store-durations", &self.store_durations.clone().map(yes_or_no)),
             row("source", &Setting::new(sources, self.sources.origin.clone())),
             optional("branch", branch.as_ref(), own),
+            row("core", &self.core.clone().map(Core::name)),
             optional("fail-under", self.fail_under.as_ref(), "none"),
         ];
         rows.extend(self.goals.rows());

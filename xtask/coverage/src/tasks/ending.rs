@@ -273,6 +273,7 @@ impl Ending<'_> {
             exit_code: verdict.exit.code(),
             partial: verdict.partial,
             engine: self.engine.name().to_owned(),
+            core: self.ran.core.clone(),
             hash_seed: self.prepared.hash_seed.value,
             versions: versions(&self.prepared.facts),
             splits: splits(self.ran, self.job.splits),

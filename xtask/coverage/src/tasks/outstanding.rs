@@ -161,6 +161,7 @@ pub(super) fn nothing(invocation: &Invocation<'_>, prepared: &Prepared) -> Resul
         exit_code: Exit::Passed.code(),
         partial: true,
         engine: prepared.settings.engine.value.name().to_owned(),
+        core: None,
         hash_seed: prepared.hash_seed.value,
         versions: ending::versions(&prepared.facts),
         splits: Splits { total, not_run: total, ..Splits::default() },

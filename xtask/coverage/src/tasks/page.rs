@@ -106,6 +106,7 @@ fn facts(ending: &Ending<'_>) -> Vec<(&'static str, String)> {
         ("Ended", Some(ended.replace('T', " ").replace('Z', " UTC"))),
         ("Engine", Some(ending.engine.name().to_owned())),
         ("Splits", Some(pool)),
+        ("Core", ending.ran.core.clone()),
         ("Python", versions.python),
         ("pytest", versions.pytest),
         ("coverage", versions.coverage.filter(|_| prepared.measures)),

@@ -9,14 +9,14 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::history::{self, History};
 use super::{Invocation, choose, isolation};
-use crate::cli::Engine;
+use crate::cli::{Core, Engine};
 use crate::engine::seed::{self, HashSeed};
 use crate::engine::{Folders, Job, Measure};
 use crate::exit;
 use crate::files;
 use crate::machine::Machine;
 use crate::project::probe::Typed;
-use crate::project::{Facts, Interpreter, Lock, Project, State, Steps, kept, python};
+use crate::project::{Facts, Interpreter, Lock, Project, State, Steps, core, kept, python};
 use crate::screen::Screen;
 use crate::settings::{Configured, Inputs, Origin, Setting, Settings, Workers, test_folder};
 use crate::split::{Dist, Durations};
@@ -82,6 +82,11 @@ pub(super) fn prepare(invocation: &Invocation<'_>, project: &Project) -> Result<
     }
     let history = History::read(&state);
     let settings = read_settings(invocation, project, &typed, &facts, &history)?;
+    if let (true, Core::Native, Some(why)) = (measures, settings.core.value, &facts.no_native_core)
+    {
+        let what = format!("`--core native` ({}) cannot be had: {why}", settings.core.origin);
+        return Err(exit::usage(what).into());
+    }
     Ok(Prepared {
         state,
         private,
@@ -212,7 +217,7 @@ pub(super) fn job_in(room: &State, project: &Project, prepared: &Prepared) -> Re
         budget: settings.max_failures.value,
         retries: settings.retries.value,
         timeout: settings.timeout.as_ref().map(|timeout| timeout.value),
-        measure: prepared.measures.then(|| measure(settings)),
+        measure: prepared.measures.then(|| measure(prepared)),
         pytest_args: pytest_args(prepared),
         shows_output: shows_output(prepared)?,
         stock_args: stock_args(prepared),
@@ -238,12 +243,24 @@ pub(super) fn job_in(room: &State, project: &Project, prepared: &Prepared) -> Re
     })
 }
 
-fn measure(settings: &Settings) -> Measure {
+fn measure(prepared: &Prepared) -> Measure {
+    let settings = &prepared.settings;
+    let native = why_not_native(prepared).is_none();
     Measure {
         source: settings.sources.value.clone(),
         branch: settings.branch.as_ref().map(|branch| branch.value),
         config_file: settings.cov_config.as_ref().map(|file| file.value.clone().into()),
         contexts: settings.cov_context.is_some(),
+        core: native.then(|| core::library(&prepared.state)),
+    }
+}
+
+/// What keeps the native core from measuring, if anything does.
+fn why_not_native(prepared: &Prepared) -> Option<String> {
+    let asked = &prepared.settings.core;
+    match asked.value {
+        Core::Coverage => Some(asked.origin.to_string()),
+        Core::Auto | Core::Native => prepared.facts.no_native_core.clone(),
     }
 }
 
@@ -377,6 +394,7 @@ pub(super) fn banner(screen: &Screen, project: &Project, prepared: &Prepared, en
     screen.heading(&format!("{what} of {} in {in_splits}", project.name));
     if prepared.measures {
         screen.note(&format!("  • Source: {}", sources(prepared)));
+        screen.note(&format!("  • Core: {}", core_words(prepared, engine)));
     }
     workers(settings, engine).iter().for_each(|line| screen.note(&format!("  • {line}")));
     let failures = match settings.max_failures.value {
@@ -399,6 +417,15 @@ pub(super) fn banner(screen: &Screen, project: &Project, prepared: &Prepared, en
     settings.warnings.iter().for_each(|warning| screen.warn(warning));
 }
 
+/// What is to measure.
+fn core_words(prepared: &Prepared, engine: Engine) -> String {
+    match why_not_native(prepared) {
+        _ if engine == Engine::Stock => "coverage's".to_owned(),
+        None => "native".to_owned(),
+        Some(why) => format!("coverage's ({why})"),
+    }
+}
+
 /// How many processes run tests at once.
 fn workers(settings: &Settings, engine: Engine) -> Vec<String> {
     let Workers { start, most, fixed } = settings.workers(engine);
@@ -409,7 +436,7 @@ fn workers(settings: &Settings, engine: Engine) -> Vec<String> {
             format!("Workers per split: {each}"),
             format!("Total concurrent workers: {}", splits.saturating_mul(each)),
         ],
-        false if start == most => vec![format!("Workers: {start}")],
+        false if start == most => vec![format!("Workers: up to {most}, as the machine allows")],
         false => vec![format!("Workers: {start} to {most}, as the machine allows")],
     }
 }

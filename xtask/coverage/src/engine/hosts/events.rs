@@ -54,8 +54,9 @@ impl Driver<'_> {
         match event {
             HostEvent::Unknown => {}
             HostEvent::CollectorStarted { pid } => self.hosts.says_hello(host, pid, 0),
-            HostEvent::Hello { pid, stacks_signal } => {
+            HostEvent::Hello { pid, stacks_signal, core, refused } => {
                 self.hosts.says_hello(host, pid, stacks_signal);
+                self.measured_by(core, refused);
             }
             HostEvent::Files { files } => self.share_files(host, files),
             HostEvent::CannotShard { why } => self.cannot_shard(host, &why),
@@ -123,10 +124,20 @@ impl Driver<'_> {
         }
     }
 
+    /// What measures is said where it is not what the banner has.
+    fn measured_by(&mut self, core: Option<String>, refused: Option<String>) {
+        if let (Some(core), Some(why), None) = (&core, refused, &self.account.ran().core) {
+            let note = format!("note: the core is {core}, not native: {why}");
+            self.account.show(Happening::Note(&note));
+        }
+        let ran = self.account.ran();
+        ran.core = core.or(ran.core.take());
+    }
+
     /// A host that is to confirm something has collected, or says what is of no concern.
     fn wanted_says(&mut self, host: usize, event: HostEvent) {
         match event {
-            HostEvent::Hello { pid, stacks_signal } => {
+            HostEvent::Hello { pid, stacks_signal, .. } => {
                 self.hosts.says_hello(host, pid, stacks_signal);
             }
             HostEvent::Bye { exit } => self.hosts.says_bye(host, exit),

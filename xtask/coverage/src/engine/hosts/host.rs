@@ -19,6 +19,7 @@ use crate::engine::child::{Child, Command, FIRST_PIPE, Lines, Orphaned};
 use crate::engine::event::{Details, TestOutcome};
 use crate::engine::{Job, LAST_FAILED, Measure, TEMPORARY, TOGETHER};
 use crate::files;
+use crate::project::core::NATIVE;
 use crate::report::failures::Blow;
 use crate::split::NotFound;
 use crate::split::order::{Known, Order};
@@ -27,7 +28,7 @@ use crate::split::order::{Known, Order};
 const PROTOCOL: u32 = 1;
 
 /// The host's files, by the names under which it looks for them.
-const FILES: [(&str, &str); 39] = [
+const FILES: [(&str, &str); 40] = [
     ("host.py", include_str!("../../../host/host.py")),
     ("loader.py", include_str!("../../../host/loader.py")),
     ("run.py", include_str!("../../../host/run.py")),
@@ -36,6 +37,7 @@ const FILES: [(&str, &str); 39] = [
     ("harvest.py", include_str!("../../../host/harvest.py")),
     ("parts.py", include_str!("../../../host/parts.py")),
     ("measure.py", include_str!("../../../host/measure.py")),
+    ("native.py", NATIVE),
     ("children.py", include_str!("../../../host/children.py")),
     ("collectors.py", include_str!("../../../host/collectors.py")),
     ("temporary.py", TEMPORARY),
@@ -183,6 +185,10 @@ pub(super) enum HostEvent {
     Hello {
         pid: i32,
         stacks_signal: i32,
+        /// What measures, if anything does.
+        core: Option<String>,
+        /// Why that is not the native core, which was to.
+        refused: Option<String>,
     },
     Ready {
         /// The host wants to hear of tests.
@@ -665,5 +671,6 @@ fn coverage(job: &Job, setup: &Setup<'_>, measure: &Measure) -> Value {
         "source": source,
         "branch": measure.branch,
         "context": measure.contexts.then_some("test"),
+        "core": measure.core,
     })
 }

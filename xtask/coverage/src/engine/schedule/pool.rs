@@ -37,10 +37,9 @@ impl Pool {
     /// As many as at the start.
     pub(super) fn new(workers: Workers) -> Pool {
         let allowed = workers.start.clamp(1, workers.most.max(1));
-        let fixed = workers.fixed || workers.start == workers.most;
         Pool {
             workers,
-            fixed,
+            fixed: workers.fixed,
             allowed,
             idle: 0,
             crowded: 0,
@@ -171,6 +170,12 @@ mod tests {
         let numbers = numbers(WIDE, &readings);
         assert_eq!((numbers[3], numbers[7], numbers[11]), (8, 6, 4));
         assert!(numbers.iter().all(|&it| it >= 2));
+    }
+
+    #[test]
+    fn it_shrinks_from_the_most_that_the_last_run_has_come_to() {
+        let workers = Workers { start: 24, ..WIDE };
+        assert_eq!(numbers(workers, &vec![reading(2.0, 1.0); 4]), [24, 24, 24, 18]);
     }
 
     #[test]

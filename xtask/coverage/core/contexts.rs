@@ -1,0 +1,140 @@
+//! The callbacks where contexts begin with functions (`dynamic_context`): each frame may begin one,
+//! measured or not, so all are followed, as the C tracer does it always.
+
+use std::ptr;
+
+use crate::cpython::{self as py, Object, Owned};
+use crate::events;
+use crate::state::{with_state, with_thread};
+
+/// What a frame is known by: by what is known of its code, or by the code that is not measured.
+unsafe fn id(code: Object) -> usize {
+    // SAFETY: a code object, which lives as long as the call.
+    let known = with_state(|state| unsafe { state.code(code) }.map(|known| ptr::from_ref(known)));
+    known.flatten().map_or(code as usize, |known| known as usize)
+}
+
+unsafe fn code(args: *const Object, count: isize) -> Option<Object> {
+    // SAFETY: there is at least one.
+    (!args.is_null() && count > 0).then(|| unsafe { *args })
+}
+
+fn is_traced() -> bool {
+    let started = with_state(|state| state.started).unwrap_or(false);
+    started && with_thread(|thread| thread.traced).unwrap_or(false)
+}
+
+/// Whether a context begins with the frame that runs now. `None` with Python's error set.
+unsafe fn begin() -> Option<bool> {
+    if with_thread(|thread| thread.in_context).unwrap_or(true) {
+        return Some(false);
+    }
+    let functions = with_state(|state| {
+        let contexts = state.contexts.as_ref()?;
+        // SAFETY: objects, and the GIL is held.
+        unsafe {
+            Some((
+                Owned::of_borrowed(contexts.should_start.get())?,
+                Owned::of_borrowed(contexts.switch.get())?,
+            ))
+        }
+    });
+    let Some((should_start, switch)) = functions.flatten() else { return Some(false) };
+    // SAFETY: objects, and the GIL is held; the frame is borrowed while it runs.
+    unsafe {
+        let frame = py::PyEval_GetFrame();
+        if frame.is_null() {
+            return Some(false);
+        }
+        let context = call(should_start.get(), frame)?;
+        if context.get() == py::none() {
+            return Some(false);
+        }
+        with_thread(|thread| thread.in_context = true);
+        call(switch.get(), context.get())?;
+    }
+    Some(true)
+}
+
+unsafe fn call(callable: Object, argument: Object) -> Option<Owned> {
+    // SAFETY: objects, as the caller says.
+    Owned::new(unsafe {
+        py::PyObject_CallFunctionObjArgs(callable, argument, ptr::null_mut::<py::PyObject>())
+    })
+}
+
+/// A frame begins or goes on: `push` has measured code on the stack.
+unsafe fn enter(args: *const Object, count: isize, push: py::FastCall) -> Object {
+    // SAFETY: as the callback's.
+    unsafe {
+        let Some(code) = code(args, count).filter(|_| is_traced()) else {
+            return py::return_none();
+        };
+        let Some(begins_context) = begin() else { return ptr::null_mut() };
+        let Some(result) = Owned::new(push(ptr::null_mut(), args, count)) else {
+            return ptr::null_mut();
+        };
+        drop(result);
+        let (id, measured) = (id(code), id(code) != code as usize);
+        with_thread(|thread| {
+            if !measured {
+                thread.stack.push(id, 0);
+            }
+            if let Some(frame) = thread.stack.top(id) {
+                frame.begins_context = begins_context;
+            }
+        });
+    }
+    py::return_none()
+}
+
+/// A frame ends or is suspended: `pop` takes measured code from the stack.
+unsafe fn leave(args: *const Object, count: isize, pop: py::FastCall) -> Object {
+    // SAFETY: as the callback's.
+    unsafe {
+        let Some(code) = code(args, count).filter(|_| is_traced()) else {
+            return py::return_none();
+        };
+        let id = id(code);
+        let top = with_thread(|thread| thread.stack.top(id).copied()).flatten();
+        drop(Owned::new(pop(ptr::null_mut(), args, count)));
+        if id == code as usize {
+            with_thread(|thread| thread.stack.pop(id));
+        }
+        if !top.is_some_and(|frame| frame.begins_context) {
+            return py::return_none();
+        }
+        with_thread(|thread| thread.in_context = false);
+        let switch = with_state(|state| {
+            state.contexts.as_ref().and_then(|it| Owned::of_borrowed(it.switch.get()))
+        });
+        match switch.flatten() {
+            Some(switch) => call(switch.get(), py::none()).map_or(ptr::null_mut(), Owned::into_raw),
+            None => py::return_none(),
+        }
+    }
+}
+
+pub unsafe extern "C" fn on_start(_: Object, args: *const Object, count: isize) -> Object {
+    unsafe { enter(args, count, events::on_start) }
+}
+
+pub unsafe extern "C" fn on_resume(_: Object, args: *const Object, count: isize) -> Object {
+    unsafe { enter(args, count, events::on_resume) }
+}
+
+pub unsafe extern "C" fn on_throw(_: Object, args: *const Object, count: isize) -> Object {
+    unsafe { enter(args, count, events::on_throw) }
+}
+
+pub unsafe extern "C" fn on_return(_: Object, args: *const Object, count: isize) -> Object {
+    unsafe { leave(args, count, events::on_return) }
+}
+
+pub unsafe extern "C" fn on_yield(_: Object, args: *const Object, count: isize) -> Object {
+    unsafe { leave(args, count, events::on_yield) }
+}
+
+pub unsafe extern "C" fn on_unwind(_: Object, args: *const Object, count: isize) -> Object {
+    unsafe { leave(args, count, events::on_unwind) }
+}

@@ -1,0 +1,97 @@
+//! The native core: a library for the project's Python that measures in coverage's stead. It is
+//! built with us (`build.rs`) and lies in the state folder.
+
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+
+use anyhow::{Context, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::Deserialize;
+
+use super::steps::{Step, last_lines};
+use super::{Facts, Interpreter, Project, State, Steps, versions};
+use crate::files;
+
+/// Empty where it could not be built.
+const LIBRARY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/xtask_core"));
+/// Why, then.
+const NOT_BUILT: &str = include_str!(concat!(env!("OUT_DIR"), "/core_failure"));
+/// What puts it in coverage's place.
+pub(crate) const NATIVE: &str = include_str!("../../host/native.py");
+const CHECK: &str = include_str!("../../host/check_core.py");
+/// Starts the one line of the check's output that is ours.
+const MARK: &str = "\u{1}xtask-core ";
+
+/// Where the library lies once [`install`] has been there.
+pub fn library(state: &State) -> Utf8PathBuf {
+    folder(state).join("xtask_core.so")
+}
+
+fn folder(state: &State) -> Utf8PathBuf {
+    state.dir().join("core")
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    why: Option<String>,
+}
+
+/// Why the native core does not measure in this project, or none if it does: in this interpreter
+/// it has the same arcs as coverage's own for a program with some of everything, and nothing in
+/// coverage's configuration is beyond it.
+pub fn why_not(
+    steps: &Steps<'_>,
+    python: &Interpreter,
+    project: &Project,
+    rcfile: Option<&Utf8Path>,
+    state: &State,
+    facts: &Facts,
+) -> Option<String> {
+    if versions::parse(&facts.python) < [3, 12, 0] || facts.implementation != "cpython" {
+        return Some("it is for CPython 3.12 and newer".to_owned());
+    }
+    if LIBRARY.is_empty() {
+        return Some(format!("it could not be built: {NOT_BUILT}"));
+    }
+    let check = || -> Result<Option<String>> {
+        let program = install(state)?;
+        let library = library(state);
+        let step = Step::new(&python.executable, &project.root);
+        let words = [program.as_str(), library.as_str(), rcfile.map_or("", Utf8Path::as_str)];
+        let output = steps.output(&step.args(words))?;
+        let printed = String::from_utf8_lossy(&output.stdout);
+        let Some((_, line)) = printed.lines().find_map(|line| line.split_once(MARK)) else {
+            return Ok(Some(format!("its check failed{}", last_lines(&output))));
+        };
+        let answer: Answer = serde_json::from_str(line).context("its check said nothing")?;
+        Ok(answer.why)
+    };
+    check().unwrap_or_else(|error| Some(format!("{error:#}")))
+}
+
+/// Puts the library and its check into a folder to which only we can write, for what lies there
+/// runs with the tests. Returns the check.
+fn install(state: &State) -> Result<Utf8PathBuf> {
+    let folder = folder(state);
+    state.create(state.dir())?;
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+    made.with_context(|| format!("failed to make `{folder}`"))?;
+    let folders = [folder.as_path(), state.dir()];
+    for one in folders {
+        let metadata = fs::metadata(one).with_context(|| format!("failed to look at `{one}`"))?;
+        let others = metadata.mode() & 0o022 != 0 && one == folder || metadata.mode() & 0o002 != 0;
+        anyhow::ensure!(!others, "others can write to `{one}`");
+    }
+    write(&library(state), LIBRARY)?;
+    write(&folder.join("native.py"), NATIVE.as_bytes())?;
+    let check = folder.join("check_core.py");
+    write(&check, CHECK.as_bytes())?;
+    Ok(check)
+}
+
+fn write(path: &Utf8Path, content: &[u8]) -> Result<()> {
+    if files::read(path).is_ok_and(|there| there == content) {
+        return Ok(());
+    }
+    files::replace(path, content).with_context(|| format!("failed to write `{path}`"))
+}

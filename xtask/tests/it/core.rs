@@ -1,0 +1,265 @@
+//! `--core`: what measures. The native core has the numbers of coverage's own, and stands back
+//! where it would not.
+
+use std::fs;
+
+use crate::identity::facts;
+use crate::shop::{coverage, shop};
+use crate::support::{Env, Project, Run, STOCK, env_of, pythons};
+
+/// Threads, generators and coroutines that are thrown into, classes, loops on one line.
+const SOURCE: &str = "\
+import asyncio
+import threading
+
+
+def total(numbers):
+    result = 0
+    for number in numbers: result += number
+    while result > 10:
+        result -= 1
+        if result == 12: break
+    return result
+
+
+def numbers(count):
+    try:
+        for number in range(count):
+            got = yield number
+            if got:
+                return got
+    except ValueError:
+        yield -1
+    finally:
+        count = None
+
+
+class Shelf:
+    size = 3 if numbers else 4
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, where):
+        return kind is KeyError
+
+
+async def fill(shelf):
+    for place in range(shelf.size):
+        await asyncio.sleep(0)
+    return [place async for place in places(shelf)]
+
+
+async def places(shelf):
+    for place in range(shelf.size):
+        yield place
+
+
+def aside(function):
+    thread = threading.Thread(target=function)
+    thread.start()
+    thread.join()
+
+
+def sorts(kind):
+    match kind:
+        case [first, *_] if first:
+            return first
+        case {'kind': inner}:
+            return sorts(inner)
+    raise LookupError(kind)
+";
+
+const TESTS: &str = "\
+import asyncio
+import sys
+
+import pytest
+
+from shelves import Shelf, aside, fill, numbers, sorts, total
+
+
+def test_total():
+    assert total([1, 2, 30]) == 12
+
+
+def test_numbers():
+    it = numbers(3)
+    next(it)
+    assert it.throw(ValueError()) == -1
+    it.close()
+    assert list(numbers(2)) == [0, 1]
+
+
+def test_fill():
+    with Shelf() as shelf:
+        assert asyncio.run(fill(shelf)) == [0, 1, 2]
+        raise KeyError
+
+
+def test_aside():
+    aside(lambda: total([2]))
+
+
+@pytest.mark.parametrize('kind', [[1], {'kind': [2]}, 3])
+def test_sorts(kind):
+    if kind == 3:
+        with pytest.raises(LookupError):
+            sorts(kind)
+    else:
+        assert sorts(kind)
+
+
+def test_the_trace_function_is_there():
+    assert sys.gettrace() is not None
+
+
+def test_another_trace_function():
+    before = sys.gettrace()
+    sys.settrace(lambda *_: None)
+    list(numbers(1))
+    assert sys.gettrace() is not before
+    sys.settrace(before)
+    assert sys.gettrace() is before
+    next(numbers(1))
+";
+
+const SETTINGS: &str = "[tool.pytest.ini_options]\npythonpath = ['src']\n\n\
+[tool.coverage.run]\nbranch = true\nsource = ['src']\n";
+
+fn shelves(env: Env) -> Project {
+    let files = [
+        ("pyproject.toml", SETTINGS),
+        ("src/shelves/__init__.py", SOURCE),
+        ("tests/test_shelves.py", TESTS),
+    ];
+    Project::new(&files).with(env)
+}
+
+/// Environments with a Python that the native core is for; there may be none here.
+fn newer(packages: &[&str]) -> Vec<Env> {
+    let of = |(minor, python)| env_of(&python, &format!("3.{minor}-"), packages);
+    pythons(&[12, 13]).into_iter().map(of).collect()
+}
+
+/// Lines, arcs and files are those of `coverage run`, which has its C tracer.
+#[test]
+fn the_numbers_are_coverages() {
+    for env in newer(STOCK) {
+        let project = shelves(env);
+        let alone = ["-m", "coverage", "run", "-m", "pytest"];
+        Run::of(&project.env().python()).args(&alone).cwd(&project.root).output().exits(0);
+        let expected = facts(&project, ".coverage");
+        for engine in ["fork", "spawn"] {
+            fs::remove_file(project.root.join(".coverage")).expect("a data file");
+            let output = project.run(&coverage(engine, &["--summary-json", "summary.json"]));
+            output.exits(0).says("  • Core: native\n");
+            assert_eq!(facts(&project, ".coverage"), expected, "{engine} {:?}", project.env());
+            assert_eq!(summary(&project), "native");
+        }
+    }
+}
+
+fn summary(project: &Project) -> String {
+    let text = fs::read_to_string(project.root.join("summary.json")).expect("a summary");
+    let summary: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    summary["core"].as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn an_older_python_has_coverages_own() {
+    let old = pythons(&[9, 10, 11]).into_iter().next();
+    let Some((minor, python)) = old else { return };
+    let project = shop("", "").with(env_of(&python, &format!("3.{minor}-"), STOCK));
+    let told = "  • Core: coverage's (it is for CPython 3.12 and newer)\n";
+    let output = project.run(&coverage("fork", &["--summary-json", "summary.json"]));
+    output.exits(0).says(told);
+    assert_eq!(summary(&project), "ctrace");
+    let refused = "`--core native` (command line) cannot be had: it is for CPython 3.12 and newer";
+    project.run(&coverage("fork", &["--core", "native"])).exits(4).says(refused);
+}
+
+#[test]
+fn coverages_own_measures_where_it_is_asked_to_or_alone_can() {
+    let Some(env) = newer(STOCK).into_iter().next() else { return };
+    let cases: [(&[&str], &str, &str); 3] = [
+        (&["--core", "coverage"], "", "command line"),
+        (&[], "[tool.coverage.run]\ntimid = true\n", "`timid` is set"),
+        (&[], "[tool.coverage.run]\ncore = 'ctrace'\n", "coverage is told to take the core ctrace"),
+    ];
+    for (args, tables, why) in cases {
+        let project = shop("", tables).with(env.clone());
+        let told = format!("  • Core: coverage's ({why})\n");
+        let json = ["--summary-json", "summary.json"];
+        project.run(&coverage("fork", &[args, &json].concat())).exits(0).says(&told);
+        assert_ne!(summary(&project), "native");
+    }
+    let project = shop("", "").with(env);
+    let told = "  • Core: coverage's (coverage is told to take the core sysmon)\n";
+    let run = project.xtask(&coverage("fork", &["--no-branch"])).var("COVERAGE_CORE", "sysmon");
+    run.output().exits(0).says(told);
+}
+
+/// A context for each test, and for each function whose name says that it is one.
+#[test]
+fn contexts_are_coverages() {
+    const CONTEXTS: &str = "import sys
+from coverage import CoverageData
+data = CoverageData(sys.argv[1])
+data.read()
+for context in sorted(data.measured_contexts()):
+    data.set_query_context(context)
+    print(context, [sorted(data.arcs(file)) for file in sorted(data.measured_files())])";
+    for env in newer(STOCK) {
+        let project = shelves(env);
+        let functions = [SETTINGS, "dynamic_context = 'test_function'\n"].concat();
+        project.write("pyproject.toml", &functions);
+        let contexts = |core: &str| {
+            project.run(&coverage("fork", &["--core", core, "--splits", "1"])).exits(0);
+            project.python_says(CONTEXTS, &[".coverage"])
+        };
+        let (native, own) = (contexts("native"), contexts("coverage"));
+        assert!(native.contains("test_shelves.test_total"), "{native}");
+        assert_eq!(native, own);
+    }
+}
+
+/// What a test does to the tools of `sys.monitoring` reaches none of ours.
+#[test]
+fn a_test_that_frees_all_tools_frees_none_of_ours() {
+    const FREES: &str = "import sys
+
+from shelves import total
+
+
+def test_frees():
+    for tool in range(6):
+        sys.monitoring.free_tool_id(tool)
+
+
+def test_after_that():
+    assert total([1]) == 1
+";
+    for env in newer(STOCK) {
+        let project = shelves(env);
+        project.write("tests/test_shelves.py", FREES);
+        let lines = |core: &str| {
+            project.run(&coverage("fork", &["--core", core])).exits(0);
+            facts(&project, ".coverage")
+        };
+        assert_eq!(lines("native"), lines("coverage"));
+    }
+}
+
+/// A library that does not measure the same here is not used.
+#[test]
+fn a_core_that_is_not_the_one_for_this_interpreter_is_not_used() {
+    let Some(env) = newer(STOCK).into_iter().next() else { return };
+    let project = shop("", "").with(env);
+    project.run(&coverage("fork", &[])).exits(0).says("  • Core: native\n");
+    let state = project.root.join(".xtask/core/xtask_core.so");
+    fs::write(&state, "no library").expect("a file");
+    let output = project.run(&coverage("fork", &[])).exits(0);
+    output.says("note: the core is ctrace, not native: it cannot be loaded");
+    assert_eq!(facts(&project, ".coverage").lines().count(), 1);
+}
