@@ -138,8 +138,8 @@ fn shelves(env: Env) -> Project {
 
 /// Environments with a Python that the native core is for; there may be none here.
 fn newer(packages: &[&str]) -> Vec<Env> {
-    let of = |(minor, python)| env_of(&python, &format!("3.{minor}-"), packages);
-    pythons(&[12, 13]).into_iter().map(of).collect()
+    let here = pythons(&[12, 13]);
+    here.iter().map(|(minor, python)| env_of(python, &format!("3.{minor}-"), packages)).collect()
 }
 
 /// Lines, arcs and files are those of `coverage run`, which has its C tracer.
@@ -153,7 +153,7 @@ fn the_numbers_are_coverages() {
         for engine in ["fork", "spawn"] {
             fs::remove_file(project.root.join(".coverage")).expect("a data file");
             let output = project.run(&coverage(engine, &["--summary-json", "summary.json"]));
-            output.exits(0).says("  • Core: native\n");
+            output.exits(0).tells("  • Core: native\n");
             assert_eq!(facts(&project, ".coverage"), expected, "{engine} {:?}", project.env());
             assert_eq!(summary(&project), "native");
         }
@@ -173,10 +173,10 @@ fn an_older_python_has_coverages_own() {
     let project = shop("", "").with(env_of(&python, &format!("3.{minor}-"), STOCK));
     let told = "  • Core: coverage's (it is for CPython 3.12 and newer)\n";
     let output = project.run(&coverage("fork", &["--summary-json", "summary.json"]));
-    output.exits(0).says(told);
+    output.exits(0).tells(told);
     assert_eq!(summary(&project), "ctrace");
     let refused = "`--core native` (command line) cannot be had: it is for CPython 3.12 and newer";
-    project.run(&coverage("fork", &["--core", "native"])).exits(4).says(refused);
+    project.run(&coverage("fork", &["--core", "native"])).exits(4).tells(refused);
 }
 
 #[test]
@@ -191,13 +191,13 @@ fn coverages_own_measures_where_it_is_asked_to_or_alone_can() {
         let project = shop("", tables).with(env.clone());
         let told = format!("  • Core: coverage's ({why})\n");
         let json = ["--summary-json", "summary.json"];
-        project.run(&coverage("fork", &[args, &json].concat())).exits(0).says(&told);
+        project.run(&coverage("fork", &[args, &json].concat())).exits(0).tells(&told);
         assert_ne!(summary(&project), "native");
     }
     let project = shop("", "").with(env);
     let told = "  • Core: coverage's (coverage is told to take the core sysmon)\n";
     let run = project.xtask(&coverage("fork", &["--no-branch"])).var("COVERAGE_CORE", "sysmon");
-    run.output().exits(0).says(told);
+    run.output().exits(0).tells(told);
 }
 
 /// A context for each test, and for each function whose name says that it is one.
@@ -256,10 +256,10 @@ def test_after_that():
 fn a_core_that_is_not_the_one_for_this_interpreter_is_not_used() {
     let Some(env) = newer(STOCK).into_iter().next() else { return };
     let project = shop("", "").with(env);
-    project.run(&coverage("fork", &[])).exits(0).says("  • Core: native\n");
+    project.run(&coverage("fork", &[])).exits(0).tells("  • Core: native\n");
     let state = project.root.join(".xtask/core/xtask_core.so");
     fs::write(&state, "no library").expect("a file");
     let output = project.run(&coverage("fork", &[])).exits(0);
-    output.says("note: the core is ctrace, not native: it cannot be loaded");
+    output.tells("note: the core is ctrace, not native: it cannot be loaded");
     assert_eq!(facts(&project, ".coverage").lines().count(), 1);
 }

@@ -30,7 +30,8 @@ fn sorted_splits(text: &str) -> String {
 
 /// Versions and engines differ, and are tested where they matter.
 fn without_versions(text: &str) -> String {
-    let kept = |line: &&str| !line.starts_with("  • Python: ") && !line.starts_with("  • Engine: ");
+    let varies = ["  • Core: ", "  • Python: ", "  • Engine: "];
+    let kept = |line: &&str| !varies.iter().any(|start| line.starts_with(start));
     text.lines().filter(kept).map(|line| format!("{line}\n")).collect()
 }
 

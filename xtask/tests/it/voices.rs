@@ -50,7 +50,8 @@ fn changed_shop() -> Project {
 
 /// Versions and engines differ, and are tested where they matter. What is not seen is shown.
 fn comparable(project: &Project, text: &str) -> String {
-    let kept = |line: &&str| !line.starts_with("  • Python: ");
+    let varies = ["  • Core: ", "  • Python: "];
+    let kept = |line: &&str| !varies.iter().any(|start| line.starts_with(start));
     let text: String =
         text.split_inclusive('\n').filter(|line| kept(&line.trim_end_matches('\n'))).collect();
     let parts = text.split("section_").map(|part| match part.split_once(':') {
