@@ -267,9 +267,8 @@ def say(name: str, what: str) -> None:
 
 
 def env(**more: str) -> dict[str, str]:
-    # The tracer that all supported versions of Python have: the same one on all sides.
     kept = {name: value for name, value in os.environ.items() if name not in UNSET}
-    return {**kept, "COVERAGE_CORE": "ctrace", **more}
+    return {**kept, **more}
 
 
 def read(command: list[str], text: str = "", cwd: Path = ROOT) -> str:

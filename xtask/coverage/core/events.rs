@@ -245,20 +245,24 @@ fn instructions<R>(code: Object, look: impl FnOnce(&[u8]) -> R) -> Option<R> {
 
 /// `LINE`: a line begins.
 pub unsafe extern "C" fn on_line(_: Object, args: *const Object, count: isize) -> Object {
-    if let Some([code, line]) = unsafe { arguments::<2>(args, count) } {
-        unsafe {
-            in_measured(*code, |state, thread, known| execute(state, thread, known, number(*line)))
-        };
+    let Some([code, line]) = (unsafe { arguments::<2>(args, count) }) else {
+        return py::return_none();
+    };
+    let mut needless = false;
+    unsafe {
+        in_measured(*code, |state, thread, known| {
+            needless = execute(state, thread, known, number(*line)) && state.once;
+        });
     }
-    py::return_none()
+    if needless { disable() } else { py::return_none() }
 }
 
+/// Whether the line is kept: not if its frame began before measuring did.
 #[inline]
-fn execute(state: &mut State, thread: &mut Thread, known: &mut Code, line: i32) {
-    if let Some(frame) = thread.stack.top(address(known)) {
-        let from = std::mem::replace(&mut frame.last, line);
-        state.record(known, from, line);
-    }
+fn execute(state: &mut State, thread: &mut Thread, known: &mut Code, line: i32) -> bool {
+    let Some(frame) = thread.stack.top(address(known)) else { return false };
+    let from = std::mem::replace(&mut frame.last, line);
+    state.record(known, from, line)
 }
 
 /// `JUMP`: a trace function hears of a jump back within a line, as of a line.

@@ -58,14 +58,16 @@ pub unsafe extern "C" fn configure(_: Object, args: *const Object, count: isize)
     }
 }
 
-/// `start(branch)`: this thread is measured, as if its trace function were set.
+/// `start(branch, once)`: this thread is measured, as if its trace function were set. With `once`
+/// the collector need not be told of a line again that it knows.
 pub unsafe extern "C" fn start(_: Object, args: *const Object, count: isize) -> Object {
-    let Some(branch) = (unsafe { argument(args, count, 0) }) else { return too_few() };
-    // SAFETY: an object, and the GIL is held.
-    let branch = unsafe { py::PyObject_IsTrue(branch) } == 1;
+    // SAFETY: objects, and the GIL is held.
+    let truth = |at| unsafe { argument(args, count, at).map(|one| py::PyObject_IsTrue(one) == 1) };
+    let (Some(branch), Some(once)) = (truth(0), truth(1)) else { return too_few() };
     with_state(|state| {
         state.started = true;
         state.branch = branch;
+        state.once = once && !branch;
     });
     with_thread(|thread| thread.traced = true);
     py::return_none()
@@ -101,6 +103,12 @@ pub unsafe extern "C" fn hand_over(_: Object, args: *const Object, count: isize)
         Some(Some(activity)) => unsafe { py::PyLong_FromLong(activity.into()) },
         None => py::raise(unsafe { py::PyExc_RuntimeError }, c"not configured"),
     }
+}
+
+/// `repeat()`: lines are told again from here on.
+pub unsafe extern "C" fn repeat(_: Object, _: *const Object, _: isize) -> Object {
+    with_state(|state| state.once = false);
+    py::return_none()
 }
 
 /// `forget()`: whatever is executed from here on is new.

@@ -39,7 +39,7 @@ struct Definition<T>(UnsafeCell<T>);
 // SAFETY: only CPython uses it, with the GIL held.
 unsafe impl<T> Sync for Definition<T> {}
 
-static METHODS: Definition<[PyMethodDef; 25]> = Definition(UnsafeCell::new([
+static METHODS: Definition<[PyMethodDef; 26]> = Definition(UnsafeCell::new([
     method(c"on_start", events::on_start),
     method(c"on_resume", events::on_resume),
     method(c"on_throw", events::on_throw),
@@ -60,6 +60,7 @@ static METHODS: Definition<[PyMethodDef; 25]> = Definition(UnsafeCell::new([
     method(c"stop", functions::stop),
     method(c"hand_over", functions::hand_over),
     method(c"forget", functions::forget),
+    method(c"repeat", functions::repeat),
     method(c"new_threads", functions::new_threads),
     method(c"settrace", functions::settrace),
     method(c"gettrace", functions::gettrace),

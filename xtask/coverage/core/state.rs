@@ -73,6 +73,9 @@ pub struct State {
     /// Whether anything happened since coverage asked last.
     pub activity: bool,
     pub branch: bool,
+    /// A line that was executed is of no interest any more: without branches, and while contexts
+    /// do not change.
+    pub once: bool,
     /// Counts how often everything was forgotten.
     epoch: u32,
     /// The index of the memory that CPython keeps for us with each code object.
@@ -151,6 +154,7 @@ impl State {
             started: false,
             activity: false,
             branch: true,
+            once: false,
             epoch: 1,
             extra,
             files: Vec::new(),
@@ -217,22 +221,26 @@ impl State {
         Some(index)
     }
 
-    /// From a line to another, in a code object's file.
+    /// From a line to another, in a code object's file. False if there was no memory for it.
     #[inline]
-    pub fn record(&mut self, code: &mut Code, from: i32, to: i32) {
+    pub fn record(&mut self, code: &mut Code, from: i32, to: i32) -> bool {
         let arc = arcs::arc(if self.branch { from } else { 0 }, to);
         if code.epoch != self.epoch {
             code.epoch = self.epoch;
             code.recent = [u64::MAX; RECENT];
         }
-        let Some(recent) = code.recent.get_mut((arcs::hash(arc) >> 61) as usize) else { return };
+        let Some(recent) = code.recent.get_mut((arcs::hash(arc) >> 61) as usize) else {
+            return false;
+        };
         if *recent == arc {
-            return;
+            return true;
         }
-        let Some(file) = self.files.get_mut(code.file) else { return };
-        if file.arcs.insert(arc).is_ok() {
+        let Some(file) = self.files.get_mut(code.file) else { return false };
+        let kept = file.arcs.insert(arc).is_ok();
+        if kept {
             *recent = arc;
         }
+        kept
     }
 
     /// The exit of a code object: an arc, but no line.
@@ -263,8 +271,12 @@ impl State {
         Some(())
     }
 
-    /// Everything that is executed from here on is new.
+    /// Everything that is executed from here on is new, unless nothing is told twice: there are no
+    /// events any more of what is not.
     pub fn forget(&mut self) {
+        if self.once {
+            return;
+        }
         let executed = self.files.iter_mut().filter(|file| !file.arcs.is_empty());
         executed.for_each(|file| file.arcs.clear());
         self.epoch = self.epoch.wrapping_add(1);

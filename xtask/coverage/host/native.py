@@ -77,12 +77,14 @@ class Core:
         self._monitoring: Any = sys.monitoring  # type: ignore[attr-defined]
         self._tool = -1
         self._activity = False
+        # Until contexts change: a line is told once.
+        self._once = True
         self.tracer = NativeTracer(self)
 
     def start(self, tracer: NativeTracer) -> None:
         if self._tool < 0:
             self._prepare(tracer)
-        self._library.start(bool(tracer.trace_arcs))
+        self._library.start(bool(tracer.trace_arcs), self._once)
         self._library.new_threads(self._collector._installation_trace)
 
     def stop(self) -> None:
@@ -124,6 +126,13 @@ class Core:
     def hand_over(self, data: dict[str, set[int]]) -> bool:
         self._activity = bool(self._library.hand_over(data)) or self._activity
         return self._activity
+
+    def repeat(self) -> None:
+        """What was executed in a context is to be told again in the next one."""
+        if self._once:
+            self._once = False
+            self._library.repeat()
+            self._monitoring.restart_events()
 
     def forget(self) -> None:
         """The collector has emptied its sets: what is executed again is to be in them again."""
@@ -241,4 +250,11 @@ def _forget_what_is_flushed(collector: Any, core: Core) -> None:
         core.forget()
         return bool(flushed)
 
+    switch = collector.switch_context
+
+    def switch_context(context: str | None) -> Any:
+        core.repeat()
+        return switch(context)
+
     collector.flush_data = flush_data
+    collector.switch_context = switch_context

@@ -2,6 +2,7 @@
 //! built with us (`build.rs`) and lies in the state folder.
 
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 
 use anyhow::{Context, Result};
@@ -22,9 +23,21 @@ const CHECK: &str = include_str!("../../host/check_core.py");
 /// Starts the one line of the check's output that is ours.
 const MARK: &str = "\u{1}xtask-core ";
 
-/// Where the library lies once [`install`] has been there.
-pub fn library(state: &State) -> Utf8PathBuf {
+/// Puts the library where a project's Python is to load it from.
+pub fn library(state: &State) -> Result<Utf8PathBuf> {
+    install(state)?;
+    Ok(path(state))
+}
+
+fn path(state: &State) -> Utf8PathBuf {
     folder(state).join("xtask_core.so")
+}
+
+/// A number that changes with the core, and with how it is checked.
+pub(super) fn hash() -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (LIBRARY, NATIVE, CHECK).hash(&mut hasher);
+    hasher.finish()
 }
 
 fn folder(state: &State) -> Utf8PathBuf {
@@ -55,7 +68,7 @@ pub fn why_not(
     }
     let check = || -> Result<Option<String>> {
         let program = install(state)?;
-        let library = library(state);
+        let library = path(state);
         let step = Step::new(&python.executable, &project.root);
         let words = [program.as_str(), library.as_str(), rcfile.map_or("", Utf8Path::as_str)];
         let output = steps.output(&step.args(words))?;
@@ -82,7 +95,7 @@ fn install(state: &State) -> Result<Utf8PathBuf> {
         let others = metadata.mode() & 0o022 != 0 && one == folder || metadata.mode() & 0o002 != 0;
         anyhow::ensure!(!others, "others can write to `{one}`");
     }
-    write(&library(state), LIBRARY)?;
+    write(&path(state), LIBRARY)?;
     write(&folder.join("native.py"), NATIVE.as_bytes())?;
     let check = folder.join("check_core.py");
     write(&check, CHECK.as_bytes())?;

@@ -153,7 +153,7 @@ fn surroundings(
     if start == *b"#!" {
         return None;
     }
-    let mut seen = format!("1 {:016x}\n{executable}\n", hash(probe::PROBE));
+    let mut seen = format!("1 {:016x} {:016x}\n{executable}\n", hash(probe::PROBE), core::hash());
     seen += &look(executable);
     let environment = executable.parent().and_then(Utf8Path::parent)?;
     seen += &content(&environment.join("pyvenv.cfg"));

@@ -40,6 +40,8 @@ pub(super) struct Prepared {
     pub(super) settings: Settings,
     /// Coverage has a part in it.
     pub(super) measures: bool,
+    /// The library of the native core, or why coverage's own measures.
+    pub(super) core: Result<Utf8PathBuf, String>,
     /// What the last run left.
     pub(super) history: History,
     /// Of every Python that runs tests.
@@ -82,8 +84,11 @@ pub(super) fn prepare(invocation: &Invocation<'_>, project: &Project) -> Result<
     }
     let history = History::read(&state);
     let settings = read_settings(invocation, project, &typed, &facts, &history)?;
-    if let (true, Core::Native, Some(why)) = (measures, settings.core.value, &facts.no_native_core)
-    {
+    let core = match measures {
+        true => native_core(&settings, &facts, &state),
+        false => Err("nothing is measured".to_owned()),
+    };
+    if let (true, Core::Native, Err(why)) = (measures, settings.core.value, &core) {
         let what = format!("`--core native` ({}) cannot be had: {why}", settings.core.origin);
         return Err(exit::usage(what).into());
     }
@@ -94,6 +99,7 @@ pub(super) fn prepare(invocation: &Invocation<'_>, project: &Project) -> Result<
         facts,
         settings,
         measures,
+        core,
         history,
         hash_seed: HashSeed::of(std::env::var(seed::VARIABLE).ok().as_deref()),
         took: started.elapsed(),
@@ -245,22 +251,22 @@ pub(super) fn job_in(room: &State, project: &Project, prepared: &Prepared) -> Re
 
 fn measure(prepared: &Prepared) -> Measure {
     let settings = &prepared.settings;
-    let native = why_not_native(prepared).is_none();
     Measure {
         source: settings.sources.value.clone(),
         branch: settings.branch.as_ref().map(|branch| branch.value),
         config_file: settings.cov_config.as_ref().map(|file| file.value.clone().into()),
         contexts: settings.cov_context.is_some(),
-        core: native.then(|| core::library(&prepared.state)),
+        core: prepared.core.as_ref().ok().cloned(),
     }
 }
 
-/// What keeps the native core from measuring, if anything does.
-fn why_not_native(prepared: &Prepared) -> Option<String> {
-    let asked = &prepared.settings.core;
-    match asked.value {
-        Core::Coverage => Some(asked.origin.to_string()),
-        Core::Auto | Core::Native => prepared.facts.no_native_core.clone(),
+/// The library of the native core if that is to measure, else why it does not.
+fn native_core(settings: &Settings, facts: &Facts, state: &State) -> Result<Utf8PathBuf, String> {
+    let asked = &settings.core;
+    match (asked.value, &facts.no_native_core) {
+        (Core::Coverage, _) => Err(asked.origin.to_string()),
+        (_, Some(why)) => Err(why.clone()),
+        (_, None) => core::library(state).map_err(|error| format!("{error:#}")),
     }
 }
 
@@ -419,10 +425,10 @@ pub(super) fn banner(screen: &Screen, project: &Project, prepared: &Prepared, en
 
 /// What is to measure.
 fn core_words(prepared: &Prepared, engine: Engine) -> String {
-    match why_not_native(prepared) {
+    match &prepared.core {
         _ if engine == Engine::Stock => "coverage's".to_owned(),
-        None => "native".to_owned(),
-        Some(why) => format!("coverage's ({why})"),
+        Ok(_) => "native".to_owned(),
+        Err(why) => format!("coverage's ({why})"),
     }
 }
 
