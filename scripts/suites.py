@@ -32,6 +32,7 @@ OLDEST = (3, 10)
 
 # Variables that would change what one of the sides does.
 UNSET = (
+    "COVERAGE_CORE",
     "COVERAGE_FILE",
     "COVERAGE_PROCESS_START",
     "COVERAGE_RCFILE",

@@ -38,7 +38,7 @@ pub(super) struct Found<'a> {
 pub(super) fn write(ending: &Ending<'_>, found: &Found<'_>) -> Result<Utf8PathBuf> {
     let path = ending.prepared.state.dir().join("run.html");
     let page = page(ending, found, path.parent().map(Into::into).unwrap_or_default())?;
-    replace(&path, &render(&page)).with_context(|| format!("failed to write `{path}`"))?;
+    replace(&path, render(&page)).with_context(|| format!("failed to write `{path}`"))?;
     Ok(path)
 }
 
