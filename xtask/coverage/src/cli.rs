@@ -1,6 +1,8 @@
 //! What was typed: the commands, their options, and the doc comments that are their help.
 //! What it means is decided in [`crate::settings`].
 
+mod shards;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
@@ -8,9 +10,12 @@ use anyhow::Result;
 use camino::Utf8PathBuf;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+pub use self::shards::{Combining, Planning, Shards};
 use crate::exit::Exit;
 use crate::report::coverage::Kind;
 use crate::settings::{bounds, layer};
+use crate::shard::engines;
+use crate::split::Shard;
 
 /// The environment, as a value.
 pub type Env = BTreeMap<String, String>;
@@ -22,7 +27,7 @@ pub fn env() -> Env {
 }
 
 /// A command line, understood.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Typed {
     /// What to do.
     pub task: Task,
@@ -32,17 +37,26 @@ pub struct Typed {
     pub general: General,
     /// `-- PYTEST_ARGS`.
     pub pytest_args: Vec<String>,
+    /// Which shard this is; none where all of the suite is meant.
+    pub shard: Option<Shard>,
+    /// What else is to come of a plan.
+    pub planning: Planning,
+    /// What there is to combine.
+    pub combining: Combining,
 }
 
 /// What to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Task {
     /// `cargo xtask coverage`: run, combine, report.
+    #[default]
     Coverage,
     /// `cargo xtask coverage plan`: show the splits.
     Plan,
     /// `cargo xtask coverage plan --simulate`: show what a run would take.
     Simulate,
+    /// `cargo xtask coverage combine`: report on what shards have left.
+    Combine,
     /// `cargo xtask coverage report`: report again on the data that is there.
     Report,
     /// `cargo xtask coverage verify`: compare with sequential runs.
@@ -70,7 +84,30 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, env: &Env) -> Result<Type
     if typed.task == Task::Plan && layer::from_env::<Foresight>(env)?.simulate {
         typed.task = Task::Simulate;
     }
+    find_shard(&mut typed, env)?;
     Ok(typed)
+}
+
+/// Which shard this is. The suite is cut into as many splits as there are shards.
+fn find_shard(typed: &mut Typed, env: &Env) -> Result<()> {
+    let wanted = typed.general.shards.shard;
+    let Some(wanted) = wanted.filter(|_| matches!(typed.task, Task::Coverage | Task::Test)) else {
+        return Ok(());
+    };
+    let shard = engines::shard(wanted, env)
+        .map_err(|why| crate::exit::usage(format!("`--shard`: {why}")))?;
+    let splits = &mut typed.options.pool.splits;
+    if let Some(splits) = splits.filter(|splits| *splits != shard.total) {
+        let why = format!(
+            "`--shard {shard}` cuts the suite into {} splits, one for each shard, and `--splits` \
+             says {splits}",
+            shard.total
+        );
+        return Err(crate::exit::usage(why).into());
+    }
+    *splits = Some(shard.total);
+    typed.shard = Some(shard);
+    Ok(())
 }
 
 /// What clap has to say itself, and how the process ends after it: help and version are asked
@@ -131,6 +168,7 @@ struct Coverage {
 #[derive(Debug, Subcommand)]
 enum Other {
     Plan(Plan),
+    Combine(Box<shards::Combine>),
     Report(Report),
     Verify(Verify),
 }
@@ -158,6 +196,8 @@ struct Test {
 struct Plan {
     #[command(flatten)]
     foresight: Foresight,
+    #[command(flatten)]
+    planning: Planning,
     #[command(flatten)]
     pool: Pool,
     #[command(flatten)]
@@ -210,8 +250,10 @@ impl Coverage {
                 options: Options { pool, limits, measure, reporting },
                 general,
                 pytest_args: pytest.args,
+                ..Typed::default()
             },
             Some(Other::Plan(plan)) => plan.typed(),
+            Some(Other::Combine(combine)) => combine.typed(),
             Some(Other::Report(report)) => report.typed(),
             Some(Other::Verify(verify)) => verify.typed(),
         }
@@ -222,9 +264,14 @@ impl Plan {
     fn typed(self) -> Typed {
         Typed {
             task: if self.foresight.simulate { Task::Simulate } else { Task::Plan },
-            options: Options { pool: self.pool, ..Options::default() },
+            options: Options {
+                pool: Pool { splits: self.planning.shards.or(self.pool.splits), ..self.pool },
+                ..Options::default()
+            },
             general: General { chosen: self.chosen, output: self.output, ..General::default() },
             pytest_args: self.pytest.args,
+            planning: self.planning,
+            ..Typed::default()
         }
     }
 }
@@ -235,7 +282,7 @@ impl Report {
             task: Task::Report,
             options: Options { reporting: self.reporting, ..Options::default() },
             general: General { chosen: self.chosen, output: self.output, ..General::default() },
-            pytest_args: Vec::new(),
+            ..Typed::default()
         }
     }
 }
@@ -247,6 +294,7 @@ impl Verify {
             options: Options { pool: self.pool, measure: self.measure, ..Options::default() },
             general: General { chosen: self.chosen, output: self.output, ..General::default() },
             pytest_args: self.pytest.args,
+            ..Typed::default()
         }
     }
 }
@@ -258,6 +306,7 @@ impl Test {
             options: Options { pool: self.pool, limits: self.limits, ..Options::default() },
             general: self.general,
             pytest_args: self.pytest.args,
+            ..Typed::default()
         }
     }
 }
@@ -484,6 +533,10 @@ pub struct General {
     /// What is said.
     #[command(flatten)]
     pub output: Output,
+
+    /// Which of several machines this is.
+    #[command(flatten)]
+    pub shards: Shards,
 
     /// Run only what failed or did not run last time
     ///
@@ -771,6 +824,7 @@ impl General {
             open: self.open || other.open,
             dry_run: self.dry_run || other.dry_run,
             last_failed: self.last_failed || other.last_failed,
+            shards: self.shards.or(other.shards),
         }
     }
 }
@@ -837,6 +891,36 @@ mod tests {
     }
 
     #[test]
+    fn a_shard_is_a_split_of_as_many() {
+        let typed_shard = typed("coverage --shard 3/12");
+        assert_eq!(typed_shard.shard, Some(Shard { index: 3, total: 12 }));
+        assert_eq!(typed_shard.options.pool.splits, Some(12));
+        let gitlab = [("CI_NODE_INDEX", "2"), ("CI_NODE_TOTAL", "4")];
+        let found = read("test --shard auto/4", &gitlab).expect("a shard");
+        assert_eq!(found.shard, Some(Shard { index: 2, total: 4 }));
+        let error = read("coverage --shard auto/2", &gitlab).expect_err("another total");
+        assert_eq!(crate::exit::of(&error), Exit::Usage);
+        let error = read("coverage --shard 1/2 --splits 3", &[]).expect_err("two numbers");
+        assert!(error.to_string().contains("and `--splits` says 3"), "{error}");
+        let again = "coverage --shard 1/2 --splits 2";
+        assert_eq!(typed(again).options.pool.splits, Some(2));
+        // Whoever combines or plans is no shard, whatever is around it.
+        let slurm = [("SLURM_ARRAY_TASK_ID", "9"), ("XTASK_SHARD", "auto/4")];
+        assert_eq!(read("coverage combine in", &slurm).expect("a task").shard, None);
+        assert_eq!(read("coverage plan", &slurm).expect("a task").shard, None);
+    }
+
+    #[test]
+    fn plans_and_combining() {
+        let plan = typed("coverage plan --shards 4 --out plan.json");
+        assert_eq!((plan.options.pool.splits, plan.planning.shards), (Some(4), Some(4)));
+        let combine = typed("coverage combine a b --heal --junit j.xml -- -k x");
+        assert_eq!(combine.task, Task::Combine);
+        assert_eq!((combine.combining.folders.len(), combine.combining.heal), (2, true));
+        assert_eq!(combine.pytest_args, ["-k", "x"]);
+    }
+
+    #[test]
     fn the_last_of_two_wins() {
         assert_eq!(typed("coverage --splits 2 --splits 3").options.pool.splits, Some(3));
         assert_eq!(typed("coverage --branch --no-branch").options.measure.branches(), Some(false));
@@ -888,6 +972,15 @@ mod tests {
             ("coverage tests", "error: unexpected argument 'tests' found"),
             ("nothing", "error: unrecognized subcommand 'nothing'"),
             ("coverage --splits 3 report", "error: unexpected argument 'report' found"),
+            (
+                "coverage --shard /",
+                "error: invalid value '/' for '--shard <I/N>': lacks a number: is a variable of the engine empty?",
+            ),
+            (
+                "coverage --shard 5/4",
+                "error: invalid value '5/4' for '--shard <I/N>': there is no shard 5 of 4",
+            ),
+            ("coverage combine", "error: the following required arguments were not provided:"),
             ("test --branch", "error: unexpected argument '--branch' found"),
             ("test --fail-under 3", "error: unexpected argument '--fail-under' found"),
             ("coverage verify --report xml", "error: unexpected argument '--report' found"),
@@ -920,6 +1013,10 @@ mod tests {
             ("XTASK_SUMMARY_JSON", "s.json"),
             ("XTASK_TRACE", "t.jsonl"),
             ("XTASK_JUNIT", "j.xml"),
+            ("XTASK_SHARD", "auto/1"),
+            ("XTASK_OUT", "o"),
+            ("XTASK_PLAN", "p.json"),
+            ("XTASK_EXIT_ZERO_ON_TEST_FAILURE", "1"),
         ];
         let general = General {
             chosen: Chosen { project: vec!["a".into(), "b".into()], python: Some("py".into()) },
@@ -930,10 +1027,17 @@ mod tests {
             open: true,
             dry_run: true,
             last_failed: true,
+            shards: Shards {
+                shard: Some(engines::Wanted::Auto(1)),
+                out: Some("o".into()),
+                plan: Some("p.json".into()),
+                exit_zero_on_test_failure: true,
+            },
         };
         assert_eq!(read("coverage", &variables).expect("a task").general, general);
         let line = "coverage -p c --python x --color always -q --summary-json t.json --junit k.xml --trace u.jsonl \
-                    --open --dry-run --last-failed";
+                    --open --dry-run --last-failed --shard 1/1 --out q --plan r.json \
+                    --exit-zero-on-test-failure";
         assert_eq!(read(line, &variables).expect("a task").general, typed(line).general);
         let empty = variables.map(|(name, _)| (name, ""));
         assert_eq!(read("coverage", &empty).expect("a task").general, General::default());

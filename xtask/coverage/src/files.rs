@@ -35,6 +35,18 @@ fn open(path: &Utf8Path) -> Result<File> {
     }
 }
 
+/// The text of a regular file that has no more than so many bytes.
+pub(crate) fn read_up_to(path: &Utf8Path, most: u64) -> Result<String> {
+    let file = open(path)?;
+    let mut content = Vec::new();
+    file.take(most + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > most {
+        let what = format!("it is larger than {} MiB", most >> 20);
+        return Err(Error::new(ErrorKind::InvalidData, what));
+    }
+    String::from_utf8(content).map_err(|_| Error::new(ErrorKind::InvalidData, "it is not UTF-8"))
+}
+
 /// The same, as text.
 pub(crate) fn read_text(path: &Utf8Path) -> Result<String> {
     String::from_utf8(read(path)?)

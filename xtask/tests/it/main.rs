@@ -55,6 +55,7 @@ mod retries;
 mod schema;
 mod script;
 mod settings;
+mod shards;
 mod shop;
 mod signals;
 mod simulate;

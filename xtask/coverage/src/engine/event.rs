@@ -117,7 +117,7 @@ impl TestOutcome {
 }
 
 /// What is told of a test at its end, beside its outcome.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 pub struct Details {
     /// How long it took.
     #[serde(flatten)]
@@ -141,7 +141,7 @@ impl From<PhaseSeconds> for Details {
 }
 
 /// Seconds that the phases of a test took.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize)]
 pub struct PhaseSeconds {
     /// Fixtures before the test.
     #[serde(default)]

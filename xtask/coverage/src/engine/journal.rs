@@ -7,13 +7,13 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use camino::Utf8Path;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::clock;
 use super::event::TestOutcome;
 
 /// One unit as it ran. Times are seconds since the run began.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct UnitRun {
     /// Its number; each attempt at its tests has one of its own.
     pub unit: u32,
@@ -32,12 +32,12 @@ pub struct UnitRun {
 }
 
 /// One test as it ran.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct TestRun {
     /// Its node id.
     pub id: String,
     /// Which of the tests with this id, where several have it.
-    #[serde(skip_serializing_if = "is_the_first")]
+    #[serde(default, skip_serializing_if = "is_the_first")]
     pub copy: u32,
     /// How it ended, this time.
     pub outcome: TestOutcome,

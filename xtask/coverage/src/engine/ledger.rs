@@ -3,17 +3,20 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use super::event::{Details, TestOutcome};
 use crate::report::failures::{Failure, Phase};
 use crate::report::junit::{Case, Ending};
 use crate::report::summary::Tally;
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Ledger {
     /// How many failed tests end the run; 0 means never.
     budget: u64,
     collected: u64,
+    #[serde(serialize_with = "as_list", deserialize_with = "from_list")]
     tests: HashMap<Key, Test>,
     failures: Vec<Failure>,
     failed_ids: Vec<String>,
@@ -30,7 +33,7 @@ pub struct Ledger {
 /// A node id, and which of the tests that have it: mostly there is but one.
 type Key = (String, u32);
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 struct Test {
     failed_in: Option<Phase>,
     outcome: Option<TestOutcome>,
@@ -226,6 +229,51 @@ impl Ledger {
         cases.chain(skipped).collect()
     }
 
+    /// The tests that have ended: node ids, and which of those with it each is.
+    pub fn keys(&self) -> impl Iterator<Item = &(String, u32)> {
+        let ended = self.tests.iter().filter(|(_, test)| test.outcome().is_some());
+        ended.map(|(key, _)| key).filter(|(id, _)| !self.collect_errors.contains(id))
+    }
+
+    /// Nothing is missed that is not there.
+    pub fn expect_no_more(&mut self) {
+        self.collected = 0;
+    }
+
+    /// Leaves out where logs are.
+    pub fn forget_logs(&mut self) {
+        self.failures.iter_mut().chain(&mut self.repeated).for_each(|it| it.log = None);
+    }
+
+    /// Adds what became of other tests, on another machine. One that was there already keeps
+    /// what is known of it.
+    pub fn absorb(&mut self, other: Ledger) {
+        let known: HashSet<Key> = self.tests.keys().cloned().collect();
+        let known_files: HashSet<String> = self.collect_errors.clone();
+        let is_new = |failure: &Failure| match failure.phase {
+            Phase::Collect => !known_files.contains(&failure.id),
+            _ => !known.contains(&(failure.id.clone(), failure.copy)),
+        };
+        let last = self.ended;
+        for (key, test) in other.tests {
+            if !known.contains(&key) {
+                self.tests.insert(key, Test { place: last + test.place, ..test });
+            }
+        }
+        self.ended += other.ended;
+        self.failures.extend(other.failures.into_iter().filter(is_new));
+        self.repeated.extend(other.repeated.into_iter().filter(is_new));
+        for id in other.failed_ids {
+            if !self.failed_ids.contains(&id) && self.failures.iter().any(|it| it.id == id) {
+                self.failed_ids.push(id);
+            }
+        }
+        self.failed_tests =
+            self.tests.values().filter(|test| test.failed_in.is_some()).count() as u64;
+        self.collect_errors.extend(other.collect_errors);
+        self.skipped_files.extend(other.skipped_files);
+    }
+
     /// The counts.
     pub fn tally(&self) -> Tally {
         let mut tally = Tally { reruns: self.repeated.len() as u64, ..Tally::default() };
@@ -284,6 +332,16 @@ impl Test {
             TestOutcome::Xpassed => &mut tally.xpassed,
         } += 1;
     }
+}
+
+fn as_list<S: Serializer>(tests: &HashMap<Key, Test>, to: S) -> Result<S::Ok, S::Error> {
+    let mut list: Vec<(&Key, &Test)> = tests.iter().collect();
+    list.sort_by_key(|(key, test)| (test.place, *key));
+    list.serialize(to)
+}
+
+fn from_list<'de, D: Deserializer<'de>>(from: D) -> Result<HashMap<Key, Test>, D::Error> {
+    Ok(Vec::<(Key, Test)>::deserialize(from)?.into_iter().collect())
 }
 
 fn by_test(failures: &[Failure]) -> HashMap<(&str, u32), Vec<&Failure>> {

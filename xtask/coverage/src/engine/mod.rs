@@ -9,7 +9,9 @@ pub mod hosts;
 pub mod journal;
 pub mod ledger;
 mod orphans;
+mod portion;
 mod processes;
+pub mod record;
 pub mod samples;
 pub mod schedule;
 pub mod seed;
@@ -24,6 +26,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
+use serde::{Deserialize, Serialize};
 
 use self::event::TestOutcome;
 use self::journal::UnitRun;
@@ -35,7 +38,7 @@ use crate::report::warnings::Warnings;
 use crate::settings::Workers;
 use crate::shard::combine::{Expected, Problem};
 use crate::split::order::{Known, Order};
-use crate::split::{Dist, Durations, FileCost, Isolation, NotFound};
+use crate::split::{Dist, Durations, FileCost, Isolation, NotFound, Planned, Portion, Share};
 
 /// What to run, and with which means.
 #[derive(Clone, Debug)]
@@ -46,6 +49,10 @@ pub struct Job {
     pub python: Utf8PathBuf,
     /// Into how many groups the tests are split.
     pub splits: u32,
+    /// What of them is run here.
+    pub portion: Portion,
+    /// How the suite was cut elsewhere; none where it is cut here.
+    pub planned: Option<Planned>,
     /// How many of them run at once.
     pub concurrent: u32,
     /// Processes for each of these.
@@ -239,7 +246,7 @@ pub struct Started<'a> {
 }
 
 /// The end of one split.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct SplitEnd {
     /// 1-based.
     pub split: u32,
@@ -258,7 +265,7 @@ pub struct SplitEnd {
 }
 
 /// How a split ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum SplitState {
     /// All its tests ran.
     Completed,
@@ -275,6 +282,10 @@ pub struct Ran {
     pub ledger: Ledger,
     /// All tests that were to run; none where that never became known.
     pub planned: Vec<String>,
+    /// What part of the plan that is; none where it is all, or where there was no plan.
+    pub share: Option<Share>,
+    /// What each slot is called, where they are those of several machines; empty where not.
+    pub lanes: Vec<String>,
     /// What was to run again and was not found.
     pub not_found: NotFound,
     /// Tests that failed in a fork, and passed whenever that was repeated.
@@ -289,6 +300,9 @@ pub struct Ran {
     pub problems: Vec<Problem>,
     /// What pytest or its plugins have against the run although no test says so, a sentence each.
     pub findings: Vec<String>,
+    /// Parts of the run are not there that nobody wants to do without: no coverage is reported,
+    /// for the number would be a wrong one.
+    pub withheld: bool,
     /// A test or a plugin ended the run before all tests had run.
     pub stopped: bool,
     /// A plugin takes a run without tests for a good one.
@@ -346,6 +360,8 @@ impl Ran {
         Ran {
             ledger: Ledger::new(budget),
             planned: Vec::new(),
+            share: None,
+            lanes: Vec::new(),
             not_found: NotFound::default(),
             flaky_in_confirmation: Vec::new(),
             only_fresh: Vec::new(),
@@ -353,6 +369,7 @@ impl Ran {
             expected: Expected::default(),
             problems: Vec::new(),
             findings: Vec::new(),
+            withheld: false,
             stopped: false,
             no_tests_is_fine: false,
             closing_words: Vec::new(),
@@ -381,7 +398,7 @@ impl Ran {
 }
 
 /// A process that ran tests and came to its end.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 pub struct Process {
     /// Seconds that it took of its slot.
     pub seconds: f64,

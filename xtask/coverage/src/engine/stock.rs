@@ -636,17 +636,48 @@ impl<'a> Supervisor<'a> {
     fn read_cut(&mut self, split: u32) {
         let read = fs::read_to_string(cut_file(self.job, split)).ok();
         if let Some(cut) = read.and_then(|text| serde_json::from_str::<Cut>(&text).ok()) {
-            self.ran.ledger.collected(cut.before.len() as u64);
+            let is_whole = self.job.portion.is_whole();
+            let tests = if is_whole { &cut.before } else { &cut.after };
+            self.ran.ledger.collected(tests.len() as u64);
             if self.cuts.is_empty() {
-                self.tell_plan(&cut.before);
+                self.tell_plan(tests);
                 (self.show)(Happening::NotFound(&cut.not_found));
                 self.ran.not_found.clone_from(&cut.not_found);
-                self.ran.planned.clone_from(&cut.before);
+                self.ran.planned.clone_from(tests);
+                self.check_share(split, &cut);
                 let repeated = copies(&cut.before).into_keys();
                 self.take_turns(&cut);
                 self.shared = repeated.map(|test| cut.before[test].clone()).collect();
             }
             self.cuts.insert(split, cut);
+        }
+    }
+
+    /// What pytest-split gives a shard must be what every other machine takes for its share.
+    fn check_share(&mut self, split: u32, cut: &Cut) {
+        if self.job.portion.is_whole() && self.job.planned.is_none() {
+            return;
+        }
+        let mut problem = |what| {
+            self.ran.problems.push(Problem { split: Some(split), file: None, what });
+        };
+        match self.job.cut(cut.before.clone(), &cut.marks) {
+            Ok((plan, share)) => {
+                let ours: Vec<&String> = plan
+                    .splits
+                    .iter()
+                    .filter(|it| it.number == split)
+                    .flat_map(|it| &it.tests)
+                    .map(|&test| &plan.ids[test])
+                    .collect();
+                if ours != cut.after.iter().collect::<Vec<_>>() {
+                    let why = "has other tests of pytest-split than it was planned to have; use \
+                               `--engine fork`";
+                    problem(why.to_owned());
+                }
+                self.ran.share = share;
+            }
+            Err(why) => problem(why),
         }
     }
 
@@ -861,7 +892,8 @@ impl<'a> Supervisor<'a> {
     }
 
     fn finish(mut self) -> Ran {
-        if self.stopping.is_none() && self.ran.problems.is_empty() && self.job.splits > 1 {
+        let has_all = self.job.splits > 1 && self.job.portion.is_whole();
+        if self.stopping.is_none() && self.ran.problems.is_empty() && has_all {
             self.check_union();
         }
         self.count_warnings();
@@ -917,7 +949,7 @@ fn save_and_leave(running: &Running) {
 
 /// The splits, the one to start first last: the longest, and where nothing is known, the first.
 fn order(job: &Job) -> Vec<u32> {
-    let mut order: Vec<u32> = (1..=job.splits).rev().collect();
+    let mut order: Vec<u32> = job.splits_here().rev().collect();
     let seconds = |split: &u32| job.expected.get(split).copied().unwrap_or(0.0);
     order.sort_by(|a, b| seconds(a).total_cmp(&seconds(b)));
     order

@@ -62,6 +62,34 @@ pub fn changes(steps: &Steps<'_>, folder: &Utf8Path, base: &str) -> Result<Chang
     })
 }
 
+/// What is checked out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    /// The commit.
+    pub commit: Option<String>,
+    /// The folder of the working tree, without symbolic links in its path.
+    pub top: Option<Utf8PathBuf>,
+    /// Files that git knows are not as they are there.
+    pub dirty: bool,
+}
+
+/// What is checked out around a folder; nothing where there is no git, or no repository.
+pub fn head(steps: &Steps<'_>, folder: &Utf8Path) -> Head {
+    if steps.which("git").is_none() {
+        return Head::default();
+    }
+    let ask = |args: &[&str]| {
+        let answer = steps.read(&git(folder, args)).ok()?;
+        Some(answer.trim_end_matches('\n').to_owned()).filter(|answer| !answer.is_empty())
+    };
+    let changed = ["status", "--porcelain", "--untracked-files=no", "--ignore-submodules=all"];
+    Head {
+        commit: ask(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]),
+        top: ask(&["rev-parse", "--show-toplevel"]).map(Utf8PathBuf::from),
+        dirty: ask(&changed).is_some(),
+    }
+}
+
 /// The commit where `HEAD` left the base.
 fn merge_base(steps: &Steps<'_>, top: &Utf8Path, base: &str) -> Result<String> {
     let commit = |name: &str| {

@@ -130,6 +130,16 @@ impl State {
         Ok(Lock { _file: file })
     }
 
+    /// Waits until no other run finds or makes the environment: shards may have one checkout.
+    pub fn lock_environment(&self) -> Result<Lock> {
+        self.create(&self.dir)?;
+        let path = self.dir.join("environment.lock");
+        match Flock::lock(open(&path)?, FlockArg::LockExclusive) {
+            Ok(file) => Ok(Lock { _file: file }),
+            Err((_, errno)) => Err(errno).with_context(|| format!("failed to lock `{path}`")),
+        }
+    }
+
     /// Waits until no other run of the workspace sets up a shared tool.
     pub(super) fn lock_tools(&self) -> Result<Lock> {
         self.create(&self.tools)?;

@@ -4,12 +4,12 @@
 use std::fmt::Write;
 
 use camino::Utf8PathBuf;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::again::Again;
 
 /// One failure of one test. A test that fails and then errs in its teardown has two.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Failure {
     /// The node id; for a collection error, the file.
     pub id: String,
@@ -65,7 +65,7 @@ impl Blow {
 }
 
 /// Where a test failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
     /// A fixture, before the test.

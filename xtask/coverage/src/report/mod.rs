@@ -7,6 +7,7 @@ pub mod coverage;
 pub mod failures;
 pub mod identity;
 pub mod junit;
+pub mod moved;
 pub mod notable;
 pub mod page;
 pub mod patch;

@@ -3,17 +3,20 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 
+use serde::{Deserialize, Serialize};
+
 /// Shown; the others are counted.
 const SHOWN: usize = 30;
 
 /// Warnings in the order in which they first came.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Warnings {
     all: Vec<Warning>,
+    #[serde(skip)]
     places: HashMap<(String, String), usize>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 struct Warning {
     text: String,
     place: String,
@@ -39,6 +42,13 @@ impl Warnings {
             self.all.push(Warning { text, place, times: 0 });
         }
         &mut self.all[at].times
+    }
+
+    /// Takes those of another process, or machine.
+    pub fn absorb(&mut self, others: Warnings) {
+        for Warning { text, place, times } in others.all {
+            self.add(text, place, times);
+        }
     }
 
     /// How many there were in all.

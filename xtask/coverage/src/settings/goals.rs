@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::layer::Layer;
-use super::origin::Setting;
+use super::origin::{Origin, Setting};
 use super::{OrDefault, Row, first, optional, row, yes_or_no};
 use crate::exit;
 
@@ -41,6 +41,19 @@ impl Goals {
             }
             _ => Ok(goals),
         }
+    }
+
+    /// One of them stands on the command line.
+    pub fn typed(&self) -> bool {
+        fn typed<T>(setting: Option<&Setting<T>>) -> bool {
+            setting.is_some_and(|setting| setting.origin == Origin::CommandLine)
+        }
+        typed(self.fail_under_file.as_ref())
+            || typed(self.fail_uncovered_lines.as_ref())
+            || typed(self.no_decrease.as_ref())
+            || typed(Some(&self.update_baseline))
+            || typed(self.diff.as_ref())
+            || typed(self.diff_fail_under.as_ref())
     }
 
     pub(super) fn rows(&self) -> Vec<Row> {

@@ -5,7 +5,6 @@ use std::time::Instant;
 use anyhow::Result;
 use camino::Utf8PathBuf;
 
-use super::Invocation;
 use super::goals::{Against, Weighed, update_baseline};
 use super::history::History;
 use super::notable::percentages;
@@ -14,7 +13,8 @@ use super::prepare::Prepared;
 use super::request::{check_parts, partial_folder, reports, request};
 use super::service::{Told, xml_top};
 use super::words::{again, say_reports, say_weighed, time_line, verdict_line};
-use crate::cli::Engine;
+use super::{Invocation, shard};
+use crate::cli::{Engine, Task};
 use crate::engine::{Job, Ran, SplitEnd, SplitState};
 use crate::exit::Exit;
 use crate::project::{Facts, Project};
@@ -75,7 +75,7 @@ impl Ending<'_> {
             tally: self.ran.ledger.tally(),
             findings: &self.ran.findings,
             stopped: self.ran.stopped,
-            no_tests_is_fine: self.ran.no_tests_is_fine,
+            no_tests_is_fine: self.ran.no_tests_is_fine || self.is_empty_shard(),
             problems,
             broken: broken.as_deref(),
             unmeasured: self.job.measure.is_none(),
@@ -84,7 +84,7 @@ impl Ending<'_> {
             uncollectable: self.ran.uncollectable,
             interrupted: self.ran.interrupted,
             missed: &weighed.missed,
-            failures_end_with_zero: false,
+            failures_end_with_zero: self.failures_end_with_zero(),
         };
         let verdict = judge(&evidence);
         self.say_failures()?;
@@ -124,8 +124,20 @@ impl Ending<'_> {
 
     /// After Ctrl-C the user wants the prompt back; where nothing ran there is nothing.
     fn has_something_to_combine(&self) -> bool {
-        let measured = self.job.measure.is_some();
+        let unasked = self.job.portion.shard().is_some() && shard::without_reports(self.prepared);
+        let measured = self.job.measure.is_some() && !unasked && !self.ran.withheld;
         measured && self.ran.interrupted.is_none() && self.ran.ledger.done() > 0
+    }
+
+    /// Others have the tests.
+    fn is_empty_shard(&self) -> bool {
+        self.ran.share.as_ref().is_some_and(|share| share.plan.tests > 0)
+    }
+
+    /// Where shards are combined, tests that have failed count.
+    fn failures_end_with_zero(&self) -> bool {
+        let typed = self.invocation.typed;
+        typed.general.shards.exit_zero_on_test_failure && typed.task != Task::Combine
     }
 
     /// True where the result is known not to be that of the whole suite.

@@ -1,6 +1,7 @@
 //! One recipe a file. A task knows every room; no room knows a task.
 
 mod choose;
+mod combine;
 mod ending;
 mod goals;
 mod history;
@@ -15,6 +16,7 @@ mod prepare;
 mod report;
 mod request;
 mod service;
+mod shard;
 mod show;
 mod simulate;
 mod suite;
@@ -87,6 +89,7 @@ fn run_one(invocation: &Invocation<'_>, project: &Project) -> Result<Exit> {
     match invocation.typed.task {
         Task::Coverage | Task::Test => suite::run(invocation, project),
         Task::Plan => plan::run(invocation, project),
+        Task::Combine => combine::run(invocation, project),
         Task::Simulate => simulate::run(invocation, project),
         Task::Report => report::run(invocation, project),
         Task::Verify => verify::run(invocation, project),
@@ -107,6 +110,10 @@ fn refuse_one_file_for_several(typed: &Typed, projects: &[Project]) -> Result<()
         ("--summary-json", general.summary_json.is_some()),
         ("--junit", general.junit.is_some()),
         ("--trace", general.trace.is_some()),
+        ("--out", general.shards.out.is_some() || typed.planning.out.is_some()),
+        ("--plan", general.shards.plan.is_some()),
+        ("--json", typed.planning.json),
+        ("combine", typed.task == Task::Combine),
     ];
     let file = files.into_iter().find(|(_, is_asked)| *is_asked);
     if let Some((option, _)) = file.filter(|_| projects.len() > 1) {

@@ -24,7 +24,10 @@ impl Ending<'_> {
             self.say_slowest(all);
         }
         self.say_unreliable(all);
-        if self.ran.ledger.tally().not_run > 0 {
+        if self.ran.withheld {
+            screen
+                .say("hint: `--heal` runs here what is missing, `--allow-missing` does without it");
+        } else if self.ran.ledger.tally().not_run > 0 {
             let again = again(self.invocation, self.project, self.prepared, self.ran)?;
             screen.say(&format!("What failed or did not run: {}", again.last_failed()));
         }

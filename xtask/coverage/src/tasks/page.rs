@@ -81,6 +81,7 @@ fn page<'a>(ending: &Ending<'a>, found: &Found<'a>, folder: Utf8PathBuf) -> Resu
         seconds: found.seconds.clone(),
         began: found.began,
         slots,
+        lanes: &ran.lanes,
         units: ran.units.iter().map(unit).collect(),
         samples: ran.samples.thinned(DRAWN),
         limit: limit(ran, found.seconds),
@@ -100,12 +101,15 @@ fn facts(ending: &Ending<'_>) -> Vec<(&'static str, String)> {
     let Workers { start, most, fixed } = job.pool;
     let pool = match fixed {
         true => format!("{} in {} × {}", job.splits, job.concurrent, job.workers),
+        false if !ending.ran.lanes.is_empty() => {
+            format!("{} with {} workers in all", job.splits, ending.ran.lanes.len())
+        }
         false => format!("{} with {start} to {most} workers", job.splits),
     };
     let facts = [
         ("Ended", Some(ended.replace('T', " ").replace('Z', " UTC"))),
         ("Engine", Some(ending.engine.name().to_owned())),
-        ("Splits", Some(pool)),
+        (if ending.ran.lanes.is_empty() { "Splits" } else { "Shards" }, Some(pool)),
         ("Core", ending.ran.core.clone()),
         ("Python", versions.python),
         ("pytest", versions.pytest),

@@ -1,13 +1,16 @@
-//! `cargo xtask coverage plan`: which tests each split would run, and how long it should take.
+//! `cargo xtask coverage plan`: which tests each split would run, and how long it should take; for
+//! people, for other programs, and for shards that are to split alike.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::prepare::{self, Prepared};
-use super::{Invocation, choose, show};
+use super::{Invocation, choose, shard, show};
 use crate::engine::{Job, collect};
 use crate::exit::{self, Exit};
 use crate::project::Project;
+use crate::report::summary;
 use crate::screen::{Screen, count, seconds};
+use crate::shard::plan::PlanFile;
 use crate::split::{Cut, Plan, Sum};
 
 /// Collects the suite and shows the cut.
@@ -18,8 +21,30 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
     let engine = choose::engine(invocation.screen, &prepared)?;
     prepare::banner(invocation.screen, project, &prepared, engine);
     let plan = collect(invocation, &prepared, &job)?;
-    show(invocation.screen, &plan, &job);
+    let planning = &invocation.typed.planning;
+    if planning.out.is_some() || planning.json {
+        tell(invocation, project, &job, &plan)?;
+    }
+    if !planning.json {
+        show(invocation.screen, &plan, &job);
+    }
     Ok(Exit::Passed)
+}
+
+/// Prints the plan, and writes it down.
+fn tell(invocation: &Invocation<'_>, project: &Project, job: &Job, plan: &Plan) -> Result<()> {
+    let commit = shard::head(project)?.commit;
+    let file = PlanFile::of(&project.name, commit, plan, shard::durations(job));
+    let text = serde_json::to_string_pretty(&file).context("failed to describe the plan")?;
+    if invocation.typed.planning.json {
+        invocation.screen.say(&text);
+    }
+    let Some(path) = &invocation.typed.planning.out else { return Ok(()) };
+    let path = super::here()?.join(path);
+    summary::replace(&path, &(text + "\n"))
+        .with_context(|| exit::usage(format!("failed to write the plan to `{path}`")))?;
+    invocation.screen.note(&format!("Plan: {path}"));
+    Ok(())
 }
 
 /// Collects the suite and cuts it.

@@ -19,7 +19,7 @@ use crate::project::probe::Typed;
 use crate::project::{Facts, Interpreter, Lock, Project, State, Steps, core, kept, python};
 use crate::screen::Screen;
 use crate::settings::{Configured, Inputs, Origin, Setting, Settings, Workers, test_folder};
-use crate::split::{Dist, Durations};
+use crate::split::{Dist, Durations, Portion};
 
 /// Plugins that put the tests into an order of their own, which changes from run to run.
 const REORDERING: [&str; 4] =
@@ -30,6 +30,8 @@ const REORDERING: [&str; 4] =
 pub(super) struct Prepared {
     /// Where we keep things.
     pub(super) state: State,
+    /// The project's state folder, of which that may be a room.
+    pub(super) house: Utf8PathBuf,
     /// Folders that are ours: nothing in them is the project's source.
     pub(super) private: Vec<Utf8PathBuf>,
     /// What runs it.
@@ -67,7 +69,12 @@ pub(super) fn prepare(invocation: &Invocation<'_>, project: &Project) -> Result<
     let mut state = State::of(project, invocation.workspace);
     let target = invocation.workspace.map(|workspace| workspace.target.clone());
     let private = [state.dir().to_owned()].into_iter().chain(target).collect();
-    let lock = state.lock()?;
+    let house = state.dir().to_owned();
+    // Shards may run side by side on one checkout: each has a room, and one at a time looks for
+    // the environment.
+    let room = invocation.typed.shard.map(|shard| state.room(&format!("shards/{}", shard.name())));
+    let finding = room.is_some().then(|| state.lock_environment()).transpose()?;
+    let lock = room.as_ref().unwrap_or(&state).lock()?;
     let doing = screen.doing("Preparing the environment");
     let announce = |what: &str| doing.step(what);
     let steps = Steps::new(&announce)?;
@@ -79,7 +86,10 @@ pub(super) fn prepare(invocation: &Invocation<'_>, project: &Project) -> Result<
     if python::ensure_packages(&steps, &interpreter, project, &facts.packages, needed)? {
         facts = read_facts(&steps, &interpreter, project, &typed, &state)?;
     }
-    if !measures {
+    drop(finding);
+    if let Some(room) = room {
+        state = room;
+    } else if !measures {
         state = state.room("test");
     }
     let history = History::read(&state);
@@ -94,6 +104,7 @@ pub(super) fn prepare(invocation: &Invocation<'_>, project: &Project) -> Result<
     }
     Ok(Prepared {
         state,
+        house,
         private,
         interpreter,
         facts,
@@ -213,6 +224,8 @@ pub(super) fn job_in(room: &State, project: &Project, prepared: &Prepared) -> Re
         project: project.root.clone(),
         python: prepared.interpreter.executable.clone(),
         splits,
+        portion: Portion::Whole,
+        planned: None,
         concurrent: settings.max_concurrent_splits.value,
         workers: settings.workers_per_split.value,
         pool: settings.workers(settings.engine.value),

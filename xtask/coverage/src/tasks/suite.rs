@@ -10,8 +10,8 @@ use super::ending::Ending;
 use super::history::{self, History};
 use super::outstanding::{self, Again, Outstanding};
 use super::prepare::{self, Prepared};
-use super::request::{processes, reporter};
-use super::{Invocation, choose, goals, isolation, show};
+use super::request::{check_parts, processes, reporter};
+use super::{Invocation, choose, goals, isolation, shard, show};
 use crate::cli::Engine;
 use crate::engine::{Happening, Job, Ran, child, hosts, keep_for_later, signals, stock, temporary};
 use crate::exit::{self, Exit};
@@ -28,6 +28,7 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
     }
     let known = Outstanding::read(&prepared.state);
     let is_part = prepared.settings.narrowed;
+    let plan = shard::narrow(invocation, project, &mut prepared)?;
     let again = outstanding::asked_for(invocation, &mut prepared, &known);
     if again == Some(Again::Nothing) {
         return outstanding::nothing(invocation, &prepared);
@@ -38,6 +39,7 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
     let trace = invocation.typed.general.trace.as_ref();
     job.trace = trace.map(|path| Ok::<_, anyhow::Error>(super::here()?.join(path))).transpose()?;
     job.pool = prepared.settings.workers(engine);
+    shard::apply(&mut job, invocation.typed.shard, plan.as_ref());
     if again == Some(Again::Listed) {
         known.narrow(&mut job, &rootdir(project, &prepared), is_part)?;
     }
@@ -49,7 +51,9 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
         invocation.screen.note(&format!("  • Again: {}", known.words()));
     }
 
-    let ready = ready_for_reports(project, &prepared, &job);
+    let sharded = shard::begin(invocation, project, &prepared, engine, is_part)?;
+    let reports = sharded.is_none() || !shard::without_reports(&prepared);
+    let ready = reports.then(|| ready_for_reports(project, &prepared, &job)).flatten();
     let running = Instant::now();
     invocation.screen.call_out_after(prepared.settings.slow.value);
     let mut show = |happening: Happening<'_>| invocation.screen.show(&happening);
@@ -64,7 +68,10 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
     remember(invocation, project, &prepared, &ran);
     refuse(&ran)?;
     let whole = !is_part && (again != Some(Again::Listed) || ran.not_found.whole);
-    if let Err(error) = known.after(&ran, whole).write(&prepared.state) {
+    if let Some(sharded) = sharded {
+        // What is outstanding is known where shards are combined.
+        sharded.deliver(invocation, &job, &ran, &check_parts(&job, &ran)?)?;
+    } else if let Err(error) = known.after(&ran, whole).write(&prepared.state) {
         invocation.screen.warn(&format!("{error:#}"));
     }
 
@@ -102,6 +109,11 @@ pub(super) fn engine(
 ) -> Result<Engine> {
     let engine = choose::engine(invocation.screen, prepared)?;
     if engine == Engine::Stock {
+        if invocation.typed.shard.is_some() {
+            // One split runs: all workers are its own.
+            prepared.settings.workers_per_split.value = prepared.settings.all_workers();
+            prepared.settings.max_concurrent_splits.value = 1;
+        }
         prepare::stock_plugins(invocation, project, prepared)?;
     }
     Ok(engine)
@@ -120,12 +132,16 @@ fn with_stock(
     show(Happening::Note(&format!("the stock engine runs the tests: {why} runs them its own way")));
     choose::stock(prepared)?;
     // xdist has a loop of its own, too, in each of its processes.
-    prepared.settings.max_concurrent_splits.value = prepared.settings.all_workers();
+    if job.portion.is_whole() {
+        prepared.settings.max_concurrent_splits.value = prepared.settings.all_workers();
+    }
     prepared.settings.workers_per_split.value = 1;
     prepare::stock_plugins(invocation, project, prepared)
         .with_context(|| format!("{why} needs the stock engine"))?;
     let pool = prepared.settings.workers(Engine::Stock);
-    *job = Job { last_failed: job.last_failed.clone(), pool, ..prepare::job(project, prepared)? };
+    let (portion, planned) = (job.portion.clone(), job.planned.take());
+    let last_failed = job.last_failed.clone();
+    *job = Job { last_failed, pool, portion, planned, ..prepare::job(project, prepared)? };
     Ok((Engine::Stock, run_job(Engine::Stock, job, show)?))
 }
 
@@ -152,7 +168,7 @@ pub(super) fn run_job(
 /// runs the same splits; the stock engine's way is the one that a shell can follow.
 fn dry_run(invocation: &Invocation<'_>, job: &Job) -> Result<Exit> {
     stock::prepare(job)?;
-    for split in 1..=job.splits {
+    for split in job.splits_here() {
         stock::prepare_split(job, split)?;
         invocation.screen.say(&stock::command(job, split, 1, None).to_string());
     }
@@ -160,7 +176,12 @@ fn dry_run(invocation: &Invocation<'_>, job: &Job) -> Result<Exit> {
 }
 
 /// Durations and sizes for the next run. That they cannot be kept is no reason to fail.
-fn remember(invocation: &Invocation<'_>, project: &Project, prepared: &Prepared, ran: &Ran) {
+pub(super) fn remember(
+    invocation: &Invocation<'_>,
+    project: &Project,
+    prepared: &Prepared,
+    ran: &Ran,
+) {
     let kept = keep(project, prepared, ran);
     if let Err(error) = kept {
         invocation.screen.warn(&format!("{error:#}"));

@@ -488,7 +488,7 @@ impl<'a> Account<'a> {
         log: &Utf8Path,
         now: Duration,
     ) {
-        let of = u32::try_from(self.splits.len()).unwrap_or(u32::MAX);
+        let of = self.job.splits;
         let Some(progress) = self.splits.get(&split) else { return };
         let took = progress.started.map_or(Duration::ZERO, |started| now.saturating_sub(started));
         let Progress { tests, failed, .. } = *progress;
@@ -531,7 +531,9 @@ impl<'a> Account<'a> {
 
     /// What came of it.
     pub(super) fn close(mut self) -> Ran {
-        self.ran.planned = self.plan.ids;
+        let chosen = self.plan.chosen();
+        let mut ids = self.plan.ids.into_iter().map(Some).collect::<Vec<_>>();
+        self.ran.planned = chosen.into_iter().filter_map(|test| ids[test].take()).collect();
         self.ran.memory_growth = self.ran.memory_growth.or(self.growth.most());
         self.ran
     }

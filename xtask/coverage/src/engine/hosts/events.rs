@@ -11,7 +11,7 @@ use super::host::{HostEvent, Mode, Source, UnitData, UnitEvent};
 use crate::engine::schedule::{Input, Suite, Why};
 use crate::engine::{Happening, Refusal, tail};
 use crate::shard::combine::{Origin, Part};
-use crate::split::{Grain, Isolation, Marks, NotFound, Plan, Sum, together, units};
+use crate::split::{Grain, Isolation, Marks, NotFound, Plan, together, units};
 
 /// The first hazards, and how many more there are.
 fn some(hazards: &[String]) -> String {
@@ -101,7 +101,7 @@ impl Driver<'_> {
                     true => self.collected_part(tests, &seconds, order),
                     false => {
                         self.account.ran().order = order.or(self.account.ran().order.take());
-                        self.account.ran().ledger.collected(tests);
+                        self.counts(tests);
                     }
                 }
             }
@@ -155,6 +155,13 @@ impl Driver<'_> {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// So many tests were collected. How many of them are to be run is known when they are cut.
+    pub(super) fn counts(&mut self, tests: u64) {
+        if self.job.portion.is_whole() {
+            self.account.ran().ledger.collected(tests);
         }
     }
 
@@ -256,12 +263,11 @@ impl Driver<'_> {
         let groups = together(&ids, marks, self.job.dist);
         let collect_seconds = self.now().as_secs_f64();
         self.account.ran().collect_seconds = collect_seconds;
-        let sum = Sum::of_python(&self.job.python_version);
-        let plan = Plan::new(ids, &self.job.committed, self.job.splits, sum);
-        let mut plan = plan.with_whole_documents(&marks.documents);
+        let mut plan = self.cut(ids, marks);
         plan.predict(&self.job.recorded);
-        let is_known = plan.ids.iter().any(|id| self.job.recorded.get(id).is_some());
-        let tests = plan.ids.len() as u64;
+        let chosen = plan.chosen();
+        let is_known = chosen.iter().any(|&test| self.job.recorded.get(&plan.ids[test]).is_some());
+        let tests = chosen.len() as u64;
         let seconds = is_known.then(|| plan.total());
         let slots = self.job.pool.start;
         self.account.show(Happening::Planned { tests, seconds, slots });
@@ -283,6 +289,23 @@ impl Driver<'_> {
         self.account.begin(plan);
         self.stage = Stage::Running;
         self.tell(Input::Collected(suite));
+    }
+
+    /// Cuts the suite. Where that cannot be done as it was planned, nothing is run.
+    fn cut(&mut self, ids: Vec<String>, marks: &Marks) -> Plan {
+        let (plan, share) = match self.job.cut(ids, marks) {
+            Ok(cut) => cut,
+            Err(why) => {
+                self.account.problem(None, why);
+                (Plan { ids: Vec::new(), seconds: Vec::new(), splits: Vec::new() }, None)
+            }
+        };
+        let ran = self.account.ran();
+        if let Some(share) = &share {
+            ran.ledger.collected(share.assigned.len() as u64);
+        }
+        ran.share = share;
+        plan
     }
 
     /// Without any duration a file is a unit: there is nothing to weigh files by.

@@ -130,7 +130,7 @@ impl Driver<'_> {
             self.parts.order = Some(order);
         }
         self.parts.tests += tests;
-        self.account.ran().ledger.collected(self.parts.tests);
+        self.counts(self.parts.tests);
         for &(file, seconds, apart, names) in took {
             let Some(id) = self.parts.files.get(file) else { continue };
             if names.is_some_and(|names| *self.parts.names.entry(file).or_insert(names) != names) {

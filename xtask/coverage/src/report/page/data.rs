@@ -18,6 +18,9 @@ struct Data<'a> {
     tick: f64,
     total: i64,
     slots: usize,
+    /// Names of slots, where numbers would not do.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    lanes: &'a [String],
     /// Names, beginnings and ends of what went on.
     phases: Vec<(&'static str, i64, i64)>,
     files: Vec<String>,
@@ -58,6 +61,7 @@ pub(super) fn render(page: &Page<'_>) -> String {
         tick: TICK,
         total: ticks(page.seconds.total),
         slots: page.slots,
+        lanes: page.lanes,
         phases: phases(page),
         files: files.names,
         outcomes: outcomes.names,

@@ -45,6 +45,8 @@ pub struct Page<'a> {
     pub began: f64,
     /// How many processes could run tests at once.
     pub slots: usize,
+    /// What each of these is called, where they were on several machines; empty where not.
+    pub lanes: &'a [String],
     /// What processes ran them, in any order.
     pub units: Vec<Unit>,
     /// What the machine was doing, in order; few enough to draw all.

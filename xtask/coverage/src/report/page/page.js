@@ -50,7 +50,7 @@ function colours() {
 function resize() {
   const ratio = window.devicePixelRatio || 1;
   width = canvas.clientWidth || 600;
-  gutter = width < 520 ? 24 : 56;
+  gutter = (width < 520 ? 24 : 56) + (data.lanes ? 30 : 0);
   canvas.style.height = height + 'px';
   canvas.width = Math.round(width * ratio);
   canvas.height = Math.round(height * ratio);
@@ -169,12 +169,18 @@ function drawChosen() {
   pen.strokeRect(from - 1, top + 0.75, Math.max(4, x(chosen.end) - from + 2), ROW - 1.5);
 }
 
+// Of several machines the lanes have names of their own.
+function nameOf(slot, short) {
+  if (data.lanes) return data.lanes[slot].replace(', worker ', ' · ').replace(/^shard /, short ? '' : 'shard ');
+  return (short ? '' : 'slot ') + (slot + 1);
+}
+
 function drawNames() {
   pen.textAlign = 'right';
   pen.fillStyle = ink.quiet;
   const short = width < 520;
   lanes.forEach((_, slot) => {
-    if (ROW >= 15 || slot % 2 === 0) pen.fillText((short ? '' : 'slot ') + (slot + 1), gutter - 7, LANES + slot * ROW + ROW / 2);
+    if (ROW >= 15 || slot % 2 === 0) pen.fillText(nameOf(slot, short), gutter - 7, LANES + slot * ROW + ROW / 2);
   });
 }
 
@@ -216,7 +222,7 @@ function choose(test, px) {
   if (test) {
     const line = (className, text) => Object.assign(document.createElement('span'), { className, textContent: text });
     const hint = why.has(test.id) ? ' · Enter or click: why' : '';
-    tip.replaceChildren(line('id', test.id), line('', `${took(test.length)} · ${test.outcome} · slot ${test.slot + 1}, split ${test.split} · at ${seconds(test.start)} s${hint}`));
+    tip.replaceChildren(line('id', test.id), line('', `${took(test.length)} · ${test.outcome} · ${data.lanes ? data.lanes[test.slot] : `slot ${test.slot + 1}, split ${test.split}`} · at ${seconds(test.start)} s${hint}`));
     const at = px ?? x(test.start + test.length / 2), top = LANES + (test.slot + 1) * ROW + 4;
     tip.style.top = top + 'px';
     tip.style.left = Math.max(0, Math.min(at - 40, width - tip.offsetWidth)) + 'px';

@@ -38,6 +38,7 @@ fn page<'a>(tests: Vec<Test<'a>>, failures: &'a [Failure]) -> Page<'a> {
         },
         began: 1.0,
         slots: 2,
+        lanes: &[],
         units: units.collect(),
         samples: Vec::new(),
         limit: None,

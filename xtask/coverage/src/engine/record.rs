@@ -1,0 +1,126 @@
+//! What a run leaves, as a value that other machines can read: a shard writes it, and where
+//! shards are combined the records of all become one [`Ran`] again.
+
+use serde::{Deserialize, Serialize};
+
+use super::journal::{TestRun, UnitRun};
+use super::ledger::Ledger;
+use super::{Process, Ran, SplitEnd};
+use crate::report::warnings::Warnings;
+use crate::shard::combine::Problem;
+
+/// See the module.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Record {
+    /// The tests that were to run, as the plan calls them; empty where there was no plan.
+    pub assigned: Vec<String>,
+    /// The same, as they were called here.
+    pub planned: Vec<String>,
+    /// The account of the tests.
+    pub ledger: Ledger,
+    splits: Vec<SplitEnd>,
+    /// What was wrong with the result although no test says so.
+    pub problems: Vec<Problem>,
+    findings: Vec<String>,
+    stopped: bool,
+    no_tests_is_fine: bool,
+    aborted: bool,
+    uncollectable: bool,
+    flaky_in_confirmation: Vec<String>,
+    closing_words: Vec<String>,
+    warnings: Warnings,
+    units: Vec<UnitRun>,
+    processes: Vec<Process>,
+    collect_seconds: f64,
+    parts: usize,
+}
+
+/// More workers than any machine has.
+const MOST_SLOTS: usize = 10_000;
+
+impl Record {
+    /// What a run has left; with what was found to be wrong after it.
+    pub fn of(ran: &Ran, problems: Vec<Problem>) -> Record {
+        let mut ledger = ran.ledger.clone();
+        // Logs are not where others could read them.
+        ledger.forget_logs();
+        Record {
+            assigned: ran.share.as_ref().map(|share| share.assigned.clone()).unwrap_or_default(),
+            planned: ran.planned.clone(),
+            ledger,
+            splits: ran.splits.clone(),
+            problems,
+            findings: ran.findings.clone(),
+            stopped: ran.stopped,
+            no_tests_is_fine: ran.no_tests_is_fine,
+            aborted: ran.aborted,
+            uncollectable: ran.uncollectable,
+            flaky_in_confirmation: ran.flaky_in_confirmation.clone(),
+            closing_words: ran.closing_words.clone(),
+            warnings: ran.warnings.clone(),
+            units: ran.units.clone(),
+            processes: ran.processes.clone(),
+            collect_seconds: ran.collect_seconds,
+            parts: ran.parts,
+        }
+    }
+
+    /// Reads one that may be anything.
+    pub fn read(text: &str) -> Result<Record, String> {
+        let record: Record =
+            serde_json::from_str(text).map_err(|error| format!("is damaged: {error}"))?;
+        let most = record.units.iter().map(|unit| unit.slot).max().unwrap_or_default();
+        match most < MOST_SLOTS {
+            true => Ok(record),
+            false => Err(format!("says that there were {most} workers")),
+        }
+    }
+
+    /// The failure budget was used up.
+    pub fn is_aborted(&self) -> bool {
+        self.aborted
+    }
+}
+
+impl Ran {
+    /// Adds what was run on another machine, which is called `name` and began so many seconds
+    /// after the first.
+    pub fn add(&mut self, name: &str, later: f64, record: Record) {
+        let first = self.lanes.len();
+        let used = record.units.iter().map(|unit| unit.slot + 1).max().unwrap_or(1);
+        self.lanes.extend((1..=used).map(|slot| format!("{name}, worker {slot}")));
+        let numbers = self.units.iter().map(|unit| unit.unit + 1).max().unwrap_or_default();
+        self.units.extend(record.units.into_iter().map(|unit| {
+            UnitRun {
+                unit: numbers.saturating_add(unit.unit),
+                slot: first + unit.slot,
+                started: later + unit.started,
+                ended: later + unit.ended,
+                tests: unit
+                    .tests
+                    .into_iter()
+                    .map(|test| TestRun { started: later + test.started, ..test })
+                    .collect(),
+                ..unit
+            }
+        }));
+        self.ledger.absorb(record.ledger);
+        self.planned.extend(record.planned);
+        self.splits.extend(record.splits);
+        self.problems.extend(record.problems);
+        self.findings.extend(record.findings.into_iter().map(|it| format!("{name}: {it}")));
+        self.stopped |= record.stopped;
+        self.no_tests_is_fine |= record.no_tests_is_fine;
+        self.aborted |= record.aborted;
+        self.uncollectable |= record.uncollectable;
+        self.flaky_in_confirmation.extend(record.flaky_in_confirmation);
+        for words in record.closing_words {
+            if !self.closing_words.contains(&words) {
+                self.closing_words.push(words);
+            }
+        }
+        self.warnings.absorb(record.warnings);
+        self.processes.extend(record.processes);
+        self.parts = self.parts.max(record.parts);
+    }
+}
