@@ -170,6 +170,7 @@ fn paths_of_a_checkout_that_is_gone_are_found_again() {
 }
 
 #[test]
+#[ignore = "slow: two more checkouts"]
 fn paths_that_are_relative_stay_so() {
     let (name, text) = CONFIGURATION;
     let configuration = format!("{text}relative_files = true\n");
@@ -374,6 +375,36 @@ fn failures_come_with_the_shard() {
     output.says("Coverage: ").tells("Shard 2/4: 2 tests, 1 failed");
     assert!(project.has(".coverage"), "all tests ran");
     project.run(&["coverage", "--last-failed"]).exits(1).says("1 of 1 test failed");
+}
+
+/// A shard ends at the limit on failures; what it has left undone is run where shards are combined.
+#[test]
+fn a_shard_that_stopped_early_is_healed() {
+    let project = elsewhere();
+    let (name, text) = TESTS[1];
+    project.write(name, &text.replace("== 5", "== 6").replace("== 10", "== 11"));
+    let args = ["coverage", "--shard", "2/4", "--out", "in", "--max-failures", "1"];
+    project.run(&args).exits(1).says("✗ aborted: stopped after 1 failure; 1 test did not run");
+    let output = combine(&project).exits(1).never_says("Coverage: ");
+    let output = output.says("✗ shard 2 of 4: 1 test planned and not run, `tests/test_b_jam.py::");
+    output.says("✗ aborted: stopped after 1 failure; 1 test did not run");
+    let output = project.run(&["coverage", "combine", "in", "--heal", "--report", "term"]);
+    let output = output.exits(1).says("✗ tests failed: 2 of 8 tests failed");
+    assert_eq!(output.line("Coverage: "), four().coverage);
+}
+
+/// A threshold is for the whole.
+#[test]
+fn thresholds_are_judged_where_shards_are_combined() {
+    let (name, text) = CONFIGURATION;
+    let text = format!("{text}[tool.coverage.report]\nfail_under = 99\n");
+    let project = project();
+    project.write(name, &text);
+    for index in ["1/2", "2/2"] {
+        let output = project.run(&["coverage", "--shard", index, "--out", "in"]).exits(0);
+        output.never_says("Coverage: ").never_says("fail-under");
+    }
+    combine(&project).exits(2).says("is less than fail-under=99");
 }
 
 /// More shards than tests: nothing is run in some, and nothing is wrong with that.

@@ -277,6 +277,8 @@ impl<'a> All<'a> {
         if tests == plan.tests && here + delivered == plan.tests {
             self.checked.missing.clear();
             self.not_run.clear();
+            // That shards were stopped does not matter any more.
+            (self.ran.aborted, self.ran.stopped) = (false, false);
         } else if healed.interrupted.is_none() && !healed.uncollectable {
             let what = format!(
                 "what was run here does not make it whole: there are {tests} tests here and {} in \
@@ -304,12 +306,16 @@ impl<'a> All<'a> {
             self.ran.ledger.expect_no_more();
             return;
         }
-        // Where tests failed so often that a shard has stopped, that is said, and why.
-        let aborted = self.ran.aborted;
-        let problems = gaps.into_iter().map(|what| Problem { split: None, file: None, what });
-        let missing = self.checked.missing.len();
-        self.ran.problems.extend(problems.take(if aborted { missing } else { usize::MAX }));
         self.ran.withheld = true;
+        let (missing, not_run) = gaps.split_at(self.checked.missing.len());
+        let problem = |what: &String| Problem { split: None, file: None, what: what.clone() };
+        self.ran.problems.extend(missing.iter().map(problem));
+        if !self.ran.aborted {
+            return self.ran.problems.extend(not_run.iter().map(problem));
+        }
+        // Where so many tests failed that a shard was stopped, that is what is wrong.
+        let screen = self.invocation.screen;
+        not_run.iter().for_each(|what| screen.say(&screen.paint().red(&format!("✗ {what}"))));
     }
 }
 
