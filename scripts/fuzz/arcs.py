@@ -1,0 +1,165 @@
+"""Runs programs under one of coverage's cores, or under ours, and tells their arcs.
+
+Started as `python arcs.py FOLDER CORE [NATIVE_DIR LIBRARY]`, for programs in the folder. Each line
+of the input is a JSON object with `files`, to be run in this order, and `switch`: they start and
+stop coverage themselves. Each line of the output is an object with, by file, `arcs`, `outcome`
+and, by the name of a process that the program forked, `children`.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib.util
+import json
+import os
+import sys
+import tempfile
+import threading
+import types
+import warnings
+from typing import Any
+
+import aid
+from coverage import Coverage, CoverageData
+
+NATIVE = "native"
+
+
+class Runner:
+    """One `Coverage`, and the programs that run under it."""
+
+    def __init__(self, folder: str) -> None:
+        self.cov = Coverage(
+            data_file=None, branch=True, include=[os.path.join(folder, "*", "*")], config_file=False
+        )
+        self.running = False
+        self.process = os.getpid()
+        self.name, self.forks = "0", 0
+        self.folder = tempfile.mkdtemp(dir=folder)
+
+    def start(self) -> None:
+        if not self.running:
+            self.running = True
+            self.cov.start()
+
+    def stop(self) -> None:
+        if self.running:
+            self.running = False
+            self.cov.stop()
+
+    def fork(self) -> bool:
+        """The parent waits, so that there is an order."""
+        self.forks += 1
+        pid = os.fork()
+        if pid:
+            os.waitpid(pid, 0)
+            return False
+        self.name += f".{self.forks}"
+        return True
+
+    def run(self, path: str, switch: bool) -> dict[str, Any]:
+        """What came of it, the destructors of what is left included."""
+        aid.reset()
+        aid.State.start, aid.State.stop, aid.State.fork = self.start, self.stop, self.fork
+        module = types.ModuleType("program")
+        module.__file__ = path
+        aid.State.reload = lambda: load(module, path)
+        sys.modules["program"] = module
+        self.name, self.forks = "0", 0
+        if switch:
+            self.stop()
+        else:
+            self.start()
+        outcome = outcome_of(module, path)
+        # Deletes what the module holds, in the order in which it came.
+        for name in list(module.__dict__):
+            module.__dict__.pop(name, None)
+        gc.collect()
+        outcome = " ".join((*aid.State.lines, outcome))
+        if os.getpid() != self.process:
+            self.end_child(path, outcome)
+        return {"outcome": outcome, "children": self.children()}
+
+    def end_child(self, path: str, outcome: str) -> None:
+        try:
+            self.stop()
+            if self.cov._collector:
+                self.cov._data = CoverageData(no_disk=True)
+                self.cov._collector.use_data(self.cov._data, None)
+            told = {"outcome": outcome, **self.arcs([path])[0]}
+            with open(os.path.join(self.folder, self.name), "w") as file:
+                json.dump(told, file)
+        finally:
+            os._exit(0)
+
+    def children(self) -> dict[str, Any]:
+        """What processes left that the program forked."""
+        found = {}
+        for name in sorted(os.listdir(self.folder)):
+            path = os.path.join(self.folder, name)
+            with open(path) as file:
+                found[name] = json.load(file)
+            os.remove(path)
+        return found
+
+    def arcs(self, paths: list[str]) -> list[dict[str, Any]]:
+        self.stop()
+        if not self.cov._collector:
+            return [{"arcs": []} for _ in paths]
+        data = self.cov.get_data()
+        return [{"arcs": sorted(data.arcs(path) or ())} for path in paths]
+
+
+def load(module: types.ModuleType, path: str) -> None:
+    with open(path) as file:
+        code = compile(file.read(), path, "exec")
+    exec(code, module.__dict__)
+
+
+def outcome_of(module: types.ModuleType, path: str) -> str:
+    try:
+        load(module, path)
+    except BaseException as error:
+        return type(error).__name__
+    return "end"
+
+
+def attach(cov: Coverage, folder: str, library: str) -> None:
+    """Have a `Coverage` measure with our core, and be sure that it does."""
+    spec = importlib.util.spec_from_file_location("native", os.path.join(folder, "native.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.attach(cov, library)
+    cov.start()
+    cov.stop()
+    if cov.xtask_core is not None:
+        sys.exit(f"error: the native core does not measure: {cov.xtask_core}")
+
+
+def main() -> None:
+    folder, core, *native = sys.argv[1:]
+    if core != NATIVE:
+        os.environ["COVERAGE_CORE"] = core
+    runner = Runner(folder)
+    if native:
+        attach(runner.cov, *native)
+    warnings.simplefilter("ignore")
+    # Programs have errors where nobody catches them.
+    sys.unraisablehook = threading.excepthook = lambda *_: None
+    told = os.fdopen(os.dup(1), "w")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    # When garbage is collected must depend on the program alone.
+    gc.disable()
+    for line in sys.stdin:
+        gc.collect()
+        gc.freeze()
+        request = json.loads(line)
+        paths = request["files"]
+        ran = [runner.run(path, request["switch"]) for path in paths]
+        arcs = runner.arcs(paths)
+        told.write(json.dumps([one | other for one, other in zip(ran, arcs)]) + "\n")
+        told.flush()
+
+
+if __name__ == "__main__":
+    main()
