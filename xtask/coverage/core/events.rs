@@ -73,17 +73,30 @@ fn address(code: &Code) -> usize {
 /// `PY_START`: a frame begins.
 pub unsafe extern "C" fn on_start(_: Object, args: *const Object, count: isize) -> Object {
     let Some([code]) = (unsafe { arguments::<1>(args, count) }) else { return py::return_none() };
-    let told = unsafe {
-        in_measured(*code, |_, thread, known| thread.stack.push(address(known), known.entry))
+    let push = |thread: &mut Thread, known: &mut Code| {
+        thread.stack.push(address(known), known.entry);
     };
+    unsafe {
+        let told = in_measured(*code, |_, thread, known| push(thread, known));
+        measured_or_never(told, *code, push)
+    }
+}
+
+/// What a callback returns for code that begins to run: a `push` for what turns out to be measured.
+unsafe fn measured_or_never(
+    told: Told,
+    code: Object,
+    push: impl FnOnce(&mut Thread, &mut Code),
+) -> Object {
     match told {
-        Told::Unknown => unsafe { decide(*code) }.unwrap_or(ptr::null_mut()),
+        // SAFETY: a code object, which the running frame keeps alive.
+        Told::Unknown => unsafe { decide(code, push) }.unwrap_or(ptr::null_mut()),
         Told::Untraced | Told::Measured => py::return_none(),
     }
 }
 
 /// Is this code measured? If so its events are wanted from here on; if not, none ever again.
-unsafe fn decide(code: Object) -> Option<Object> {
+unsafe fn decide(code: Object, push: impl FnOnce(&mut Thread, &mut Code)) -> Option<Object> {
     let handed = with_state(|state| {
         let python = &state.python;
         // SAFETY: all are objects, and the GIL is held.
@@ -123,7 +136,7 @@ unsafe fn decide(code: Object) -> Option<Object> {
             disposition = Some(decided);
         }
         match source_of(disposition?.get())? {
-            Some(source) => begin(code, source.get()),
+            Some(source) => begin(code, source.get(), push),
             None => Some(disable.into_raw()),
         }
     }
@@ -146,7 +159,11 @@ unsafe fn source_of(disposition: Object) -> Option<Option<Owned>> {
 }
 
 /// Measure a code object whose frame has just begun.
-unsafe fn begin(code: Object, source: Object) -> Option<Object> {
+unsafe fn begin(
+    code: Object,
+    source: Object,
+    push: impl FnOnce(&mut Thread, &mut Code),
+) -> Option<Object> {
     // SAFETY: a code object, a string, and the GIL is held.
     unsafe {
         let first = Owned::attribute(code, c"co_firstlineno")?;
@@ -172,19 +189,23 @@ unsafe fn begin(code: Object, source: Object) -> Option<Object> {
         if Owned::new(set).is_none() {
             py::PyErr_Clear();
         }
-        in_measured(code, |_, thread, known| thread.stack.push(address(known), known.entry));
+        in_measured(code, |_, thread, known| push(thread, known));
     }
     Some(py::return_none())
 }
 
 /// `PY_RESUME`: a generator or coroutine goes on.
 pub unsafe extern "C" fn on_resume(_: Object, args: *const Object, count: isize) -> Object {
-    if let Some([code, offset]) = unsafe { arguments::<2>(args, count) } {
-        unsafe {
-            in_measured(*code, |_, thread, known| resume(thread, known, *code, number(*offset)))
-        };
+    let Some([code, offset]) = (unsafe { arguments::<2>(args, count) }) else {
+        return py::return_none();
+    };
+    let push = |thread: &mut Thread, known: &mut Code| {
+        resume(thread, known, *code, number(*offset));
+    };
+    unsafe {
+        let told = in_measured(*code, |_, thread, known| push(thread, known));
+        measured_or_never(told, *code, push)
     }
-    py::return_none()
 }
 
 fn resume(thread: &mut Thread, known: &mut Code, code: Object, offset: i32) {
@@ -202,22 +223,31 @@ fn line_of_frame() -> i32 {
     }
 }
 
-/// `PY_THROW`: a generator or coroutine goes on with an exception.
+/// `PY_THROW`: a generator or coroutine goes on, or begins, with an exception.
 pub unsafe extern "C" fn on_throw(_: Object, args: *const Object, count: isize) -> Object {
-    if let Some([code, offset]) = unsafe { arguments::<2>(args, count) } {
-        unsafe {
-            in_measured(*code, |_, thread, known| {
-                let at = number(*offset);
-                let argument = usize::try_from(at).ok().and_then(|at| byte_of(*code, at + 1));
-                if argument == Some(0) {
-                    thread.stack.push(address(known), known.entry);
-                } else {
-                    resume(thread, known, *code, at);
-                }
-            });
+    let Some([code, offset]) = (unsafe { arguments::<2>(args, count) }) else {
+        return py::return_none();
+    };
+    let push = |thread: &mut Thread, known: &mut Code| {
+        let at = number(*offset);
+        let argument = usize::try_from(at).ok().and_then(|at| byte_of(*code, at + 1));
+        if argument == Some(0) {
+            thread.stack.push(address(known), known.entry);
+        } else {
+            resume(thread, known, *code, at);
+        }
+    };
+    unsafe {
+        let told = in_measured(*code, |_, thread, known| push(thread, known));
+        let result = measured_or_never(told, *code, push);
+        // This event is one of those that cannot be disabled.
+        if result.is_null() {
+            result
+        } else {
+            drop(Owned::new(result));
+            py::return_none()
         }
     }
-    py::return_none()
 }
 
 /// A byte of the instructions as they were compiled, without what tools have changed.

@@ -108,9 +108,10 @@ class Core:
             monitoring.register_callback(self._tool, event, callback)
         sys.settrace, sys.gettrace = self._library.settrace, self._library.gettrace
         monitoring.free_tool_id = self._library.free_tool_id
-        everywhere = events.PY_START | events.PY_THROW | events.PY_UNWIND
+        # A generator may have begun before measuring did.
+        everywhere = events.PY_START | events.PY_RESUME | events.PY_THROW | events.PY_UNWIND
         if by_function:
-            everywhere |= events.PY_RESUME | events.PY_RETURN | events.PY_YIELD
+            everywhere |= events.PY_RETURN | events.PY_YIELD
         monitoring.set_events(self._tool, everywhere)
 
     def _callbacks(self, events: Any, by_function: bool) -> dict[int, Any]:
