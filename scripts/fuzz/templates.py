@@ -1988,6 +1988,7 @@ def $N(a=1):
 --
 @contextlib.contextmanager
 def $N(a=1):
+    step()
     with $w: yield a
 --
 class $N:
@@ -2004,6 +2005,7 @@ class $N(contextlib.ContextDecorator):
     def __init__(self, a=1): self.a = a
     def __enter__(self): return self.a
     def __exit__(self, *info):
+        step()
         if $e:
             raise $E($e)
         return False
@@ -2031,6 +2033,7 @@ async def $N(a=1):
 --
 @contextlib.asynccontextmanager
 async def $N(a=1):
+    step()
     try:
         yield a
     except $E:
@@ -2080,7 +2083,7 @@ def m(self, a=1, b=2):
     step()
     $F
 --
-def m(self, a=1): return a + $k
+def m(self, a=1): return step(a) + $k
 --
 def __call__(self, a=1):
     step()
@@ -2102,7 +2105,7 @@ def k(kind, a=1):
     $F
 --
 @staticmethod
-def t(a=1): return $e
+def t(a=1): step(); return $e
 --
 def __getattr__(self, name):
     if name == "missing":
@@ -2168,20 +2171,23 @@ def __exit__(self, kind, error, trace):
     $F
 --
 def __enter__(self): return self
-def __exit__(self, kind, error, trace): return $e
+def __exit__(self, kind, error, trace): step(); return $e
 --
 def __enter__(self): return 0
 def __exit__(self, kind, error, trace):
+    step()
     try:
         $b
     finally:
         log($k)
 --
 def __del__(self):
+    step()
     log($k)
 --
 [*0.5]
 def __del__(self):
+    step()
     $F
 --
 def __init_subclass__(kind, **words):

@@ -73,6 +73,13 @@ pub unsafe extern "C" fn start(_: Object, args: *const Object, count: isize) -> 
     py::return_none()
 }
 
+/// `new_tracer()`: coverage has made a tracer for this thread. One of its own would know of no frame
+/// that runs already.
+pub unsafe extern "C" fn new_tracer(_: Object, _: *const Object, _: isize) -> Object {
+    with_thread(|thread| thread.stack.clear());
+    py::return_none()
+}
+
 /// `contexts(should_start, switch)`: functions begin contexts.
 pub unsafe extern "C" fn contexts(_: Object, args: *const Object, count: isize) -> Object {
     // SAFETY: the arguments live as long as the call.

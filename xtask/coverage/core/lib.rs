@@ -39,7 +39,7 @@ struct Definition<T>(UnsafeCell<T>);
 // SAFETY: only CPython uses it, with the GIL held.
 unsafe impl<T> Sync for Definition<T> {}
 
-static METHODS: Definition<[PyMethodDef; 26]> = Definition(UnsafeCell::new([
+static METHODS: Definition<[PyMethodDef; 27]> = Definition(UnsafeCell::new([
     method(c"on_start", events::on_start),
     method(c"on_resume", events::on_resume),
     method(c"on_throw", events::on_throw),
@@ -56,6 +56,7 @@ static METHODS: Definition<[PyMethodDef; 26]> = Definition(UnsafeCell::new([
     method(c"on_unwind_in_context", contexts::on_unwind),
     method(c"contexts", functions::contexts),
     method(c"configure", functions::configure),
+    method(c"new_tracer", functions::new_tracer),
     method(c"start", functions::start),
     method(c"stop", functions::stop),
     method(c"hand_over", functions::hand_over),

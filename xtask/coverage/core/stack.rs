@@ -28,6 +28,11 @@ impl Stack {
         }
     }
 
+    /// Frames that run now are no longer measured.
+    pub fn clear(&mut self) {
+        self.frames.clear();
+    }
+
     /// The innermost frame, if it runs this code.
     #[inline]
     pub fn top(&mut self, code: usize) -> Option<&mut Frame> {

@@ -81,6 +81,9 @@ class Core:
         self._once = True
         self.tracer = NativeTracer(self)
 
+    def new_tracer(self) -> None:
+        self._library.new_tracer()
+
     def start(self, tracer: NativeTracer) -> None:
         if self._tool < 0:
             self._prepare(tracer)
@@ -237,6 +240,7 @@ def _shared(core: Core) -> type:
         """The collector makes a tracer for each thread: it gets the same one."""
 
         def __new__(cls, **_: Any) -> Any:
+            core.new_tracer()
             return core.tracer
 
     Shared.__name__ = Shared.__qualname__ = "NativeTracer"
