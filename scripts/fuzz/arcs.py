@@ -129,7 +129,7 @@ def attach(cov: Coverage, folder: str, library: str) -> None:
     spec = importlib.util.spec_from_file_location("native", os.path.join(folder, "native.py"))
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    module.attach(cov, library)
+    module.attach(cov, library, insist=True)
     cov.start()
     cov.stop()
     if cov.xtask_core is not None:

@@ -327,20 +327,31 @@ pub unsafe extern "C" fn on_return(_: Object, args: *const Object, count: isize)
     if let Some([code, offset]) = unsafe { arguments::<2>(args, count) } {
         unsafe {
             in_measured(*code, |state, thread, known| {
-                if state.interpreter.line_at_return && state.branch {
-                    let line = known.line_at(*code, number(*offset));
-                    let top = thread.stack.top(address(known));
-                    if top.is_some_and(|frame| frame.last != line) {
-                        execute(state, thread, known, line);
-                    }
-                }
-                if let Some(last) = thread.stack.pop(address(known)) {
-                    state.record_exit(known, last);
-                }
+                let at = number(*offset);
+                // SAFETY: `known` hangs on `code`.
+                exit(state, thread, known, |known| unsafe { known.line_at(*code, at) });
             });
         }
     }
     py::return_none()
+}
+
+/// A frame is left for good, at a line that may not have been told of.
+fn exit(
+    state: &mut State,
+    thread: &mut Thread,
+    known: &mut Code,
+    line: impl FnOnce(&mut Code) -> i32,
+) {
+    if state.interpreter.line_at_return && state.branch {
+        let line = line(known);
+        if thread.stack.top(address(known)).is_some_and(|frame| frame.last != line) {
+            execute(state, thread, known, line);
+        }
+    }
+    if let Some(last) = thread.stack.pop(address(known)) {
+        state.record_exit(known, last);
+    }
 }
 
 /// `PY_YIELD`: a generator or coroutine is suspended.
@@ -360,10 +371,10 @@ pub unsafe extern "C" fn on_unwind(_: Object, args: *const Object, count: isize)
     if let Some([code]) = unsafe { arguments::<1>(args, count) } {
         unsafe {
             in_measured(*code, |state, thread, known| {
-                if let Some(last) = thread.stack.pop(address(known))
-                    && !is_suspended(*code, state.interpreter)
-                {
-                    state.record_exit(known, last);
+                if is_suspended(*code, state.interpreter) {
+                    thread.stack.pop(address(known));
+                } else {
+                    exit(state, thread, known, |_| line_of_frame());
                 }
             });
         }

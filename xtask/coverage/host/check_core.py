@@ -2,7 +2,8 @@
 
 Run as `python check_core.py LIBRARY [COVERAGE_CONFIG]` in the project's folder, where `native.py`
 lies beside it. Prints one line of JSON: `why`, `null` if coverage as it is configured there can be
-measured for, and the arcs of a program that has some of everything are the same under both.
+measured for, and the arcs of a program that has some of everything are the same under both; and
+`rather`, `null` unless another core should measure if nobody insists.
 """
 
 from __future__ import annotations
@@ -173,19 +174,20 @@ MARK = "\x01xtask-core "
 
 
 def main(library: str, rcfile: str = "") -> None:
-    print("\n" + MARK + json.dumps({"why": configured(rcfile) or why(library)}))
+    cannot, rather = configured(rcfile)
+    print("\n" + MARK + json.dumps({"why": cannot or why(library), "rather": rather}))
 
 
-def configured(rcfile: str) -> str | None:
-    """What of the project's configuration of coverage keeps the core from measuring."""
+def configured(rcfile: str) -> tuple[str | None, str | None]:
+    """What of the project's configuration of coverage keeps the core from measuring, or might."""
     # As `coverage run` has it: plugins may live in the project's folder.
     sys.path.insert(0, os.getcwd())
     try:
         cov = coverage.Coverage(config_file=rcfile or True, data_file=None)
         cov._init()
-        return native.why_not(cov)
+        return native.why_not(cov), native.why_rather_not(cov)
     except Exception as error:
-        return f"coverage cannot be configured: {error}"
+        return f"coverage cannot be configured: {error}", None
     finally:
         del sys.path[0]
 
@@ -209,9 +211,10 @@ def why(library: str) -> str | None:
 
 def arcs(program: str, library: str | None) -> tuple[set[tuple[int, int]], str | None]:
     """What the program executes, and why another core has measured than was wanted."""
+    os.environ["COVERAGE_CORE"] = "ctrace"
     cov = coverage.Coverage(data_file=None, config_file=False, branch=True, include=[program])
     if library is not None:
-        native.attach(cov, library)
+        native.attach(cov, library, insist=True)
     with open(program, encoding="utf-8") as file:
         code = compile(file.read(), program, "exec")
     cov.start()

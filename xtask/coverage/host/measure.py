@@ -52,7 +52,7 @@ class Measurement:
             **options,
         )
         if settings.get("core"):
-            native.attach(self.cov, settings["core"])
+            native.attach(self.cov, settings["core"], settings.get("insist", False))
         self._branch = settings.get("branch")
         self._imported: dict[str, str] = {}  # source packages that units have met
         self._ours = os.path.join(os.path.realpath(ours), "")

@@ -177,14 +177,28 @@ def why_not(cov: Any) -> str | None:
         return "`timid` is set"
     if greenlets:
         return f"`concurrency` has {', '.join(sorted(greenlets))}"
-    chosen = getattr(config, "core", None) or os.environ.get("COVERAGE_CORE")
-    if chosen:
-        return f"coverage is told to take the core {chosen}"
     if cov._plugins.file_tracers:
         return "a plugin of coverage traces files of its own"
     if free_tool() < 0:
         return "all tools of `sys.monitoring` are in use"
     return None
+
+
+def why_rather_not(cov: Any) -> str | None:
+    """Why a `Coverage` should be measured by another core, unless somebody insists."""
+    chosen = getattr(cov.config, "core", None) or os.environ.get("COVERAGE_CORE")
+    if chosen:
+        return f"coverage is told to take the core {chosen}"
+    if _is_sysmon_default(cov.config):
+        return "coverage takes its core sysmon on this Python"
+    return None
+
+
+def _is_sysmon_default(config: Any) -> bool:
+    """Since Python 3.14: its arcs are others than the C tracer's, though reports are the same."""
+    by_default = getattr(sys.modules["coverage.env"], "SYSMON_DEFAULT", False)
+    contexts = config.dynamic_context or "none"
+    return bool(by_default) and contexts == "none"
 
 
 def load(path: str) -> Any:
@@ -198,31 +212,32 @@ def load(path: str) -> Any:
     return module
 
 
-def attach(cov: Coverage, library: str) -> None:
+def attach(cov: Coverage, library: str, insist: bool = False) -> None:
     """Have a `Coverage` that was not started yet measure with the library.
 
     `cov.start()` then sets `cov.xtask_core` to why coverage's own core measures instead, or to
-    `None`.
+    `None`. With `insist` that coverage is to have another core is no reason.
     """
     prepare = cov._init_for_start
 
     def prepare_with_core() -> None:
         prepare()
-        cov.xtask_core = _put_in(cov, library)
+        cov.xtask_core = _put_in(cov, library, insist)
 
     cov._init_for_start = prepare_with_core  # type: ignore[method-assign]
 
 
-def _put_in(cov: Any, path: str) -> str | None:
-    reason = why_not(cov)
+def _put_in(cov: Any, path: str, insist: bool) -> str | None:
+    reason = why_not(cov) or (None if insist else why_rather_not(cov))
     # coverage 7.6 has the choice of the core in the collector.
     holder, name = (
         (cov._core, "tracer_class")
         if hasattr(cov, "_core") and hasattr(cov._core, "tracer_class")
         else (cov._collector, "_trace_class")
     )
-    if reason is None and getattr(holder, name).__name__ != "CTracer":
-        reason = f"coverage takes {getattr(holder, name).__name__}"
+    chosen = getattr(holder, name).__name__
+    if reason is None and chosen != "CTracer" and not insist:
+        reason = f"coverage takes {chosen}"
     if reason is not None:
         return reason
     try:
@@ -231,6 +246,8 @@ def _put_in(cov: Any, path: str) -> str | None:
         return f"it cannot be loaded: {error}"
     core = Core(library, cov._collector)
     setattr(holder, name, _shared(core))
+    # As with the C tracer, whatever was to measure.
+    holder.packed_arcs = holder.systrace = True
     _forget_what_is_flushed(cov._collector, core)
     return None
 

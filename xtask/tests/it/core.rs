@@ -251,15 +251,18 @@ def test_after_that():
     }
 }
 
-/// A library that does not measure the same here is not used.
+/// What others may have written is not loaded; what is not ours any more is written again.
 #[test]
-fn a_core_that_is_not_the_one_for_this_interpreter_is_not_used() {
+fn a_library_that_others_can_write_is_not_loaded() {
     let Some(env) = newer(STOCK).into_iter().next() else { return };
     let project = shop("", "").with(env);
     project.run(&coverage("fork", &[])).exits(0).tells("  • Core: native\n");
-    let state = project.root.join(".xtask/core/xtask_core.so");
-    fs::write(&state, "no library").expect("a file");
-    let output = project.run(&coverage("fork", &[])).exits(0);
-    output.tells("note: the core is ctrace, not native: it cannot be loaded");
+    let folder = project.root.join(".xtask/core");
+    fs::write(folder.join("xtask_core.so"), "no library").expect("a file");
+    project.run(&coverage("fork", &[])).exits(0).tells("  • Core: native\n");
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+    fs::set_permissions(&folder, open).expect("permissions");
+    let told = format!("  • Core: coverage's (others can write to `{folder}`)\n");
+    project.run(&coverage("fork", &[])).exits(0).tells(&told);
     assert_eq!(facts(&project, ".coverage").lines().count(), 1);
 }

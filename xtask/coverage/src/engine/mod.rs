@@ -152,6 +152,8 @@ pub struct Measure {
     pub contexts: bool,
     /// The library of the native core, if that is to measure.
     pub core: Option<Utf8PathBuf>,
+    /// It measures though coverage is to have another core.
+    pub insist: bool,
 }
 
 /// Where a run keeps its things; all absolute, all there.

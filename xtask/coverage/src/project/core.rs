@@ -7,10 +7,9 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
-use serde::Deserialize;
 
 use super::steps::{Step, last_lines};
-use super::{Facts, Interpreter, Project, State, Steps, versions};
+use super::{Facts, Interpreter, NativeCore, Project, State, Steps, versions};
 use crate::files;
 
 /// Empty where it could not be built.
@@ -44,29 +43,25 @@ fn folder(state: &State) -> Utf8PathBuf {
     state.dir().join("core")
 }
 
-#[derive(Deserialize)]
-struct Answer {
-    why: Option<String>,
-}
-
-/// Why the native core does not measure in this project, or none if it does: in this interpreter
-/// it has the same arcs as coverage's own for a program with some of everything, and nothing in
-/// coverage's configuration is beyond it.
-pub fn why_not(
+/// What is against the native core in this project. Nothing is if in this interpreter it has the same
+/// arcs as coverage's own for a program with some of everything, nothing in coverage's configuration
+/// is beyond it, and nobody has chosen another.
+pub fn look(
     steps: &Steps<'_>,
     python: &Interpreter,
     project: &Project,
     rcfile: Option<&Utf8Path>,
     state: &State,
     facts: &Facts,
-) -> Option<String> {
+) -> NativeCore {
+    let cannot = |why: String| NativeCore { why: Some(why), rather: None };
     if versions::parse(&facts.python) < [3, 12, 0] || facts.implementation != "cpython" {
-        return Some("it is for CPython 3.12 and newer".to_owned());
+        return cannot("it is for CPython 3.12 and newer".to_owned());
     }
     if LIBRARY.is_empty() {
-        return Some(format!("it could not be built: {NOT_BUILT}"));
+        return cannot(format!("it could not be built: {NOT_BUILT}"));
     }
-    let check = || -> Result<Option<String>> {
+    let check = || -> Result<NativeCore> {
         let program = install(state)?;
         let library = path(state);
         let step = Step::new(&python.executable, &project.root);
@@ -74,12 +69,11 @@ pub fn why_not(
         let output = steps.output(&step.args(words))?;
         let printed = String::from_utf8_lossy(&output.stdout);
         let Some((_, line)) = printed.lines().find_map(|line| line.split_once(MARK)) else {
-            return Ok(Some(format!("its check failed{}", last_lines(&output))));
+            return Ok(cannot(format!("its check failed{}", last_lines(&output))));
         };
-        let answer: Answer = serde_json::from_str(line).context("its check said nothing")?;
-        Ok(answer.why)
+        serde_json::from_str(line).context("its check said nothing")
     };
-    check().unwrap_or_else(|error| Some(format!("{error:#}")))
+    check().unwrap_or_else(|error| cannot(format!("{error:#}")))
 }
 
 /// Puts the library and its check into a folder to which only we can write, for what lies there

@@ -29,12 +29,21 @@ pub struct Facts {
     /// Where it looks for packages; empty where a name is not UTF-8.
     #[serde(default)]
     pub folders: Vec<Utf8PathBuf>,
-    /// Why the native core does not measure here, if it does not; without coverage nothing is said.
+    /// What is against the native core; without coverage nothing is said.
     #[serde(default)]
-    pub no_native_core: Option<String>,
+    pub native_core: NativeCore,
     /// `sys.prefix` and the like: the environment's own folders, without symbolic links.
     #[serde(default)]
     pub prefixes: Vec<Utf8PathBuf>,
+}
+
+/// What is against the native core.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+pub struct NativeCore {
+    /// Why it cannot measure.
+    pub why: Option<String>,
+    /// Why another core is to measure, unless somebody insists.
+    pub rather: Option<String>,
 }
 
 /// pytest's configuration, as `pytest` typed in the project's folder would read it, with the

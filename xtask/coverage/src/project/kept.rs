@@ -64,7 +64,7 @@ pub fn facts(
     let began = SystemTime::now();
     let mut facts = probe::read(steps, python, project, rcfile, typed)?;
     if facts.coverage.is_some() {
-        facts.no_native_core = core::why_not(steps, python, project, rcfile, state, &facts);
+        facts.native_core = core::look(steps, python, project, rcfile, state, &facts);
     }
     let after = look();
     if let Some(surroundings) = before.filter(|before| after.as_ref() == Some(before))

@@ -21,7 +21,7 @@ mod steps;
 mod versions;
 mod workspace;
 
-pub use facts::{CoverageConfig, Facts, PytestConfig};
+pub use facts::{CoverageConfig, Facts, NativeCore, PytestConfig};
 pub use pyproject::Pyproject;
 pub use python::Interpreter;
 pub use state::{Lock, State};

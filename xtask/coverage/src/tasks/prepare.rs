@@ -16,7 +16,9 @@ use crate::exit;
 use crate::files;
 use crate::machine::Machine;
 use crate::project::probe::Typed;
-use crate::project::{Facts, Interpreter, Lock, Project, State, Steps, core, kept, python};
+use crate::project::{
+    Facts, Interpreter, Lock, NativeCore, Project, State, Steps, core, kept, python,
+};
 use crate::screen::Screen;
 use crate::settings::{Configured, Inputs, Origin, Setting, Settings, Workers, test_folder};
 use crate::split::{Dist, Durations, Portion};
@@ -270,17 +272,20 @@ fn measure(prepared: &Prepared) -> Measure {
         config_file: settings.cov_config.as_ref().map(|file| file.value.clone().into()),
         contexts: settings.cov_context.is_some(),
         core: prepared.core.as_ref().ok().cloned(),
+        insist: settings.core.value == Core::Native,
     }
 }
 
 /// The library of the native core if that is to measure, else why it does not.
 fn native_core(settings: &Settings, facts: &Facts, state: &State) -> Result<Utf8PathBuf, String> {
     let asked = &settings.core;
-    match (asked.value, &facts.no_native_core) {
-        (Core::Coverage, _) => Err(asked.origin.to_string()),
-        (_, Some(why)) => Err(why.clone()),
-        (_, None) => core::library(state).map_err(|error| format!("{error:#}")),
-    }
+    let NativeCore { why, rather } = facts.native_core.clone();
+    let against = match asked.value {
+        Core::Coverage => Some(asked.origin.to_string()),
+        Core::Native => why,
+        Core::Auto => why.or(rather),
+    };
+    against.map_or_else(|| core::library(state).map_err(|error| format!("{error:#}")), Err)
 }
 
 /// The words of addopts and of the command line.

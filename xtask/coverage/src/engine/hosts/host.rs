@@ -672,5 +672,6 @@ fn coverage(job: &Job, setup: &Setup<'_>, measure: &Measure) -> Value {
         "branch": measure.branch,
         "context": measure.contexts.then_some("test"),
         "core": measure.core,
+        "insist": measure.insist,
     })
 }
