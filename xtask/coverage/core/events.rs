@@ -328,8 +328,8 @@ pub unsafe extern "C" fn on_return(_: Object, args: *const Object, count: isize)
         unsafe {
             in_measured(*code, |state, thread, known| {
                 let at = number(*offset);
-                // SAFETY: `known` hangs on `code`.
-                exit(state, thread, known, |known| unsafe { known.line_at(*code, at) });
+                // `known` hangs on `code`.
+                exit(state, thread, known, |known| known.line_at(*code, at));
             });
         }
     }
