@@ -227,7 +227,7 @@ impl State {
         let arc = arcs::arc(if self.branch { from } else { 0 }, to);
         if code.epoch != self.epoch {
             code.epoch = self.epoch;
-            code.recent = [u64::MAX; RECENT];
+            code.recent = [arcs::EMPTY; RECENT];
         }
         let Some(recent) = code.recent.get_mut((arcs::hash(arc) >> 61) as usize) else {
             return false;
