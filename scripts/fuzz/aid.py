@@ -11,10 +11,29 @@ import threading
 from collections.abc import AsyncIterable, Callable, Coroutine, Generator, Iterable
 from typing import Any
 
-__all__ = (
-    "Swallow again both call close collect each fail fork guard log pause raw_thread reload run"
-    " start step stop thread threads zip_sum"
-).split()
+__all__ = [
+    "Swallow",
+    "again",
+    "both",
+    "call",
+    "close",
+    "collect",
+    "each",
+    "fail",
+    "fork",
+    "guard",
+    "log",
+    "pause",
+    "raw_thread",
+    "reload",
+    "run",
+    "start",
+    "step",
+    "stop",
+    "thread",
+    "threads",
+    "zip_sum",
+]
 
 STEPS, LINES, FORKS = 300, 400, 3
 
@@ -184,7 +203,7 @@ def thread(function: Callable[..., Any], *args: Any) -> None:
 def threads(function: Callable[..., Any], other: Callable[..., Any], count: int) -> None:
     """At the same time. The counters must not depend on who is first: each has its share."""
     started = [
-        threading.Thread(target=guard, args=(lambda: list(other(function(number) or 0)),))
+        threading.Thread(target=guard, args=(lambda at=number: list(other(function(at) or 0)),))
         for number in range(count)
     ]
     for one in started:

@@ -6,7 +6,7 @@ import random
 import re
 import warnings
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache
 
 from . import templates
 
@@ -118,7 +118,7 @@ TABLES = {
 }
 
 
-@lru_cache(maxsize=None)
+@cache
 def choices(table: str, tags: frozenset[str], flat: bool) -> tuple[list[Template], list[float]]:
     """What fits, with cumulated weights."""
     fitting = [one for one in TABLES[table] if one.fits(tags) and (one.flat or not flat)]
@@ -129,7 +129,7 @@ def choices(table: str, tags: frozenset[str], flat: bool) -> tuple[list[Template
     return fitting, weights
 
 
-@lru_cache(maxsize=None)
+@cache
 def headed(text: str) -> list[tuple[str, str]]:
     """Each line with what it says from the definition that it is in up to the line."""
     lines = text.replace(BREAK, "\n").split("\n")

@@ -106,13 +106,15 @@ def unwrapped(node: ast.stmt, lines: list[str]) -> Iterator[Edit]:
     """A block instead of the statement that it is in."""
     parts = [*blocks(node)]
     for clause in (*getattr(node, "handlers", ()), *getattr(node, "cases", ())):
-        parts.append(clause.body)
+        parts += [clause.body]
     for block in parts:
         top, bottom = begin(block[0])[0], end(block[-1])[0]
         if top == node.lineno - 1:
             continue
         less = block[0].col_offset - node.col_offset
-        moved = [line[less:] if not line[:less].strip() else line for line in lines[top : bottom + 1]]
+        moved = [
+            line[less:] if not line[:less].strip() else line for line in lines[top : bottom + 1]
+        ]
         yield begin(node), end(node), "\n".join(moved).lstrip()
 
 

@@ -157,7 +157,7 @@ close($c($e))
 [async] sum(await collect($a($e)))
 '''
 
-ITERABLES = r'''
+ITERABLES = r"""
 [*3] range($k)
 [*3] [$e,~ $e]
 ($e,~ $e,~ $e)
@@ -177,9 +177,9 @@ reversed([$e, $e])
 itertools.islice($g($e), $k)
 itertools.chain($j, $j)
 each($f, $j)
-'''
+"""
 
-MANAGERS = r'''
+MANAGERS = r"""
 [*3] $m($e)
 [*3] $K($e)
 contextlib.suppress($E)
@@ -188,9 +188,9 @@ contextlib.closing($g($e))
 Swallow()
 Swallow($E)
 $m(~$e~)
-'''
+"""
 
-PATTERNS = r'''
+PATTERNS = r"""
 [*3] $k
 $k | $k
 [_, *_]
@@ -210,10 +210,10 @@ $K(v=$k)
 $K(v=v)
 $K()
 [*0.3] math.pi
-'''
+"""
 
 # In one line, as far as expressions have no breaks in them.
-SIMPLE = r'''
+SIMPLE = r"""
 [*8] $n = $e
 [*2] $n = (~$e~)
 [*2] $n += $e
@@ -299,7 +299,7 @@ h = [lambda: $h, lambda v=$e:~ v]; log(h[0](), h[1]())
 [!inline] with $w as v: $s
 [async !inline] async for v in $a($e): $s
 [async !inline] async with $y($e): $s
-'''
+"""
 
 # With blocks.
 COMPOUND = r'''
@@ -1806,7 +1806,8 @@ for t$u in range($k * 300):
 [exec-many *2]
 n = []
 for t$u in range($k * 300):
-    n.append(types.FunctionType(f0.__code__.replace(co_name=f"h{t$u}"), globals(), "h", (1, 2, 3, 0)))
+    u$u = f0.__code__.replace(co_name=f"h{t$u}")
+    n.append(types.FunctionType(u$u, globals(), "h", (1, 2, 3, 0)))
     if t$u % 50 == 0:
         n[-1]($e)
         n.clear()
@@ -1864,7 +1865,7 @@ def $N[T](a: T = 1, b=2, c=3, d=0) -> int:
     step()
     $F
 ''',
-    "g": r'''
+    "g": r"""
 [*3]
 def $N(a=1, b=2, c=3, d=0):
     step()
@@ -1906,8 +1907,8 @@ def $N(a=1, b=2, c=3, d=0):
         a,
         $e,
     ]
-''',
-    "c": r'''
+""",
+    "c": r"""
 [*3]
 async def $N(a=1, b=2, c=3, d=0):
     step()
@@ -1933,8 +1934,8 @@ async def $N(a=1, b=2, c=3, d=0):
     finally:
         await pause(1)
     return a
-''',
-    "a": r'''
+""",
+    "a": r"""
 [*2]
 async def $N(a=1, b=2, c=3, d=0):
     step()
@@ -1960,8 +1961,8 @@ async def $N(a=1, b=2, c=3, d=0):
         await pause(1)
 --
 async def $N(a=1, b=2, c=3, d=0): yield a; yield step(b)
-''',
-    "m": r'''
+""",
+    "m": r"""
 [*2]
 @contextlib.contextmanager
 def $N(a=1):
@@ -2009,8 +2010,8 @@ class $N(contextlib.ContextDecorator):
         if $e:
             raise $E($e)
         return False
-''',
-    "y": r'''
+""",
+    "y": r"""
 [*2]
 class $N:
     def __init__(self, a=1):
@@ -2046,8 +2047,8 @@ class $N:
         step()
         if $e:
             raise $E($e)
-''',
-    "d": r'''
+""",
+    "d": r"""
 def $N(h):
     return h
 --
@@ -2073,11 +2074,11 @@ def $N(h):
     return inner
 --
 $N = lambda h: h
-''',
+""",
 }
 
 # Methods of a class; each class has some of them.
-METHODS = r'''
+METHODS = r"""
 [*3]
 def m(self, a=1, b=2):
     step()
@@ -2201,9 +2202,9 @@ else:
     w = $k
 --
 for i in $j: pass
-'''
+"""
 
-MODULE = r'''
+MODULE = r"""
 import asyncio, contextlib, dataclasses, functools, gc, itertools, math, sys, threading, types
 from aid import *
 
@@ -2242,4 +2243,4 @@ def maker(*args):
 def old(a):
     yield
     return a
-'''
+"""

@@ -16,7 +16,7 @@ import tempfile
 import coverage
 import native
 
-_PROGRAM = '''
+_PROGRAM = """
 import contextlib
 import threading
 
@@ -167,7 +167,7 @@ def main():
 
 
 main()
-'''
+"""
 
 
 MARK = "\x01xtask-core "

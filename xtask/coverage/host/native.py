@@ -100,7 +100,11 @@ class Core:
         monitoring.use_tool_id(self._tool, _NAME)
         self._library.configure(
             *(tracer, tracer.should_trace, tracer.should_trace_cache, self._tool),
-            *(_local_events(events, tracer.trace_arcs), monitoring.set_local_events, monitoring.DISABLE),
+            *(
+                _local_events(events, tracer.trace_arcs),
+                monitoring.set_local_events,
+                monitoring.DISABLE,
+            ),
             *(sys.settrace, sys.gettrace, monitoring.free_tool_id),
             *_differences(),
         )
@@ -154,8 +158,10 @@ def _differences() -> tuple[int, int, bool]:
     """What is another from one minor version to the next, for `configure` of the library."""
     import opcode
 
-    return opcode.opmap["RESUME"], 0 if sys.version_info[:2] == (3, 13) else 2, (
-        sys.version_info >= (3, 14)
+    return (
+        opcode.opmap["RESUME"],
+        0 if sys.version_info[:2] == (3, 13) else 2,
+        (sys.version_info >= (3, 14)),
     )
 
 

@@ -1,6 +1,6 @@
 //! The parts of the native core that know nothing of CPython: their unit tests are in them.
 
-#![allow(unreachable_pub)] // they are of another crate
+#![allow(dead_code, unreachable_pub)] // they are of another crate
 
 #[path = "../core/arcs.rs"]
 mod arcs;
