@@ -90,4 +90,12 @@ mod tests {
         assert_eq!(stack.top(1).map(|frame| frame.last), Some(4));
         assert_eq!(stack.pop(2), None);
     }
+
+    #[test]
+    fn frames_from_before_are_not_measured() {
+        let mut stack = Stack::new();
+        stack.push(1, 4);
+        stack.clear();
+        assert_eq!(stack.pop(1), None);
+    }
 }

@@ -1,8 +1,8 @@
 //! Reading files that anybody may have replaced by something else.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{Error, ErrorKind, Read, Result, Seek, SeekFrom};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{Error, ErrorKind, Read, Result, Seek, SeekFrom, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 
 use camino::Utf8Path;
 use nix::libc::O_NONBLOCK;
@@ -53,16 +53,34 @@ pub(crate) fn read_text(path: &Utf8Path) -> Result<String> {
         .map_err(|_| Error::new(ErrorKind::InvalidData, "it is not UTF-8"))
 }
 
-/// Writes a file as a whole or not at all; makes its folder.
+/// Writes a file of ours as a whole or not at all, in place of whatever is there; makes its folder.
+///
+/// The name it has at first is nobody else's: not even a process id is, where containers share a
+/// folder.
 pub(crate) fn replace(path: &Utf8Path, content: impl AsRef<[u8]>) -> Result<()> {
-    let name = path.file_name().unwrap_or_default();
-    let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
+    let folder = path.parent().filter(|folder| !folder.as_str().is_empty());
+    let folder = folder.unwrap_or(Utf8Path::new("."));
+    fs::create_dir_all(folder)?;
+    let mut file = tempfile::Builder::new()
+        .prefix(&format!(".{}.", path.file_name().unwrap_or_default()))
+        .suffix(".tmp")
+        .permissions(Permissions::from_mode(0o666)) // less what the user's umask takes
+        .tempfile_in(folder)?;
+    file.write_all(content.as_ref())?;
+    file.persist(path)?;
+    Ok(())
+}
+
+/// Writes a file that the user has named. What is there and is no file, a device or a pipe, is
+/// written to; a symbolic link stays one.
+pub(crate) fn write_output(path: &Utf8Path, text: &str) -> Result<()> {
+    match path.metadata() {
+        Ok(there) if !there.is_file() && !there.is_dir() => {
+            OpenOptions::new().write(true).open(path)?.write_all(text.as_bytes())
+        }
+        Ok(_) => replace(&path.canonicalize_utf8()?, text),
+        Err(_) => replace(path, text),
     }
-    fs::write(&temporary, content)
-        .and_then(|()| fs::rename(&temporary, path))
-        .inspect_err(|_| drop(fs::remove_file(&temporary)))
 }
 
 #[cfg(test)]

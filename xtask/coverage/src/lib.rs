@@ -6,10 +6,15 @@
 //! says how it ended. [`tasks`] are the recipes, and only the [`screen`] prints.
 
 pub mod cli;
+mod conclusion;
 pub mod engine;
 pub mod exit;
 mod files;
+mod history;
+mod invocation;
+pub mod layout;
 pub mod machine;
+mod prepare;
 pub mod project;
 pub mod report;
 pub mod screen;

@@ -166,6 +166,6 @@ fn failing(pytest: &str) -> Project {
 
 /// All that the splits wrote.
 fn log(project: &Project) -> String {
-    let names = project.names(".xtask/logs");
-    names.iter().map(|name| project.read(&format!(".xtask/logs/{name}"))).collect()
+    let names = project.names(".xtask/runs/last/logs");
+    names.iter().map(|name| project.read(&format!(".xtask/runs/last/logs/{name}"))).collect()
 }

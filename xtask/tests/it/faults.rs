@@ -483,7 +483,7 @@ fn stale_data_is_neither_absorbed_nor_deleted() {
         theirs.iter().for_each(|file| write(file));
         let parts =
             ["parts/split-01/data.old.pid1.X", "parts/split-09/data.old", "parts/data/x.coverage"];
-        parts.iter().for_each(|file| write(&format!(".xtask/{file}")));
+        parts.iter().for_each(|file| write(&format!(".xtask/runs/1/{file}")));
         let before = theirs[..2].iter().map(|file| std::fs::read(project.root.join(file)).ok());
         let before: Vec<_> = before.collect();
         run(&project, engine).exits(0).says("Coverage: 25%\n");
@@ -527,7 +527,7 @@ save = coverage.Coverage.save
 
 def save_and_spoil(self):
     save(self)
-    for file in glob.glob(os.path.join('.xtask', 'parts', 'split-01', 'data.*')):
+    for file in glob.glob(os.path.join('.xtask', 'runs', 'last', 'parts', 'split-01', 'data.*')):
         HOW
 
 
@@ -548,7 +548,7 @@ coverage.Coverage.save = save_and_spoil
 
 #[test]
 fn what_cannot_be_written_is_named() {
-    for name in [".xtask", ".xtask/parts", ".xtask/logs", ".xtask/host", ".xtask/lock"] {
+    for name in [".xtask", ".xtask/runs", ".xtask/host", ".xtask/lock"] {
         let project = shop(&[]);
         match name {
             ".xtask/lock" => project.write(".xtask/lock/x", ""),
@@ -591,7 +591,7 @@ fn an_error_of_the_stock_engine_leaves_no_pytest_behind() {
                  open('running', 'w').write(str(it.pid))\n    time.sleep(1000)\n";
     let blocks = "import os, time\n\ndef test_blocks():\n    \
                   while not os.path.exists('running'):\n        time.sleep(0.01)\n    \
-                  open('.xtask/parts/split-03', 'w').close()\n";
+                  open('.xtask/runs/last/parts/split-03', 'w').close()\n";
     let project = shop(&[("tests/test_price.py", hangs), ("tests/test_q.py", blocks)]);
     project.write("tests/test_r.py", "def test_r(): pass\n");
     let args = ["--engine", "stock", "--splits", "3", "--max-concurrent-splits", "2"];

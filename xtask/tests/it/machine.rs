@@ -108,7 +108,7 @@ fn the_machine_is_watched_while_tests_run() {
     project.write("tests/test_long.py", "import time\n\n\ndef test_it():\n    time.sleep(2)\n");
     let args = ["--report", "none", "-v"];
     project.run(&coverage("fork", &args)).exits(0).tells("1 worker").tells(" cores busy, ");
-    let page = project.read(".xtask/run.html");
+    let page = project.read(".xtask/runs/last/run.html");
     for name in ["Processors", "Memory", "Processes that run tests"] {
         assert!(page.contains(&format!("aria-label=\"{name} over time: ")), "{name}: {page}");
     }

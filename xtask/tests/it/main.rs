@@ -52,6 +52,7 @@ mod plugins;
 mod progress;
 mod reference;
 mod retries;
+mod runs;
 mod schema;
 mod script;
 mod settings;

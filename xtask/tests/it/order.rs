@@ -41,7 +41,7 @@ fn run(project: &Project, collect: &str) -> (Output, BTreeMap<u64, BTreeSet<Stri
     let args = ["coverage", "--splits", "3", "--workers-per-split", "2", "--report", "none"];
     let output = project.run(&[&args[..], &["--collect", collect]].concat()).exits(0);
     let mut splits: BTreeMap<u64, BTreeSet<String>> = BTreeMap::new();
-    for line in project.read(".xtask/parts/results.jsonl").lines() {
+    for line in project.read(".xtask/runs/last/parts/results.jsonl").lines() {
         let unit: Value = serde_json::from_str(line).expect("a line of JSON");
         let tests = unit["tests"].as_array().expect("tests").iter();
         let named = tests.map(|test| format!("{} {}", test["id"], test["outcome"]));

@@ -47,7 +47,7 @@ engines! {
         let wanted = format!("{TABLE}
 Coverage: 90%
 HTML report: [PROJECT]/htmlcov/index.html
-Run page: [PROJECT]/.xtask/run.html
+Run page: [PROJECT]/.xtask/runs/1/run.html
 Time: [T] (environment [T], {collection}tests [T], combine [T], reports [T])
 Tests: 4 passed
 ✓ passed: 4 tests passed
@@ -120,8 +120,9 @@ def test_loud():
 ");
         let output = project.run(&coverage(engine, &[])).exits(0);
         let printed = ["from print", "from below", "from beneath"];
-        let logs = project.names(".xtask/logs");
-        let logs: String = logs.iter().map(|it| project.read(&format!(".xtask/logs/{it}"))).collect();
+        let logs = project.names(".xtask/runs/last/logs");
+        let log = |name: &String| project.read(&format!(".xtask/runs/last/logs/{name}"));
+        let logs: String = logs.iter().map(log).collect();
         for text in printed {
             assert_eq!(output.stdout.contains(text), engine != "stock", "{output}");
             assert!(engine != "stock" || logs.contains(text), "{logs}");
@@ -195,7 +196,8 @@ fn printed_commands_run_in_a_shell() {
         let run = Run::of("sh".into()).args(&["-c", line]).output().exits(0);
         assert!(run.stdout.contains("2 passed"), "{run}");
     }
-    let combine = "exec python -m coverage combine -q --keep .xtask/parts/split-0[12]/data.*";
+    let combine =
+        "exec python -m coverage combine -q --keep .xtask/dry-run/parts/split-0[12]/data.*";
     let combine = Run::of("sh".into()).args(&["-c", combine]).cwd(&project.root);
     combine.active(project.env()).output().exits(0);
     project.env().module(&project.root, &["coverage", "report"]).exits(0).says("90%");
@@ -205,8 +207,8 @@ fn printed_commands_run_in_a_shell() {
 fn nothing_runs_in_a_dry_run() {
     let project = shop("", "");
     project.run(&coverage("fork", &["--dry-run"])).exits(0);
-    assert!(!project.has(".coverage") && !project.has("htmlcov"));
-    assert_eq!(project.names(".xtask/logs"), [] as [&str; 0]);
+    assert!(!project.has(".coverage") && !project.has("htmlcov") && !project.has(".xtask/runs"));
+    assert_eq!(project.names(".xtask/dry-run/logs"), [] as [&str; 0]);
 }
 
 #[test]

@@ -33,8 +33,9 @@ engines! {
         let project = project();
         let pool = ["--splits", "2", "--max-concurrent-splits", "1", "--workers-per-split", "2"];
         let output = project.run(&[&["coverage", "--engine", engine], &pool[..]].concat()).exits(1);
-        assert_eq!(output.line("Run page: "), project.root.join(".xtask/run.html").as_str());
-        let page = project.read(".xtask/run.html");
+        let page = project.root.join(".xtask/runs/1/run.html");
+        assert_eq!(output.line("Run page: "), page.as_str());
+        let page = project.read(".xtask/runs/last/run.html");
         let data = drawn(&page);
         let name = |list: &str, at: &Value| data[list][at.as_u64().expect("a number") as usize].clone();
         let mut tests: Vec<String> = Vec::new();
@@ -55,7 +56,7 @@ engines! {
             "tests/test_b.py::test_bad[</script>] failed",
         ];
         assert_eq!(tests, wanted);
-        for wanted in ["1 of 3 tests failed", "shop.py", "test_bad[&lt;/script&gt;]", "href=\"../htmlcov/index.html\""] {
+        for wanted in ["1 of 3 tests failed", "shop.py", "test_bad[&lt;/script&gt;]", "href=\"../../../htmlcov/index.html\""] {
             assert!(page.contains(wanted), "{wanted}: {page}");
         }
     }
@@ -77,8 +78,8 @@ fn open_shows_the_report_or_else_the_page() {
     run(&["coverage", "--open"]);
     run(&["coverage", "--open", "--report", "none"]);
     run(&["test", "--open", "-q"]).never_says("Run page");
-    let wanted =
-        "[PROJECT]/htmlcov/index.html\n[PROJECT]/.xtask/run.html\n[PROJECT]/.xtask/test/run.html\n";
+    let wanted = "[PROJECT]/htmlcov/index.html\n[PROJECT]/.xtask/runs/2/run.html\n\
+                  [PROJECT]/.xtask/test/runs/1/run.html\n";
     assert_eq!(project.normal(&project.read("shown")), wanted);
 }
 
@@ -88,6 +89,6 @@ fn open_without_a_display_is_a_warning() {
     let output = project.run(&["test", "--open", "--", "-k", "tea"]).exits(0);
     let output = output.tells("warning: nothing can show a page: there is no display here");
     output.tells("; open `").says("✓ passed: 1 test passed");
-    let page = project.read(".xtask/test/run.html");
+    let page = project.read(".xtask/test/runs/last/run.html");
     assert!(page.contains("<span class=\"tag\">partial</span>"), "{page}");
 }

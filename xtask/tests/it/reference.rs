@@ -105,7 +105,7 @@ import pathlib
 def test_removes():
     parts = []
     while not parts:
-        parts = [*pathlib.Path('.xtask/parts').glob('{parts}')]
+        parts = [*pathlib.Path('.xtask/runs/last/parts').glob('{parts}')]
     for part in parts:
         part.unlink()
 "));

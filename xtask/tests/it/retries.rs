@@ -80,7 +80,7 @@ fn the_stock_engine_names_its_own_way() {
 fn what_each_unit_ran_is_kept() {
     let project = flaky(2);
     run(&project, "fork", &["--retries", "1"]).exits(0);
-    let kept = project.read(".xtask/parts/results.jsonl");
+    let kept = project.read(".xtask/runs/last/parts/results.jsonl");
     let units: Vec<serde_json::Value> =
         kept.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     let tests = units.iter().flat_map(|unit| unit["tests"].as_array().expect("a list"));

@@ -144,7 +144,7 @@ fn four_shards_are_the_whole() {
     assert_eq!(summary["splits"]["completed"], json!(4));
     assert_eq!(project.read("j.xml").matches("<testcase ").count(), 8);
     assert_eq!(project.json(".test_durations").as_object().expect("durations").len(), 8);
-    let page = project.read(".xtask/run.html");
+    let page = project.read(".xtask/runs/last/run.html");
     assert!(page.contains("shard 1, worker 1") && page.contains("shard 4, worker 1"), "{page}");
     let shards = (1..=4).map(|index| file(&project, index, "manifest.json"));
     let manifests: Vec<Value> = shards
@@ -232,7 +232,7 @@ fn a_lost_shard_is_healed() {
     let output = output.tells("healing: shard 3 of 4: ").says("8 tests passed");
     assert_eq!(output.line("Coverage: "), four().coverage);
     assert_eq!(measured(&project), four().lines);
-    assert!(project.read(".xtask/run.html").contains("here, worker 1"));
+    assert!(project.read(".xtask/runs/last/run.html").contains("here, worker 1"));
 }
 
 /// Jobs wrote to one name, and the last one won.
@@ -407,6 +407,18 @@ fn thresholds_are_judged_where_shards_are_combined() {
     combine(&project).exits(2).says("is less than fail-under=99");
 }
 
+/// The last line says so, and agrees with the summary.
+#[test]
+fn a_shard_that_cannot_be_delivered() {
+    let project = project();
+    project.write("in", "a file");
+    let args = ["coverage", "--shard", "1/2", "--out", "in", "--summary-json", "s.json"];
+    let output = project.run(&args).exits(3);
+    let last = output.stdout.lines().last().expect("a verdict");
+    assert!(last.starts_with("✗ error: failed to write the shard to `"), "{output}");
+    assert_eq!(project.json("s.json")["exit_code"], json!(3));
+}
+
 /// More shards than tests: nothing is run in some, and nothing is wrong with that.
 #[test]
 fn an_empty_shard_runs_nothing() {
@@ -509,6 +521,10 @@ fn shards_can_run_at_once_in_one_checkout() {
     let both = [start(1), start(2)];
     for running in both {
         running.output().exits(0);
+    }
+    for shard in ["shard-01-of-02", "shard-02-of-02"] {
+        let folder = format!(".xtask/shards/{shard}/runs/last");
+        assert_eq!(project.names(&folder), ["logs", "parts", "run.html"]);
     }
     combine(&project).exits(0).says("8 tests passed");
 }

@@ -52,7 +52,7 @@ fn engine(name: &str, workers: &str) -> Vec<String> {
 
 /// The files that the data of a run's splits measured, and whether of each line 2 has run.
 fn kept(project: &Project) -> String {
-    let code = "import coverage, glob, os\nfor file in glob.glob('.xtask/parts/*/*'):\n    \
+    let code = "import coverage, glob, os\nfor file in glob.glob('.xtask/runs/last/parts/*/*'):\n    \
                 if 'data.' in file or file.endswith('.coverage'):\n        \
                 d = coverage.CoverageData(file); d.read()\n        \
                 for f in d.measured_files():\n            \
@@ -220,7 +220,7 @@ fn a_signal_while_data_is_combined_ends_everything_and_keeps_the_data() {
         wait_for(|| project.has("running"));
         run.signalled(SIGTERM).exits(143);
         let folder = if name == "stock" { "split-01" } else { "data" };
-        let parts = project.names(&format!(".xtask/parts/{folder}"));
+        let parts = project.names(&format!(".xtask/runs/last/parts/{folder}"));
         assert!(parts.iter().any(|part| part.contains("data.") || part.contains(".coverage")));
         assert!(!project.has(".coverage"));
     }

@@ -78,11 +78,11 @@ fn what_coverage_has_left_stays() {
     project.run(&["coverage"]).exits(0);
     let files = [".xtask/run.json", ".xtask/durations.json", "htmlcov/index.html"];
     let before = files.map(|file| project.read(file));
-    let parts = project.names(".xtask/parts/data");
+    let parts = project.names(".xtask/runs/last/parts/data");
     assert!(!parts.is_empty());
     project.run(&["test"]).exits(0);
     assert_eq!(files.map(|file| project.read(file)), before);
-    assert_eq!(project.names(".xtask/parts/data"), parts);
+    assert_eq!(project.names(".xtask/runs/last/parts/data"), parts);
 }
 
 #[test]

@@ -13,11 +13,11 @@ pub fn suite(job: &Job) -> Result<Cut> {
     stock::prepare_split(&job, 1)?;
     let mut command = stock::command(&job, 1, 1, None);
     command.args.extend(["--collect-only".to_owned(), "-q".to_owned()]);
-    let log = job.folders.logs.join("collect.log");
+    let log = job.folder.collect_log();
     let status = command.expression().stdout_path(&log).run()?.status;
     match status.code() {
         Some(0 | 5) => {
-            let text = std::fs::read_to_string(stock::cut_file(&job, 1)).unwrap_or_default();
+            let text = std::fs::read_to_string(job.folder.split_cut(1)).unwrap_or_default();
             Ok(serde_json::from_str(&text).unwrap_or_default())
         }
         _ => Err(exit::usage(format!("pytest failed to collect:\n{}", tail(&log, 40))).into()),

@@ -1,12 +1,11 @@
-//! What each unit ran, kept as it ends: a line of JSON each in `results.jsonl` among the parts of
-//! the run, so that a run which was cut short has its results beside its coverage.
+//! What each unit ran, kept as it ends: a line of JSON each, in a file among the parts of the run, so that a run which was cut short has its results beside its coverage.
 
 use std::fs::File;
 use std::io::Write;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::clock;
@@ -56,18 +55,15 @@ fn is_the_first(copy: &u32) -> bool {
 #[derive(Debug)]
 pub struct Journal {
     file: File,
+    path: Utf8PathBuf,
     began: Instant,
 }
 
-/// Its name.
-const FILE: &str = "results.jsonl";
-
 impl Journal {
-    /// An empty one in this folder, and the run begins.
-    pub fn create(folder: &Utf8Path) -> Result<Journal> {
-        let path = folder.join(FILE);
-        let file = File::create(&path).with_context(|| format!("failed to write `{path}`"))?;
-        Ok(Journal { file, began: clock::now() })
+    /// An empty one, and the run begins.
+    pub fn create(path: &Utf8Path) -> Result<Journal> {
+        let file = File::create(path).with_context(|| format!("failed to write `{path}`"))?;
+        Ok(Journal { file, path: path.to_owned(), began: clock::now() })
     }
 
     /// A moment as seconds since the run began.
@@ -81,6 +77,6 @@ impl Journal {
         let line = serde_json::to_string(unit)?;
         self.file
             .write_all(format!("{line}\n").as_bytes())
-            .with_context(|| format!("failed to write `{FILE}`"))
+            .with_context(|| format!("failed to write `{}`", self.path))
     }
 }

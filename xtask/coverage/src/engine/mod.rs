@@ -33,6 +33,7 @@ use self::journal::UnitRun;
 use self::ledger::Ledger;
 use self::seed::HashSeed;
 use crate::files;
+use crate::layout::RunFolder;
 use crate::report::failures::Failure;
 use crate::report::warnings::Warnings;
 use crate::settings::Workers;
@@ -117,16 +118,13 @@ pub struct Job {
     pub continue_on_collection_errors: bool,
     /// Python's hash seed, the same for all processes.
     pub hash_seed: HashSeed,
-    /// Folders of this run.
-    pub folders: Folders,
+    /// The folder of this run, made and empty.
+    pub folder: RunFolder,
+    /// Where our own Python is unpacked.
+    pub code: Utf8PathBuf,
 }
 
 impl Job {
-    /// Where the first process says which folder the run has for temporary files.
-    fn basetemp_file(&self) -> Utf8PathBuf {
-        self.folders.parts.join("basetemp.json")
-    }
-
     /// The variable that gives every process of the run the same hash seed.
     pub fn hash_seed(&self) -> (String, String) {
         (seed::VARIABLE.to_owned(), self.hash_seed.value.to_string())
@@ -154,17 +152,6 @@ pub struct Measure {
     pub core: Option<Utf8PathBuf>,
     /// It measures though coverage is to have another core.
     pub insist: bool,
-}
-
-/// Where a run keeps its things; all absolute, all there.
-#[derive(Clone, Debug)]
-pub struct Folders {
-    /// Coverage data, a folder for each split.
-    pub parts: Utf8PathBuf,
-    /// Output, a file for each split.
-    pub logs: Utf8PathBuf,
-    /// Our own Python.
-    pub host: Utf8PathBuf,
 }
 
 /// Something worth showing while it happens.

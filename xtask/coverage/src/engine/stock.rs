@@ -91,26 +91,12 @@ pub fn prepare(job: &Job) -> Result<()> {
 }
 
 fn plugin_folder(job: &Job) -> Utf8PathBuf {
-    job.folders.host.join("stock")
-}
-
-fn split_folder(job: &Job, split: u32) -> Utf8PathBuf {
-    job.folders.parts.join(format!("split-{split:02}"))
-}
-
-/// Where our plugin notes the tests before and after the cut.
-pub fn cut_file(job: &Job, split: u32) -> Utf8PathBuf {
-    split_folder(job, split).join("cut.json")
-}
-
-fn log_file(job: &Job, split: u32) -> Utf8PathBuf {
-    job.folders.logs.join(format!("split-{split:02}.log"))
+    job.code.join("stock")
 }
 
 /// The command of one split in one of the `concurrent` slots, both 1-based. It can be pasted:
 /// without the descriptor in `XTASK_STOCK` our plugin tells nobody.
 pub fn command(job: &Job, split: u32, slot: u32, pipe: Option<i32>) -> Command {
-    let folder = split_folder(job, split);
     let first_worker = (slot - 1) * job.workers;
     // xdist replaces up to 4 workers for each that it starts with.
     let spare_worker = (job.concurrent + (slot - 1) * 4) * job.workers;
@@ -119,7 +105,7 @@ pub fn command(job: &Job, split: u32, slot: u32, pipe: Option<i32>) -> Command {
         "spare_worker": spare_worker,
         "timeout": job.timeout,
         "context": job.measure.as_ref().filter(|measure| measure.contexts).map(|_| "test"),
-        "cut_file": cut_file(job, split),
+        "cut_file": job.folder.split_cut(split),
         "splits": job.splits,
         "worker": (job.workers < 2 && job.concurrent > 1).then(|| json!({
             "PYTEST_XDIST_WORKER": format!("gw{}", slot - 1),
@@ -127,10 +113,10 @@ pub fn command(job: &Job, split: u32, slot: u32, pipe: Option<i32>) -> Command {
             "PYTEST_XDIST_TESTRUNUID": format!("{:x}", std::process::id()),
         })),
         "last_failed": job.last_failed,
-        "basetemp_file": job.basetemp_file(),
+        "basetemp_file": job.folder.basetemp(),
         // One process has nobody to agree with.
         "order_file": (job.splits * job.workers > 1 && pipe.is_some())
-            .then(|| job.folders.parts.join("order.json")),
+            .then(|| job.folder.order()),
         // A single one has what pytest gives it.
         "folder": (job.splits > 1 && pipe.is_some()).then(|| format!("split-{split:02}")),
     });
@@ -138,7 +124,7 @@ pub fn command(job: &Job, split: u32, slot: u32, pipe: Option<i32>) -> Command {
         settings["events"] = descriptor.into();
     }
     let env = [
-        ("COVERAGE_FILE", folder.join("data").into_string()),
+        ("COVERAGE_FILE", job.folder.split_data(split).into_string()),
         ("PYTHONPATH", python_path(&plugin_folder(job))),
         ("XTASK_STOCK", settings.to_string()),
         ("XTASK_SPLIT", format!("{split}/{}", job.splits)),
@@ -146,7 +132,7 @@ pub fn command(job: &Job, split: u32, slot: u32, pipe: Option<i32>) -> Command {
     ];
     Command {
         program: job.python.clone(),
-        args: arguments(job, split, &folder),
+        args: arguments(job, split),
         env: env
             .map(|(name, value)| (name.to_owned(), value))
             .into_iter()
@@ -163,7 +149,7 @@ fn python_path(ours: &Utf8Path) -> String {
     }
 }
 
-fn arguments(job: &Job, split: u32, folder: &Utf8Path) -> Vec<String> {
+fn arguments(job: &Job, split: u32) -> Vec<String> {
     let mut args = job.measure.as_ref().map(coverage_run).unwrap_or_default();
     args.extend(words(["-m", "pytest"]));
     args.extend(job.pytest_args.iter().chain(&job.stock_args).cloned());
@@ -174,7 +160,7 @@ fn arguments(job: &Job, split: u32, folder: &Utf8Path) -> Vec<String> {
         // another reads it.
         // In one word: pytest takes the value of an option it does not know yet for a path, and
         // looks for its configuration there.
-        args.push(format!("--durations-path={}", folder.join("durations.json")));
+        args.push(format!("--durations-path={}", job.folder.split_durations(split)));
     }
     if job.xdist {
         let workers = if job.workers > 1 { job.workers } else { 0 };
@@ -199,10 +185,10 @@ fn words<const N: usize>(words: [&str; N]) -> Vec<String> {
 
 /// Makes the folder of a split, and in it what pytest-split reads.
 pub fn prepare_split(job: &Job, split: u32) -> Result<()> {
-    let folder = split_folder(job, split);
+    let folder = job.folder.split(split);
     fs::create_dir_all(&folder).with_context(|| format!("failed to make `{folder}`"))?;
     if let Some(durations) = &job.durations {
-        fs::copy(durations, folder.join("durations.json"))
+        fs::copy(durations, job.folder.split_durations(split))
             .with_context(|| format!("failed to copy `{durations}`"))?;
     }
     Ok(())
@@ -217,7 +203,7 @@ pub fn run(job: &Job, show: &mut dyn FnMut(Happening<'_>)) -> Result<Ran> {
         let _ = to_signals.send(Message::Signal(signal));
     });
     let _reaping = orphans::reap()?;
-    let journal = Journal::create(&job.folders.parts)?;
+    let journal = Journal::create(&job.folder.results())?;
     if job.shows_output {
         show(Happening::Note(&where_output_is(job)));
     }
@@ -230,7 +216,7 @@ pub fn run(job: &Job, show: &mut dyn FnMut(Happening<'_>)) -> Result<Ran> {
 /// pytest prints its own progress between the lines of tests, and xdist's workers print nowhere.
 fn where_output_is(job: &Job) -> String {
     match job.workers {
-        0 | 1 => format!("what tests print is in `{}`, a file for each split", job.folders.logs),
+        0 | 1 => format!("what tests print is in `{}`, a file for each split", job.folder.logs()),
         _ => {
             "workers of pytest-xdist drop what tests print; `--workers-per-split 1` keeps it in a \
               log, `--engine fork` shows it"
@@ -444,7 +430,7 @@ impl<'a> Supervisor<'a> {
         let (lines, pipe) = Lines::open(self.tell.clone(), |_| false, wrap).with_context(what)?;
         let command = command(self.job, split, slot, Some(FIRST_PIPE));
         let child =
-            Child::start(&command, &log_file(self.job, split), vec![pipe], Orphaned::Killed)
+            Child::start(&command, &self.job.folder.split_log(split), vec![pipe], Orphaned::Killed)
                 .with_context(what)?;
         // Before it has started anything: workers of xdist inherit it.
         child.raise_oom_score();
@@ -607,7 +593,7 @@ impl<'a> Supervisor<'a> {
     }
 
     fn failure(&self, split: u32, id: String, blow: Blow) -> Failure {
-        Failure::new(id, Some(split), blow, Some(log_file(self.job, split)))
+        Failure::new(id, Some(split), blow, Some(self.job.folder.split_log(split)))
     }
 
     fn failed(&mut self, failure: Failure) {
@@ -634,7 +620,7 @@ impl<'a> Supervisor<'a> {
     }
 
     fn read_cut(&mut self, split: u32) {
-        let read = fs::read_to_string(cut_file(self.job, split)).ok();
+        let read = fs::read_to_string(self.job.folder.split_cut(split)).ok();
         if let Some(cut) = read.and_then(|text| serde_json::from_str::<Cut>(&text).ok()) {
             let is_whole = self.job.portion.is_whole();
             let tests = if is_whole { &cut.before } else { &cut.after };
@@ -728,7 +714,7 @@ impl<'a> Supervisor<'a> {
             failed: running.failed,
             took: clock::since(running.started),
             state,
-            log: log_file(self.job, split),
+            log: self.job.folder.split_log(split),
         };
         (self.show)(Happening::SplitEnded(&end));
         self.ran.splits.push(end);
@@ -789,7 +775,7 @@ impl<'a> Supervisor<'a> {
 
     /// `pytest.exit`, a KeyboardInterrupt, a plugin's `shouldstop`: a sequential run ends here.
     fn stopped_itself(&mut self, split: u32, exit: i32) -> SplitState {
-        let log = log_file(self.job, split);
+        let log = self.job.folder.split_log(split);
         let what =
             format!("split {split} was stopped from within, with pytest's exit status {exit}");
         self.ran.findings.push(format!("{what}; see `{log}`"));
@@ -799,7 +785,7 @@ impl<'a> Supervisor<'a> {
     }
 
     fn refused(&mut self, split: u32, usage: bool) -> SplitState {
-        let text = tail(&log_file(self.job, split), 40);
+        let text = tail(&self.job.folder.split_log(split), 40);
         self.ran.refused = Some(Refusal { text, usage });
         self.stop("pytest refused to run");
         SplitState::Died("pytest refused to run".to_owned())

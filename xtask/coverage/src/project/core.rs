@@ -40,7 +40,7 @@ pub(super) fn hash() -> u64 {
 }
 
 fn folder(state: &State) -> Utf8PathBuf {
-    state.dir().join("core")
+    state.names.core()
 }
 
 /// What is against the native core in this project. Nothing is if in this interpreter it has the same

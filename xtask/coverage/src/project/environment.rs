@@ -23,7 +23,7 @@ const OLDEST: versions::Version = [3, 9, 0];
 /// The interpreter of our own environment, which is made, or made anew, where what it should
 /// hold has changed or it was never finished.
 pub(super) fn make(steps: &Steps, project: &Project, state: &State) -> Result<Interpreter> {
-    let folder = state.venv();
+    let folder = state.names.venv();
     let (stamp_file, stamp) = (folder.join("xtask-stamp"), stamp(project)?);
     let python = folder.join("bin/python");
     let finished = read_if_there(&stamp_file)?.is_some_and(|found| found == stamp);

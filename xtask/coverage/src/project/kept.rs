@@ -85,9 +85,7 @@ pub(super) fn is_interpreter(executable: &Utf8Path, project: &Project, state: &S
 }
 
 fn file(state: &State, rcfile: Option<&Utf8Path>, typed: &Typed) -> Utf8PathBuf {
-    let config = if rcfile.is_none() { "" } else { "-cov-config" };
-    let paths = if typed.paths.is_empty() { "" } else { "-paths" };
-    state.dir().join(format!("facts{config}{paths}.json"))
+    state.names.facts(rcfile.is_some(), !typed.paths.is_empty())
 }
 
 /// Of what was typed what may lead pytest to other settings than it finds without: options that

@@ -16,6 +16,7 @@ pub(crate) mod packages;
 pub mod probe;
 mod pyproject;
 pub mod python;
+pub mod runs;
 mod state;
 mod steps;
 mod versions;

@@ -3,22 +3,25 @@
 use std::fs::{self, File, OpenOptions};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{Read, Seek, Write};
+use std::os::unix::fs::MetadataExt;
 
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
-use super::{Project, Workspace};
+use super::{Project, Workspace, runs};
+use crate::layout::StateFolder;
 use crate::{exit, files};
 
 /// The state folder of one project. Its paths are only names until [`State::create`].
 #[derive(Clone, Debug)]
 pub struct State {
-    dir: Utf8PathBuf,
+    /// What lies where in it.
+    pub names: StateFolder,
     tools: Utf8PathBuf,
-    /// The folder that this one is a room of.
-    house: Option<Utf8PathBuf>,
+    /// The folder that this one is a part of.
+    parent: Option<StateFolder>,
     /// True where the folder lies in the project itself and must hide from git.
     hidden: bool,
 }
@@ -28,71 +31,49 @@ impl State {
     /// `.xtask/` in the project.
     pub fn of(project: &Project, workspace: Option<&Workspace>) -> State {
         match workspace.filter(|workspace| project.root.starts_with(&workspace.root)) {
-            Some(workspace) => State {
-                dir: workspace
-                    .target
-                    .join("xtask/coverage")
-                    .join(folder_name(&project.root, workspace)),
-                tools: workspace.target.join("xtask/tools"),
-                house: None,
-                hidden: false,
-            },
+            Some(workspace) => {
+                let all = workspace.target.join("xtask");
+                let name = folder_name(&project.root, workspace);
+                let names = StateFolder::at(all.join("coverage").join(name));
+                State { names, tools: all.join("tools"), parent: None, hidden: false }
+            }
             None => {
-                let dir = project.root.join(".xtask");
-                State { tools: dir.join("tools"), dir, house: None, hidden: true }
+                let root = project.root.join(".xtask");
+                let tools = root.join("tools");
+                State { names: StateFolder::at(root), tools, parent: None, hidden: true }
             }
         }
     }
 
-    /// A folder within, for runs that must leave everything else here as it is.
-    pub fn room(&self, name: &str) -> State {
-        let house = Some(self.dir.clone());
-        State { dir: self.dir.join(name), tools: self.tools.clone(), house, hidden: false }
+    /// What `cargo xtask test` keeps, which must leave everything else here as it is.
+    pub fn of_tests(&self) -> State {
+        self.part(self.names.of_tests())
+    }
+
+    /// What a shard keeps, beside which others may run.
+    pub fn of_shard(&self, name: &str) -> State {
+        self.part(self.names.of_shard(name))
+    }
+
+    fn part(&self, names: StateFolder) -> State {
+        let parent = Some(self.names.clone());
+        State { names, tools: self.tools.clone(), parent, hidden: false }
+    }
+
+    /// The folder that this one is a part of, or this one.
+    pub fn whole(&self) -> &StateFolder {
+        self.parent.as_ref().unwrap_or(&self.names)
     }
 
     /// The folder itself.
     pub fn dir(&self) -> &Utf8Path {
-        &self.dir
+        self.names.root()
     }
 
-    /// Data files of splits and units.
-    pub fn parts(&self) -> Utf8PathBuf {
-        self.dir.join("parts")
-    }
-
-    /// Logs of splits.
-    pub fn logs(&self) -> Utf8PathBuf {
-        self.dir.join("logs")
-    }
-
-    /// Seconds per test, recorded on this machine.
-    pub fn durations(&self) -> Utf8PathBuf {
-        self.dir.join("durations.json")
-    }
-
-    /// Seconds of CPU per test, recorded on this machine.
-    pub fn cpu(&self) -> Utf8PathBuf {
-        self.dir.join("cpu.json")
-    }
-
-    /// The same file in the folder that this one is a room of: for want of a file here.
-    pub fn in_house(&self, file: &Utf8Path) -> Option<Utf8PathBuf> {
-        Some(self.house.as_ref()?.join(file.file_name()?))
-    }
-
-    /// What the last run was and how it ended.
-    pub fn run_json(&self) -> Utf8PathBuf {
-        self.dir.join("run.json")
-    }
-
-    /// Our Python files, unpacked.
-    pub fn host(&self) -> Utf8PathBuf {
-        self.dir.join("host")
-    }
-
-    /// The environment of our own, where the project has none.
-    pub fn venv(&self) -> Utf8PathBuf {
-        self.dir.join("venv")
+    /// A file, by the function that names it, in the folder that this one is a part of and then
+    /// here: what is there is for want of what is not here.
+    pub fn everywhere(&self, name: fn(&StateFolder) -> Utf8PathBuf) -> Vec<Utf8PathBuf> {
+        self.parent.iter().chain([&self.names]).map(name).collect()
     }
 
     /// Tools of our own, shared by the workspace's projects.
@@ -100,25 +81,30 @@ impl State {
         self.tools.clone()
     }
 
-    /// Makes a folder of ours (`state.create(&state.parts())`), with all above it.
+    /// Makes a folder of ours (`state.create(&state.names.runs())`), with all above it.
     pub fn create(&self, folder: &Utf8Path) -> Result<()> {
         make_folder(folder)?;
-        if self.hidden && !self.dir.join(".gitignore").exists() {
-            make_folder(&self.dir)?;
-            write(&self.dir.join(".gitignore"), "*\n")?;
+        if self.hidden && !self.names.gitignore().exists() {
+            make_folder(self.dir())?;
+            write(&self.names.gitignore(), "*\n")?;
         }
         Ok(())
     }
 
     /// Keeps other runs out of this project until the lock is dropped or the process dies.
     pub fn lock(&self) -> Result<Lock> {
-        self.create(&self.dir)?;
-        let path = self.dir.join("lock");
-        let mut file = match Flock::lock(open(&path)?, FlockArg::LockExclusiveNonblock) {
-            Ok(file) => file,
-            Err((mut file, Errno::EWOULDBLOCK)) => bail!(in_use(&self.dir, &mut file)),
-            Err((_, errno)) => {
-                return Err(errno).with_context(|| exit::usage(format!("failed to lock `{path}`")));
+        self.create(self.dir())?;
+        let path = self.names.lock();
+        let mut file = loop {
+            match Flock::lock(open(&path)?, FlockArg::LockExclusiveNonblock) {
+                // Not where the folder was removed meanwhile, and made anew by another run.
+                Ok(file) if is_at(&file, &path) => break file,
+                Ok(_) => {}
+                Err((mut file, Errno::EWOULDBLOCK)) => bail!(in_use(self.dir(), &mut file)),
+                Err((_, errno)) => {
+                    let what = exit::usage(format!("failed to lock `{path}`"));
+                    return Err(anyhow::Error::from(errno).context(what));
+                }
             }
         };
         let note = |file: &mut File| {
@@ -127,27 +113,28 @@ impl State {
             write!(file, "{}", std::process::id())
         };
         note(&mut file).with_context(|| exit::usage(format!("failed to write `{path}`")))?;
-        Ok(Lock { _file: file })
+        let lock = Lock { _file: file };
+        runs::sweep(self, &lock);
+        Ok(lock)
     }
 
     /// Waits until no other run finds or makes the environment: shards may have one checkout.
     pub fn lock_environment(&self) -> Result<Lock> {
-        self.create(&self.dir)?;
-        let path = self.dir.join("environment.lock");
-        match Flock::lock(open(&path)?, FlockArg::LockExclusive) {
-            Ok(file) => Ok(Lock { _file: file }),
-            Err((_, errno)) => Err(errno).with_context(|| format!("failed to lock `{path}`")),
-        }
+        self.create(self.dir())?;
+        wait_for(&self.names.environment_lock())
     }
 
     /// Waits until no other run of the workspace sets up a shared tool.
     pub(super) fn lock_tools(&self) -> Result<Lock> {
         self.create(&self.tools)?;
-        let path = self.tools.join("lock");
-        match Flock::lock(open(&path)?, FlockArg::LockExclusive) {
-            Ok(file) => Ok(Lock { _file: file }),
-            Err((_, errno)) => Err(errno).with_context(|| format!("failed to lock `{path}`")),
-        }
+        wait_for(&self.tools.join("lock"))
+    }
+}
+
+fn wait_for(path: &Utf8Path) -> Result<Lock> {
+    match Flock::lock(open(path)?, FlockArg::LockExclusive) {
+        Ok(file) => Ok(Lock { _file: file }),
+        Err((_, errno)) => Err(errno).with_context(|| format!("failed to lock `{path}`")),
     }
 }
 
@@ -161,10 +148,13 @@ pub struct Lock {
 
 /// A name for the project's folder that no other project of the workspace has: the plain
 /// one where every entry of the workspace's lists that can mean a project of that name
-/// means this one.
+/// means this one. A target folder elsewhere may be that of other checkouts too.
 fn folder_name(root: &Utf8Path, workspace: &Workspace) -> String {
     let path = root.strip_prefix(&workspace.root).unwrap_or(root);
     let name = root.file_name().unwrap_or("root");
+    if !real(&workspace.target).starts_with(&workspace.root) {
+        return format!("{name}-{:08x}", short_hash(root.as_str()));
+    }
     let entries = workspace.projects.iter().chain(&workspace.default_projects);
     let entries = entries.map(|entry| Utf8Path::new(entry.trim_end_matches('/')));
     let has_star = |entry: &Utf8Path| entry.file_name().is_some_and(|last| last.contains('*'));
@@ -178,12 +168,25 @@ fn folder_name(root: &Utf8Path, workspace: &Workspace) -> String {
     }
 }
 
+/// Where a folder lies that may not be there yet, without symbolic links.
+fn real(folder: &Utf8Path) -> Utf8PathBuf {
+    let there = folder.ancestors().find_map(|above| above.canonicalize_utf8().ok());
+    there.unwrap_or_else(|| folder.to_owned())
+}
+
 /// Eight digits that tell paths and contents apart. Should another Rust hash differently,
 /// a state folder or an environment is made anew: no harm.
 pub(super) fn short_hash(text: &str) -> u32 {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
     hasher.finish() as u32
+}
+
+/// True where an open file is what has this name.
+fn is_at(file: &File, path: &Utf8Path) -> bool {
+    let (ours, there) = (file.metadata(), path.metadata());
+    let same = ours.and_then(|ours| Ok((ours, there?)));
+    same.is_ok_and(|(ours, there)| (ours.dev(), ours.ino()) == (there.dev(), there.ino()))
 }
 
 fn in_use(dir: &Utf8Path, file: &mut File) -> exit::Fault {

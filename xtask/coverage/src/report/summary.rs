@@ -6,10 +6,9 @@ use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
+use crate::files;
 use crate::report::coverage::Rendered;
 use crate::report::patch::Patch;
-
-pub(crate) use crate::files::replace;
 
 /// Rises when a field changes its meaning or goes away, not when one is added.
 pub const SCHEMA: u32 = 1;
@@ -188,7 +187,8 @@ pub struct Seconds {
 pub fn write(path: &Utf8Path, summary: &Summary) -> Result<()> {
     let mut text = serde_json::to_string_pretty(summary).context("failed to write the summary")?;
     text.push('\n');
-    replace(path, &text).with_context(|| format!("failed to write the summary to `{path}`"))
+    files::write_output(path, &text)
+        .with_context(|| format!("failed to write the summary to `{path}`"))
 }
 
 #[cfg(test)]

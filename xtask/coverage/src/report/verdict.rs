@@ -1,25 +1,27 @@
 //! How the run ended: one exit code, one outcome, one sentence. Pure.
 
-use crate::exit::Exit;
+use anyhow::Result;
+
+use crate::exit::{self, Exit};
 use crate::report::summary::{Outcome, Tally};
 use crate::report::thresholds::Missed;
 use crate::shard::combine::Problem;
 
 /// All that the verdict depends on.
 #[derive(Clone, Debug, Default)]
-pub struct Evidence<'a> {
+pub struct Evidence {
     /// What became of the tests.
     pub tally: Tally,
     /// What is missing from the coverage data.
-    pub problems: &'a [Problem],
+    pub problems: Vec<Problem>,
     /// What pytest or its plugins have against the run although no test failed.
-    pub findings: &'a [String],
+    pub findings: Vec<String>,
     /// A test or a plugin of pytest ended the run before all tests had run.
     pub stopped: bool,
     /// A plugin of pytest takes a run without tests for a good one.
     pub no_tests_is_fine: bool,
-    /// Something of ours broke: what.
-    pub broken: Option<&'a str>,
+    /// What of ours broke, and what was asked for and cannot be written.
+    pub broken: Vec<Broken>,
     /// Coverage had no part in the run.
     pub unmeasured: bool,
     /// Only some of the tests were asked for: a shard, `-k`, paths, `--last-failed`.
@@ -31,14 +33,36 @@ pub struct Evidence<'a> {
     /// The signal that ended the run.
     pub interrupted: Option<i32>,
     /// The thresholds that were missed.
-    pub missed: &'a [Missed],
+    pub missed: Vec<Missed>,
     /// `--exit-zero-on-test-failure`. An aborted run still ends with 1: its data is not whole.
     pub failures_end_with_zero: bool,
 }
 
-impl<'a> Evidence<'a> {
+/// Something of ours broke.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// The exit code that it asks for.
+    pub exit: Exit,
+    /// What, with all its causes.
+    pub what: String,
+}
+
+impl Broken {
+    /// So much is not there that was asked for.
+    pub fn incomplete(what: String) -> Broken {
+        Broken { exit: Exit::Incomplete, what }
+    }
+}
+
+impl Evidence {
+    /// The value; where there is none, its error is evidence.
+    pub fn note<T>(&mut self, result: Result<T>) -> Option<T> {
+        let broken = |error| Broken { exit: exit::of(&error), what: format!("{error:#}") };
+        result.map_err(|error| self.broken.push(broken(error))).ok()
+    }
+
     /// The missed thresholds that count: where the run is partial, those that were typed.
-    pub fn counted(&self) -> impl Iterator<Item = &'a Missed> {
+    pub fn counted(&self) -> impl Iterator<Item = &Missed> {
         let partial = self.partial();
         self.missed.iter().filter(move |missed| !partial || missed.even_partial)
     }
@@ -71,7 +95,7 @@ pub struct Verdict {
 }
 
 /// Weighs all that happened: the worst by [`Exit::worse`] decides.
-pub fn judge(evidence: &Evidence<'_>) -> Verdict {
+pub fn judge(evidence: &Evidence) -> Verdict {
     let worst = endings(evidence).into_iter().fold(Exit::Passed, Exit::worse);
     let forgiven =
         worst == Exit::TestsFailed && evidence.failures_end_with_zero && !evidence.aborted;
@@ -85,11 +109,11 @@ pub fn judge(evidence: &Evidence<'_>) -> Verdict {
 }
 
 /// Everything that holds, in no order.
-fn endings(evidence: &Evidence<'_>) -> Vec<Exit> {
+fn endings(evidence: &Evidence) -> Vec<Exit> {
     let tally = &evidence.tally;
     [
         evidence.interrupted.map(Exit::Interrupted),
-        (evidence.broken.is_some() || !evidence.problems.is_empty()).then_some(Exit::Incomplete),
+        (!evidence.problems.is_empty()).then_some(Exit::Incomplete),
         evidence.loses_tests().then_some(Exit::Incomplete),
         (evidence.aborted || tally.failures() > 0 || !evidence.findings.is_empty())
             .then_some(Exit::TestsFailed),
@@ -98,21 +122,22 @@ fn endings(evidence: &Evidence<'_>) -> Vec<Exit> {
     ]
     .into_iter()
     .flatten()
+    .chain(evidence.broken.iter().map(|broken| broken.exit))
     .collect()
 }
 
-fn without_failures(evidence: &Evidence<'_>) -> Exit {
+fn without_failures(evidence: &Evidence) -> Exit {
     let others = endings(evidence).into_iter().filter(|&exit| exit != Exit::TestsFailed);
     others.fold(Exit::Passed, Exit::worse)
 }
 
-fn outcome(worst: Exit, evidence: &Evidence<'_>) -> Outcome {
+fn outcome(worst: Exit, evidence: &Evidence) -> Outcome {
     match worst {
         Exit::Passed => Outcome::Passed,
         Exit::TestsFailed if evidence.aborted => Outcome::Aborted,
         Exit::TestsFailed | Exit::Pytest(_) => Outcome::TestsFailed,
         Exit::BelowThreshold => Outcome::BelowThreshold,
-        Exit::Incomplete if evidence.broken.is_some() => Outcome::Error,
+        Exit::Incomplete if !evidence.broken.is_empty() => Outcome::Error,
         Exit::Incomplete => Outcome::Incomplete,
         Exit::Usage => Outcome::Error,
         Exit::NoTests => Outcome::NoTests,
@@ -120,7 +145,7 @@ fn outcome(worst: Exit, evidence: &Evidence<'_>) -> Outcome {
     }
 }
 
-fn sentence(worst: Exit, evidence: &Evidence<'_>) -> String {
+fn sentence(worst: Exit, evidence: &Evidence) -> String {
     let tally = &evidence.tally;
     match worst {
         Exit::Passed => format!("{} passed", tests(tally.passed + tally.xfailed + tally.xpassed)),
@@ -134,11 +159,10 @@ fn sentence(worst: Exit, evidence: &Evidence<'_>) -> String {
             format!("{} of {} failed", tally.failures(), tests(tally.collected))
         }
         Exit::BelowThreshold => below(&evidence.counted().collect::<Vec<_>>()),
-        Exit::Incomplete => match evidence.broken {
-            Some(what) => what.to_owned(),
-            None => incomplete(evidence),
+        Exit::Incomplete | Exit::Usage => match evidence.broken.is_empty() {
+            true => incomplete(evidence),
+            false => broken(worst, evidence),
         },
-        Exit::Usage => "nothing was run".to_owned(),
         Exit::NoTests => "no tests were found".to_owned(),
         Exit::Interrupted(_) => format!("interrupted{}", not_run(tally)),
     }
@@ -154,19 +178,29 @@ pub fn below(missed: &[&Missed]) -> String {
     }
 }
 
-fn incomplete(evidence: &Evidence<'_>) -> String {
-    let problems = evidence.problems;
+/// The first line of what broke and decides, and how much more there is.
+fn broken(worst: Exit, evidence: &Evidence) -> String {
+    let decides = evidence.broken.iter().find(|broken| broken.exit == worst);
+    let first = decides.and_then(|broken| broken.what.lines().next()).unwrap_or_default();
+    let others = evidence.broken.len() + evidence.problems.len() - 1;
+    format!("{first}{}", more_problems(others))
+}
+
+fn incomplete(evidence: &Evidence) -> String {
+    let problems = &evidence.problems;
     let what = if evidence.unmeasured { "the run" } else { "coverage data" };
     let Some(first) = problems.first() else {
         let lost = tests(evidence.tally.not_run);
         return format!("{what} is incomplete: {lost} did not run, and nothing says why");
     };
-    let others = match problems.len() - 1 {
+    format!("{what} is incomplete: {first}{}", more_problems(problems.len() - 1))
+}
+
+fn more_problems(others: usize) -> String {
+    match others {
         0 => String::new(),
-        1 => " (and 1 more problem)".to_owned(),
-        n => format!(" (and {n} more problems)"),
-    };
-    format!("{what} is incomplete: {first}{others}")
+        n => format!(" (and {} more {})", n, if n == 1 { "problem" } else { "problems" }),
+    }
 }
 
 fn not_run(tally: &Tally) -> String {
@@ -195,38 +229,39 @@ mod tests {
     const SIGINT: i32 = nix::libc::SIGINT;
     const SIGTERM: i32 = nix::libc::SIGTERM;
 
-    fn good() -> Evidence<'static> {
+    fn good() -> Evidence {
         let tally = Tally { collected: 10, passed: 8, skipped: 1, xfailed: 1, ..Tally::default() };
         Evidence { tally, ..Evidence::default() }
     }
 
-    fn failing() -> Evidence<'static> {
+    fn failing() -> Evidence {
         let tally = Tally { collected: 10, passed: 7, failed: 2, errors: 1, ..Tally::default() };
         Evidence { tally, ..Evidence::default() }
     }
 
-    fn problems() -> &'static [Problem] {
-        static PROBLEMS: std::sync::LazyLock<Vec<Problem>> = std::sync::LazyLock::new(|| {
-            let what = "left no coverage data".to_owned();
-            vec![Problem { split: Some(3), file: None, what }]
-        });
-        &PROBLEMS
+    fn problems() -> Vec<Problem> {
+        let what = "left no coverage data".to_owned();
+        vec![Problem { split: Some(3), file: None, what }]
     }
 
-    fn findings() -> &'static [String] {
-        vec!["pytest's session ended with exit status 6".to_owned()].leak()
+    fn findings() -> Vec<String> {
+        vec!["pytest's session ended with exit status 6".to_owned()]
     }
 
-    fn below(typed: bool) -> &'static [Missed] {
+    fn broken(whats: &[&str]) -> Vec<Broken> {
+        whats.iter().map(|&what| Broken::incomplete(what.to_owned())).collect()
+    }
+
+    fn below(typed: bool) -> Vec<Missed> {
         let missed = |what: &str| Missed { what: what.to_owned(), ..Missed::default() };
         let first = missed("coverage total of 89 is less than fail-under=90").typed(typed);
-        vec![first, missed("coverage fell from 91% to 89%")].leak()
+        vec![first, missed("coverage fell from 91% to 89%")]
     }
 
     #[test]
     fn every_ending_has_its_code_word_and_sentence() {
         let stopped = Tally { collected: 30, failed: 10, not_run: 1, ..Tally::default() };
-        let table: Vec<(Evidence<'_>, u8, Outcome, &str)> = vec![
+        let table: Vec<(Evidence, u8, Outcome, &str)> = vec![
             (good(), 0, Outcome::Passed, "9 tests passed"),
             (failing(), 1, Outcome::TestsFailed, "3 of 10 tests failed"),
             (
@@ -236,7 +271,7 @@ mod tests {
                 "stopped after 10 failures; 1 test did not run",
             ),
             (
-                Evidence { missed: &below(false)[..1], ..good() },
+                Evidence { missed: below(false)[..1].to_vec(), ..good() },
                 2,
                 Outcome::BelowThreshold,
                 "coverage total of 89 is less than fail-under=90",
@@ -278,10 +313,29 @@ mod tests {
                 "10 of 30 tests failed",
             ),
             (
-                Evidence { broken: Some("split 3 exited with code 3"), ..good() },
+                Evidence { broken: broken(&["no `a.xml`: denied\nat line 3"]), ..failing() },
                 3,
                 Outcome::Error,
-                "split 3 exited with code 3",
+                "no `a.xml`: denied",
+            ),
+            (
+                Evidence { broken: broken(&["no `a`", "no `b`"]), problems: problems(), ..good() },
+                3,
+                Outcome::Error,
+                "no `a` (and 2 more problems)",
+            ),
+            (
+                Evidence {
+                    broken: [
+                        broken(&["no `a`"]),
+                        vec![Broken { exit: Exit::Usage, what: "no `[run]`".to_owned() }],
+                    ]
+                    .concat(),
+                    ..good()
+                },
+                4,
+                Outcome::Error,
+                "no `[run]` (and 1 more problem)",
             ),
             (
                 Evidence { tally: Tally::default(), ..good() },

@@ -7,15 +7,16 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use camino::Utf8PathBuf;
 
-use super::ending::Ending;
-use super::outstanding::Outstanding;
-use super::prepare::{self, Prepared};
-use super::{Invocation, goals, shard, suite};
+use super::suite;
 use crate::cli::Engine;
+use crate::conclusion::{Finished, goals};
 use crate::engine::record::Record;
 use crate::engine::{Happening, Job, Ran};
 use crate::exit::{self, Exit};
-use crate::project::Project;
+use crate::history::outstanding::Outstanding;
+use crate::invocation::Invocation;
+use crate::prepare::{self, Prepared, shard};
+use crate::project::{Project, runs};
 use crate::report::moved::{Moved, move_paths};
 use crate::screen::{count, seconds};
 use crate::shard::check::{Checked, Found, Here, check};
@@ -37,7 +38,8 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
     prepared.measures = first.as_ref().is_none_or(|manifest| manifest.measured.is_some());
     let against = goals::read(asked, project, &prepared)?;
     let known = Outstanding::read(&prepared.state);
-    let job = prepare::job(project, &prepared)?;
+    let folder = || runs::begin(&prepared.state, &prepared.lock);
+    let job = prepare::job::job(project, &prepared, folder)?;
     let mut all = All::new(invocation, project, &prepared, job, checked);
     all.take(&found)?;
     all.announce(&found);
@@ -49,7 +51,6 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
     };
     all.settle(&mut prepared);
     let All { job, ran, span, .. } = all;
-    suite::remember(invocation, project, &prepared, &ran);
     if !ran.withheld && ran.interrupted.is_none() {
         let whole = !prepared.settings.narrowed;
         if let Err(error) = known.after(&ran, whole).write(&prepared.state) {
@@ -58,19 +59,28 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
     }
     let run_seconds = span + if heal { healing.elapsed().as_secs_f64() } else { 0.0 };
     // As if it had begun when the first shard did.
-    let began = started.checked_sub(Duration::from_secs_f64(span)).unwrap_or(started);
-    let (prepared, job, ran, against) = (&prepared, &job, &ran, &against);
-    let ending = Ending { invocation, project, prepared, engine, against, job, ran };
-    ending.conclude(began, run_seconds, None)
+    let started = started.checked_sub(Duration::from_secs_f64(span)).unwrap_or(started);
+    let finished = Finished {
+        invocation,
+        project,
+        prepared: &prepared,
+        engine,
+        against: &against,
+        job: &job,
+        ran: &ran,
+        delivery: None,
+        started,
+        run_seconds,
+    };
+    Ok(finished.conclude(None))
 }
 
 /// Finds the shards, and refuses those that are not of one run.
 fn look(invocation: &Invocation<'_>, project: &Project) -> Result<(Vec<Found>, Checked)> {
-    let here = super::here()?;
     let folders = &invocation.typed.combining.folders;
     // One that is not there is named by its own name.
     let real = |folder: &Utf8PathBuf| {
-        let folder = here.join(folder);
+        let folder = invocation.here.join(folder);
         folder.canonicalize_utf8().unwrap_or(folder)
     };
     let folders: Vec<Utf8PathBuf> = folders.iter().map(real).collect();
@@ -172,7 +182,7 @@ impl<'a> All<'a> {
     /// Copies the data of a shard to our own folder.
     fn stage(&self, found: &Found) -> Result<Vec<Part>, String> {
         let manifest = &found.manifest;
-        let folder = self.job.folders.parts.join(manifest.shard().name());
+        let folder = self.job.folder.shard(&manifest.shard().name());
         let data = manifest.files.iter().filter_map(|file| Some((file, file.origin?)));
         let staged = data.map(|(file, origin)| {
             let target = folder.join(&file.name);

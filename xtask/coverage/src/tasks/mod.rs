@@ -1,36 +1,22 @@
 //! One recipe a file. A task knows every room; no room knows a task.
 
-mod choose;
 mod combine;
-mod ending;
-mod goals;
-mod history;
-mod isolation;
-mod junit;
-mod notable;
 mod open;
-mod outstanding;
-mod page;
 mod plan;
-mod prepare;
 mod report;
-mod request;
-mod service;
-mod shard;
 mod show;
 mod simulate;
 mod suite;
 mod verify;
-mod words;
 
 use std::cell::RefCell;
 
-use anyhow::{Context, Result};
-use camino::Utf8PathBuf;
+use anyhow::Result;
 
 use crate::cli::{Env, Task, Typed};
 use crate::engine::{child, signals};
 use crate::exit::Exit;
+use crate::invocation::{Invocation, here};
 use crate::project::{Project, Workspace, discover};
 use crate::screen::Screen;
 
@@ -45,8 +31,14 @@ pub fn run(typed: &Typed, env: &Env, screen: &Screen) -> Result<Exit> {
     refuse_one_file_for_several(typed, &projects)?;
     let pages = RefCell::default();
     let mut ending = Exit::Passed;
-    let invocation =
-        Invocation { typed, env, screen, workspace: workspace.as_ref(), pages: &pages };
+    let invocation = Invocation {
+        typed,
+        here: &here,
+        env,
+        screen,
+        workspace: workspace.as_ref(),
+        pages: &pages,
+    };
     for (at, project) in projects.iter().enumerate() {
         let ended = run_one(&invocation, project);
         signals::settle();
@@ -74,17 +66,6 @@ fn say_left_out(screen: &Screen, projects: &[Project]) {
     }
 }
 
-/// What every task of one invocation shares.
-#[derive(Clone, Copy, Debug)]
-struct Invocation<'a> {
-    typed: &'a Typed,
-    env: &'a Env,
-    screen: &'a Screen,
-    workspace: Option<&'a Workspace>,
-    /// What `--open` is to show.
-    pages: &'a RefCell<Vec<Utf8PathBuf>>,
-}
-
 fn run_one(invocation: &Invocation<'_>, project: &Project) -> Result<Exit> {
     match invocation.typed.task {
         Task::Coverage | Task::Test => suite::run(invocation, project),
@@ -94,14 +75,6 @@ fn run_one(invocation: &Invocation<'_>, project: &Project) -> Result<Exit> {
         Task::Report => report::run(invocation, project),
         Task::Verify => verify::run(invocation, project),
     }
-}
-
-fn here() -> Result<Utf8PathBuf> {
-    let here =
-        std::env::current_dir().context(crate::exit::usage("failed to read the current folder"))?;
-    Utf8PathBuf::try_from(here).map_err(|error| {
-        crate::exit::usage(format!("the current folder's name is not UTF-8: {error}")).into()
-    })
 }
 
 fn refuse_one_file_for_several(typed: &Typed, projects: &[Project]) -> Result<()> {

@@ -3,12 +3,13 @@
 
 use anyhow::{Context, Result};
 
-use super::prepare::{self, Prepared};
-use super::{Invocation, choose, shard, show};
+use super::show;
 use crate::engine::{Job, collect};
 use crate::exit::{self, Exit};
-use crate::project::Project;
-use crate::report::summary;
+use crate::files;
+use crate::invocation::Invocation;
+use crate::prepare::{self, Prepared, banner, shard};
+use crate::project::{Project, runs};
 use crate::screen::{Screen, count, seconds};
 use crate::shard::plan::PlanFile;
 use crate::split::{Cut, Plan, Sum};
@@ -17,9 +18,10 @@ use crate::split::{Cut, Plan, Sum};
 pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit> {
     let prepared = prepare::prepare(invocation, project)?;
     show::refuse(&prepared, "there is nothing to plan")?;
-    let job = prepare::job(project, &prepared)?;
-    let engine = choose::engine(invocation.screen, &prepared)?;
-    prepare::banner(invocation.screen, project, &prepared, engine);
+    let (_temporary, folder) = runs::temporary(&prepared.state, &prepared.lock)?;
+    let job = prepare::job::job(project, &prepared, || Ok(folder))?;
+    let engine = prepare::engine::choose(invocation.screen, &prepared)?;
+    banner::say(invocation.screen, project, &prepared, engine);
     let plan = collect(invocation, &prepared, &job)?;
     let planning = &invocation.typed.planning;
     if planning.out.is_some() || planning.json {
@@ -40,8 +42,8 @@ fn tell(invocation: &Invocation<'_>, project: &Project, job: &Job, plan: &Plan) 
         invocation.screen.say(&text);
     }
     let Some(path) = &invocation.typed.planning.out else { return Ok(()) };
-    let path = super::here()?.join(path);
-    summary::replace(&path, &(text + "\n"))
+    let path = invocation.here.join(path);
+    files::write_output(&path, &(text + "\n"))
         .with_context(|| exit::usage(format!("failed to write the plan to `{path}`")))?;
     invocation.screen.note(&format!("Plan: {path}"));
     Ok(())

@@ -2,11 +2,13 @@
 
 use anyhow::Result;
 
-use super::request::{reports, request};
-use super::service::{annotate, xml_top};
-use super::words::{say_reports, say_weighed};
-use super::{Invocation, goals, prepare};
+use crate::conclusion::request::{reports, request};
+use crate::conclusion::service::{annotate, xml_top};
+use crate::conclusion::words::{say_reports, say_weighed};
+use crate::conclusion::{goals, update_baseline};
 use crate::exit::{self, Exit};
+use crate::invocation::Invocation;
+use crate::prepare;
 use crate::project::Project;
 use crate::report::coverage::{Data, Request, render};
 use crate::report::thresholds::Missed;
@@ -35,7 +37,7 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
     say_reports(screen, &rendered, false, None);
     let weighed = against.weigh(project, settings, &rendered);
     let missed: Vec<&Missed> = weighed.missed.iter().collect();
-    say_weighed(screen, weighed.patch.as_ref(), &missed)?;
+    say_weighed(screen, weighed.patch.as_ref(), &missed, invocation.here);
     if let Some(patch) = &weighed.patch {
         annotate(invocation, project, &prepared, patch);
     }
@@ -43,7 +45,9 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
     if let Some(what) = problem.or_else(|| rendered.broken()) {
         anyhow::bail!(what);
     }
-    goals::update_baseline(invocation, project, settings, Some(&rendered), true)?;
+    if let Some(line) = update_baseline(project, settings, Some(&rendered))? {
+        screen.say(&line);
+    }
     if missed.is_empty() {
         return Ok(Exit::Passed);
     }

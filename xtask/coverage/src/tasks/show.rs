@@ -4,10 +4,10 @@
 
 use anyhow::{Context, Result};
 
-use super::Invocation;
-use super::prepare::{self, Prepared};
 use crate::engine::child;
 use crate::exit::{self, Exit};
+use crate::invocation::Invocation;
+use crate::prepare::{Prepared, job, stock};
 use crate::project::Project;
 use crate::settings::Setting;
 
@@ -26,8 +26,8 @@ pub(super) fn instead(
     }
     let mut words = vec![prepared.interpreter.executable.to_string()];
     words.extend(["-m", "pytest"].map(str::to_owned));
-    words.extend(prepare::pytest_args(prepared));
-    words.extend(prepare::stock_args(prepared));
+    words.extend(job::pytest_args(prepared));
+    words.extend(stock::args(prepared));
     if invocation.typed.general.dry_run {
         invocation.screen.say(&shell_words::join(&words));
         return Ok(Some(Exit::Passed));

@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 
-use super::history::{self, Collection, STARTING};
-use super::prepare::{self, Prepared};
-use super::{Invocation, choose, isolation, plan, show};
+use super::{plan, show};
 use crate::cli::Engine;
 use crate::engine::Job;
 use crate::engine::schedule::{Costs, Pool, Schedule, simulate};
 use crate::exit::{self, Exit, Fault};
+use crate::history::{Collection, STARTING, durations};
+use crate::invocation::Invocation;
 use crate::machine::Machine;
-use crate::project::Project;
+use crate::prepare::{self, Prepared, banner, isolation};
+use crate::project::{Project, runs};
 use crate::screen::{Screen, count, one_line, seconds, thousands};
 use crate::settings::Workers;
 use crate::split::{Deal, FileCost, Observation, Plan, deal, share_of_cpu};
@@ -24,15 +25,16 @@ const LITTLE: f64 = 0.1;
 pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit> {
     let prepared = prepare::prepare(invocation, project)?;
     show::refuse(&prepared, "there is nothing to plan")?;
-    let engine = choose::engine(invocation.screen, &prepared)?;
+    let engine = prepare::engine::choose(invocation.screen, &prepared)?;
     if engine != Engine::Fork {
         let name = engine.name();
         let why = format!("`--simulate` knows the fork engine only, not the {name} engine");
         return Err(exit::usage(why).into());
     }
-    let job = prepare::job(project, &prepared)?;
+    let (_temporary, folder) = runs::temporary(&prepared.state, &prepared.lock)?;
+    let job = prepare::job::job(project, &prepared, || Ok(folder))?;
     let known = Known::of(&prepared, &job).ok_or_else(nothing_is_known)?;
-    prepare::banner(invocation.screen, project, &prepared, engine);
+    banner::say(invocation.screen, project, &prepared, engine);
     let plan = plan::collect(invocation, &prepared, &job)?;
     let start = job.pool.start;
     let foreseen: Vec<Foreseen> =
@@ -76,7 +78,7 @@ impl<'a> Known<'a> {
             collection: &history.collection,
             collecting: history.collection.seconds?,
             last,
-            computing: share_of_cpu(&job.recorded, &history::cpu(&prepared.state)).min(1.0),
+            computing: share_of_cpu(&job.recorded, &durations::cpu(&prepared.state)).min(1.0),
             rest: prepared.took.as_secs_f64() + history.rest?,
             cores: Machine::here().cores,
         })
@@ -104,7 +106,7 @@ impl<'a> Known<'a> {
     /// Seconds that collecting takes with so many workers, and which collector has each test;
     /// none where one process collects them all.
     fn collect(&self, plan: &Plan, slots: usize) -> (f64, Vec<usize>) {
-        let parts = choose::collectors(self.prepared, slots) as usize;
+        let parts = prepare::engine::collectors(self.prepared, slots) as usize;
         if parts < 2 {
             return (self.collecting, Vec::new());
         }

@@ -5,14 +5,16 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use camino::Utf8PathBuf;
 
-use super::prepare::{self, Prepared};
-use super::request::{check_parts, reporter, request};
-use super::words::counts;
-use super::{Invocation, show, suite};
+use super::{show, suite};
 use crate::cli::Engine;
+use crate::conclusion::request::{check_parts, reporter, request};
+use crate::conclusion::words::counts;
 use crate::engine::{Happening, Job, Ran};
 use crate::exit::{self, Exit};
-use crate::project::{Project, State};
+use crate::invocation::Invocation;
+use crate::layout::RunFolder;
+use crate::prepare::{self, Prepared, banner};
+use crate::project::{Project, runs};
 use crate::report::coverage::{Data, render};
 use crate::report::identity::{self, Compared, Differing, Outcomes, Place};
 use crate::screen::{Screen, count, seconds};
@@ -29,7 +31,7 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
     // A failure says nothing against the comparison, so none ends it.
     prepared.settings.max_failures = Setting::new(0, Origin::Default);
     let engine = suite::engine(invocation, project, &mut prepared)?;
-    prepare::banner(invocation.screen, project, &prepared, engine);
+    banner::say(invocation.screen, project, &prepared, engine);
     let verify = Verify { screen: invocation.screen, project, prepared: &prepared };
     let sequential = [verify.sequential(1)?, verify.sequential(2)?];
     let parallel = verify.parallel(engine)?;
@@ -57,14 +59,13 @@ impl Verify<'_> {
     /// split and one worker.
     fn sequential(&self, number: u32) -> Result<Measured> {
         self.screen.note(&format!("Sequential run {number} of 2"));
-        let room = self.room(&format!("sequential-{number}"));
-        let job = prepare::job_in(&room, self.project, self.prepared)?;
+        let job = self.job(&format!("sequential-{number}"))?;
         let job = Job { splits: 1, concurrent: 1, workers: 1, ..job };
-        let measured = self.measure(Engine::Stock, &job, &room)?;
+        let measured = self.measure(Engine::Stock, &job)?;
         match measured.problems.first() {
             None => Ok(measured),
             Some(problem) => {
-                let logs = &job.folders.logs;
+                let logs = job.folder.logs();
                 bail!("the sequential run is nothing to compare with: {problem}; see `{logs}`")
             }
         }
@@ -72,17 +73,18 @@ impl Verify<'_> {
 
     fn parallel(&self, engine: Engine) -> Result<Measured> {
         self.screen.note("Parallel run");
-        let room = self.room("parallel");
-        let job = prepare::job_in(&room, self.project, self.prepared)?;
-        self.measure(engine, &job, &room)
+        self.measure(engine, &self.job("parallel")?)
     }
 
     /// Nothing that another task has left is touched.
-    fn room(&self, name: &str) -> State {
-        self.prepared.state.room(&format!("verify/{name}"))
+    fn job(&self, name: &str) -> Result<Job> {
+        let Prepared { state, lock, .. } = self.prepared;
+        let folder =
+            || -> Result<RunFolder> { runs::emptied(state, state.names.verify_run(name), lock) };
+        prepare::job::job(self.project, self.prepared, folder)
     }
 
-    fn measure(&self, engine: Engine, job: &Job, room: &State) -> Result<Measured> {
+    fn measure(&self, engine: Engine, job: &Job) -> Result<Measured> {
         let started = Instant::now();
         let _doing = self.screen.doing("Collecting the tests");
         let ran = suite::run_job(engine, job, &mut |happening| self.show(&happening))?;
@@ -92,7 +94,7 @@ impl Verify<'_> {
         let data = Data::Combine {
             parts: checked.parts,
             problems: checked.problems,
-            into: room.dir().join("coverage.data"),
+            into: job.folder.data(),
             incomplete_into: None,
         };
         let rendered = render(&request(self.project, self.prepared, data, Vec::new()))?;
@@ -146,7 +148,7 @@ impl Verify<'_> {
                 (paint.green(&line), Exit::Passed)
             }
             _ => {
-                let folder = self.prepared.state.dir().join("verify");
+                let folder = self.prepared.state.names.verify();
                 let faults = count(faults as u64, "difference");
                 let line = format!("✗ not identical: {faults} of our making; see `{folder}`");
                 (paint.red(&line), Exit::Incomplete)

@@ -429,15 +429,6 @@ impl Setup<'_> {
             Mode::Controller | Mode::Gather => 0,
         }
     }
-
-    /// A name of its own for a file or folder. The first host has it without a number: mostly it
-    /// is the only one.
-    fn name(&self, base: &str, extension: &str) -> String {
-        match self.number {
-            0 => format!("{base}{extension}"),
-            number => format!("{base}-{}{extension}", number + 1),
-        }
-    }
 }
 
 /// A running host, or a collector of one.
@@ -457,7 +448,7 @@ impl Host {
     /// Starts a host, which is the first of the list; after it come its collectors, numbered on.
     /// What they tell, and the host's end, go to `tell`.
     pub(super) fn start(job: &Job, setup: &Setup<'_>, tell: &Sender<Message>) -> Result<Vec<Host>> {
-        let code = job.folders.host.join("fork");
+        let code = job.code.join("fork");
         install(&code)?;
         let mut pipes = Vec::new();
         let host = setup.number;
@@ -474,8 +465,8 @@ impl Host {
             printed.push(ours);
             pipes.push(its);
         }
-        let log = job.folders.logs.join(setup.name("host", ".log"));
-        let work_dir = job.folders.parts.join(setup.name("host", ""));
+        let log = job.folder.host_log(setup.number);
+        let work_dir = job.folder.host(setup.number);
         fs::create_dir_all(&work_dir).with_context(|| format!("failed to make `{work_dir}`"))?;
         let command = command(job, setup, &code, events, pipes.len())?;
         let child = Child::start(&command, &log, pipes, Orphaned::Notices)
@@ -498,8 +489,8 @@ impl Host {
     /// In the place of one that could not be started: what its pipes still say is not that of
     /// another.
     pub(super) fn unstarted(job: &Job, setup: &Setup<'_>) -> Host {
-        let log = job.folders.logs.join(setup.name("host", ".log"));
-        let work_dir = job.folders.parts.join(setup.name("host", ""));
+        let log = job.folder.host_log(setup.number);
+        let work_dir = job.folder.host(setup.number);
         Host { child: None, log, work_dir, lines: Vec::new(), commands: channel().0 }
     }
 
@@ -593,7 +584,7 @@ fn command(
     events: usize,
     pipes: usize,
 ) -> Result<Command> {
-    let config = job.folders.parts.join(setup.name("host", ".json"));
+    let config = job.folder.host_config(setup.number);
     let mut configured = configuration(job, setup);
     if !setup.only.is_empty() {
         configured["last_failed"] = list_of(job, setup)?.into_string().into();
@@ -615,10 +606,9 @@ fn command(
 
 /// The host's configuration. Everything that is not said is left to the project's own.
 fn configuration(job: &Job, setup: &Setup<'_>) -> Value {
-    let parts = &job.folders.parts;
     json!({
         "protocol": PROTOCOL,
-        "work_dir": parts.join(setup.name("host", "")),
+        "work_dir": job.folder.host(setup.number),
         "slot": setup.slot,
         "slots": setup.slots,
         "nodes": setup.nodes,
@@ -627,8 +617,8 @@ fn configuration(job: &Job, setup: &Setup<'_>) -> Value {
         "engine": setup.mode.name(),
         "args": job.pytest_args,
         "coverage": job.measure.as_ref().map(|measure| coverage(job, setup, measure)),
-        "basetemp_file": job.basetemp_file(),
-        "worker_log": worker_log(job),
+        "basetemp_file": job.folder.basetemp(),
+        "worker_log": job.folder.workers_log(),
         "force_forks": job.force_forks,
         "trial": setup.is_trial(),
         "last_failed": job.last_failed,
@@ -641,7 +631,7 @@ fn list_of(job: &Job, setup: &Setup<'_>) -> Result<Utf8PathBuf> {
     let only = setup.only.iter().map(|id| id.split("::").next().unwrap_or_default());
     let modules: BTreeSet<&str> = only.collect();
     let list = json!({"ids": setup.only, "files": null, "modules": modules, "narrowed": true});
-    let file = job.folders.parts.join(setup.name("only", ".json"));
+    let file = job.folder.host_selection(setup.number);
     fs::write(&file, list.to_string()).with_context(|| format!("failed to write `{file}`"))?;
     Ok(file)
 }
@@ -657,16 +647,11 @@ fn order(known: &Known, after: f64) -> Value {
     json!({"code": code, "inputs": inputs, "compared": compared, "after": after})
 }
 
-/// Where a worker prints that is not the host itself: plugins print in both.
-pub(super) fn worker_log(job: &Job) -> Utf8PathBuf {
-    job.folders.logs.join("workers.log")
-}
-
 fn coverage(job: &Job, setup: &Setup<'_>, measure: &Measure) -> Value {
     let config_file = measure.config_file.as_ref();
     let source = Some(&measure.source).filter(|source| !source.is_empty());
     json!({
-        "data_dir": job.folders.parts.join(setup.name("data", "")),
+        "data_dir": job.folder.host_data(setup.number),
         "config_file": config_file.map_or(Value::Bool(true), |file| file.as_str().into()),
         "source": source,
         "branch": measure.branch,

@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use super::Message;
-use super::host::{Host, Mode, Setup, worker_log};
+use super::host::{Host, Mode, Setup};
 use crate::engine::Job;
 use crate::settings::Workers;
 use crate::split::{Marks, places};
@@ -154,7 +154,7 @@ impl<'a> Hosts<'a> {
         self.all[host].mode = Mode::Shards;
         self.without_spare_collectors(host, 1);
         for collector in self.collectors_of(host) {
-            self.all[collector].host.log = worker_log(self.job);
+            self.all[collector].host.log = self.job.folder.workers_log();
         }
     }
 

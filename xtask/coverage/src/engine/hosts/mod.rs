@@ -49,7 +49,7 @@ fn run(job: &Job, mode: Mode, show: &mut dyn FnMut(Happening<'_>)) -> Result<Ran
     });
     let hosts = Hosts::start(job, mode, job.pool, tell)?;
     let _reaping = orphans::reap()?;
-    let journal = Journal::create(&job.folders.parts)?;
+    let journal = Journal::create(&job.folder.results())?;
     let account = Account::new(job, journal, show);
     let mut driver = Driver::new(job, hosts, account)?;
     driver.run(&hear);

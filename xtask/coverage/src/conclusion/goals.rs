@@ -1,24 +1,22 @@
 //! What a run is measured against: read before it begins, weighed at its end.
 
-use std::io::ErrorKind;
 use std::thread::{self, JoinHandle};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::Invocation;
-use super::prepare::Prepared;
+use super::baseline;
+use crate::invocation::Invocation;
+use crate::prepare::Prepared;
 use crate::project::{Project, Steps, git};
 use crate::report::coverage::Rendered;
 use crate::report::patch::{Changed, Lines, Patch, diff};
-use crate::report::summary::replace;
 use crate::report::thresholds::{Baseline, Missed, changed_lines, each_file, uncovered_lines};
 use crate::settings::{Goals, Origin, Setting, Settings};
-use crate::{exit, files};
 
 /// What coverage was, and what has changed since.
 #[derive(Debug, Default)]
-pub(super) struct Against {
+pub(crate) struct Against {
     baseline: Option<Baseline>,
     changed: Option<Changed>,
     /// Changed Python files of the source, by absolute path.
@@ -27,20 +25,20 @@ pub(super) struct Against {
 
 /// How the coverage of a run compares.
 #[derive(Debug, Default)]
-pub(super) struct Weighed {
+pub(crate) struct Weighed {
     /// None where nobody asked.
-    pub(super) patch: Option<Patch>,
+    pub(crate) patch: Option<Patch>,
     /// The thresholds that were missed.
-    pub(super) missed: Vec<Missed>,
+    pub(crate) missed: Vec<Missed>,
 }
 
 /// git, asked for what has changed since a typed base while the run is prepared.
 #[derive(Debug)]
-pub(super) struct Asked(Option<JoinHandle<Result<git::Changes>>>);
+pub(crate) struct Asked(Option<JoinHandle<Result<git::Changes>>>);
 
 impl Asked {
     /// Asks, where that is sure to be wanted: nothing outdoes what is typed.
-    pub(super) fn ahead(invocation: &Invocation<'_>, project: &Project) -> Asked {
+    pub(crate) fn ahead(invocation: &Invocation<'_>, project: &Project) -> Asked {
         let typed = invocation.typed;
         let base = typed.options.reporting.diff.clone().filter(|_| typed.task.measures());
         let root = project.root.clone();
@@ -60,7 +58,7 @@ fn changes(root: &Utf8Path, base: &str) -> Result<git::Changes> {
 }
 
 /// Reads the baseline and what git says. Errors end the run before any test.
-pub(super) fn read(asked: Asked, project: &Project, prepared: &Prepared) -> Result<Against> {
+pub(crate) fn read(asked: Asked, project: &Project, prepared: &Prepared) -> Result<Against> {
     let Prepared { settings, measures, .. } = prepared;
     let Goals { no_decrease, update_baseline, diff, .. } = &settings.goals;
     let mut against = Against::default();
@@ -68,7 +66,7 @@ pub(super) fn read(asked: Asked, project: &Project, prepared: &Prepared) -> Resu
         return Ok(against);
     }
     if no_decrease.is_some() && !update_baseline.value && !settings.narrowed {
-        against.baseline = Some(read_baseline(&baseline_file(project))?);
+        against.baseline = Some(baseline::read(project)?);
     }
     if let Some(base) = diff {
         let changed = changed(&asked.answer(project, &base.value)?, &base.value);
@@ -84,13 +82,13 @@ pub(super) fn read(asked: Asked, project: &Project, prepared: &Prepared) -> Resu
 
 impl Against {
     /// The files whose lines are wanted.
-    pub(super) fn files(&self) -> Vec<Utf8PathBuf> {
+    pub(crate) fn files(&self) -> Vec<Utf8PathBuf> {
         let files = self.changed.iter().flat_map(|changed| changed.files.keys());
         files.cloned().collect()
     }
 
     /// Compares.
-    pub(super) fn weigh(&self, project: &Project, settings: &Settings, now: &Rendered) -> Weighed {
+    pub(crate) fn weigh(&self, project: &Project, settings: &Settings, now: &Rendered) -> Weighed {
         let goals = &settings.goals;
         let patch = self.changed.as_ref().map(|changed| {
             let measured = |file: &Utf8PathBuf| now.lines.iter().any(|known| known.file == *file);
@@ -126,56 +124,6 @@ fn judge<T: Copy>(
 ) -> Option<Missed> {
     let Setting { value, origin } = wanted.as_ref()?;
     Some(missed(*value)?.typed(*origin == Origin::CommandLine))
-}
-
-/// Writes the new baseline, where that is asked for, and says so.
-pub(super) fn update_baseline(
-    invocation: &Invocation<'_>,
-    project: &Project,
-    settings: &Settings,
-    now: Option<&Rendered>,
-    is_sound: bool,
-) -> Result<()> {
-    if !settings.goals.update_baseline.value {
-        return Ok(());
-    }
-    let file = baseline_file(project);
-    let Some(baseline) = now.filter(|_| is_sound).and_then(Baseline::of) else {
-        let why = "only a complete run in which no test failed writes it";
-        invocation.screen.say(&format!("Baseline not written: {why}"));
-        return Ok(());
-    };
-    let text = serde_json::to_string_pretty(&baseline).context("failed to write the baseline")?;
-    replace(&file, &(text + "\n"))
-        .with_context(|| format!("failed to write the baseline to `{file}`"))?;
-    invocation.screen.say(&format!("Baseline: {file}"));
-    Ok(())
-}
-
-fn baseline_file(project: &Project) -> Utf8PathBuf {
-    project.root.join(".coverage-baseline.json")
-}
-
-fn read_baseline(file: &Utf8Path) -> Result<Baseline> {
-    let next = "write it with `--update-baseline` and commit it";
-    let text = match files::read_text(file) {
-        Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            return Err(exit::usage(format!("`--no-decrease` needs `{file}`; {next}")).into());
-        }
-        Err(error) => {
-            let what = exit::usage(format!("failed to read the baseline in `{file}`"));
-            return Err(anyhow::Error::from(error).context(what));
-        }
-    };
-    let baseline: Baseline = serde_json::from_str(&text)
-        .with_context(|| exit::usage(format!("the baseline in `{file}` is broken; {next}")))?;
-    if baseline.schema != Baseline::SCHEMA {
-        let what =
-            format!("the baseline in `{file}` has schema {}, not 1; {next}", baseline.schema);
-        return Err(exit::usage(what).into());
-    }
-    Ok(baseline)
 }
 
 fn changed(changes: &git::Changes, base: &str) -> Changed {

@@ -1,13 +1,13 @@
 //! Which tests share a process: as asked, else as long as earlier runs make it worth.
 
-use super::prepare::Prepared;
+use super::prepared::Prepared;
 use crate::cli::{Engine, Isolate};
-use crate::engine::{Process, Ran};
+use crate::history::Means;
 use crate::screen::seconds;
-use crate::split::{Because, Isolation, Observation, isolation, observe};
+use crate::split::{Because, Isolation, Observation, isolation};
 
 /// What the fork engine is to do with so many slots.
-pub(super) fn choose(prepared: &Prepared, slots: usize) -> Isolation {
+pub(crate) fn choose(prepared: &Prepared, slots: usize) -> Isolation {
     match prepared.settings.isolate.value {
         Isolate::File => Isolation::File,
         Isolate::Worker => Isolation::Worker,
@@ -16,7 +16,7 @@ pub(super) fn choose(prepared: &Prepared, slots: usize) -> Isolation {
 }
 
 /// The same for the banner; nothing where short rows are as good as long ones.
-pub(super) fn words(prepared: &Prepared, engine: Engine) -> String {
+pub(crate) fn words(prepared: &Prepared, engine: Engine) -> String {
     if engine != Engine::Fork {
         return String::new();
     }
@@ -53,30 +53,9 @@ fn why(because: Because) -> Option<String> {
     }
 }
 
-/// What a run of the whole suite adds to what is known; nothing where its processes were not
-/// counted.
-pub(super) fn after(prepared: &Prepared, ran: &Ran) -> Vec<Observation> {
-    let earlier = &prepared.history.processes;
-    let tests = ran.planned.len() as u64;
-    let incomplete = ran.aborted || ran.interrupted.is_some() || !ran.problems.is_empty();
-    if ran.processes.is_empty() || incomplete {
-        return earlier.clone();
-    }
-    let sum = |of: fn(&Process) -> f64| ran.processes.iter().map(of).sum::<f64>();
-    let count = ran.processes.len() as f64;
-    let new = Observation {
-        tests,
-        slots: prepared.slots(),
-        processes: ran.processes.len() as u64,
-        seconds: sum(|it| it.seconds),
-        cpu: sum(|it| it.cpu),
-        starting: sum(|it| it.starting) / count,
-        fixtures: sum(|it| it.fixtures) / count,
-        row: match choose(prepared, prepared.slots()) {
-            Isolation::File => Some(0.0),
-            Isolation::Row(length) => Some(length),
-            Isolation::Worker => None,
-        },
-    };
-    observe(earlier, new)
+/// How the tests of a project are run.
+pub(crate) fn means(prepared: &Prepared) -> Means {
+    let (settings, slots) = (&prepared.settings, prepared.slots());
+    let (splits, narrowed) = (settings.splits.value, settings.narrowed);
+    Means { splits, narrowed, slots, isolation: choose(prepared, slots) }
 }

@@ -2,22 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Result;
-
-use super::ending::Ending;
-use super::words::again;
+use super::value::{Conclusion, Finished};
 use crate::engine::event::TestOutcome;
 use crate::report::coverage::Rendered;
 use crate::report::notable;
 use crate::screen::{one_line, seconds};
 
-impl Ending<'_> {
+impl Finished<'_> {
     /// Files that fell, if this was a complete run; slow tests, tests that are not to be relied
     /// on, and how to go on after an abort.
-    pub(super) fn say_notable(&self, complete: Option<&Rendered>) -> Result<()> {
+    pub(super) fn say_notable(&self, conclusion: &Conclusion) {
         let screen = self.invocation.screen;
         let all = screen.is_verbose();
-        let now = complete.map(percentages).unwrap_or_default();
+        let now = conclusion.complete().map(percentages).unwrap_or_default();
         let fallen = notable::fallen(&self.prepared.history.files, &now);
         notable::say_fallen(&fallen, all).iter().for_each(|line| screen.say(line));
         if !screen.is_quiet() && self.ran.interrupted.is_none() {
@@ -28,10 +25,9 @@ impl Ending<'_> {
             screen
                 .say("hint: `--heal` runs here what is missing, `--allow-missing` does without it");
         } else if self.ran.ledger.tally().not_run > 0 {
-            let again = again(self.invocation, self.project, self.prepared, self.ran)?;
-            screen.say(&format!("What failed or did not run: {}", again.last_failed()));
+            let command = conclusion.again.last_failed();
+            screen.say(&format!("What failed or did not run: {command}"));
         }
-        Ok(())
     }
 
     fn say_slowest(&self, all: bool) {

@@ -7,14 +7,13 @@ use std::io::Write;
 use anyhow::{Context, Result};
 use camino::Utf8PathBuf;
 
-use super::Invocation;
-use super::ending::Ending;
-use super::prepare::Prepared;
-use super::words::{again, counts, word};
+use super::value::{Conclusion, Finished};
+use super::words::{counts, word};
 use crate::exit::Exit;
+use crate::invocation::Invocation;
+use crate::prepare::Prepared;
 use crate::project::Project;
 use crate::report::ci::{Annotation, Level, Page, Places, of_failures, of_patch, render};
-use crate::report::coverage::Rendered;
 use crate::report::failures::{self, Limits};
 use crate::report::patch::Patch;
 use crate::report::thresholds::Missed;
@@ -24,31 +23,20 @@ use crate::screen::{Service, seconds};
 /// Bytes that GitHub takes for the page, from all that a step writes; more is an error there.
 const MOST_PAGE: usize = 1024 * 1024;
 
-/// What a run came to.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Told<'a> {
-    pub(super) verdict: &'a Verdict,
-    pub(super) rendered: Option<&'a Rendered>,
-    pub(super) patch: Option<&'a Patch>,
-    pub(super) missed: &'a [&'a Missed],
-    /// Seconds, of all of it.
-    pub(super) took: f64,
-}
-
-impl Ending<'_> {
+impl Finished<'_> {
     /// Annotates the repository and writes the page of the job. That this fails is no reason for
     /// a run to fail.
-    pub(super) fn tell_service(&self, told: &Told<'_>) {
+    pub(super) fn tell_service(&self, conclusion: &Conclusion, missed: &[&Missed]) {
         let Invocation { screen, env, .. } = *self.invocation;
         if screen.service() != Some(Service::GitHub) {
             return;
         }
-        screen.annotate(&self.annotations(told));
+        screen.annotate(&self.annotations(conclusion));
         let Some(file) = env.get("GITHUB_STEP_SUMMARY").filter(|file| !file.is_empty()) else {
             return;
         };
         let written = self
-            .append_page(&Utf8PathBuf::from(file), told)
+            .append_page(&Utf8PathBuf::from(file), conclusion, missed)
             .with_context(|| format!("failed to write the job's summary to `{file}`"));
         if let Err(error) = written {
             screen.warn(&format!("{error:#}"));
@@ -56,38 +44,43 @@ impl Ending<'_> {
     }
 
     /// First what no line stands for, then failures, then changed lines.
-    fn annotations(&self, told: &Told<'_>) -> Vec<Annotation> {
-        let Verdict { exit, outcome, sentence, .. } = told.verdict;
+    fn annotations(&self, conclusion: &Conclusion) -> Vec<Annotation> {
+        let Verdict { exit, outcome, sentence, .. } = &conclusion.verdict;
         let places = places(self.invocation, self.project, self.prepared);
         let mut all = Vec::new();
-        if matches!(exit, Exit::BelowThreshold | Exit::Incomplete | Exit::NoTests) {
+        if matches!(exit, Exit::BelowThreshold | Exit::Incomplete | Exit::Usage | Exit::NoTests) {
             let title = format!("{}: {}", self.project.name, word(*outcome));
             let (file, lines, text) = (None, None, sentence.clone());
             all.push(Annotation { level: Level::Error, file, lines, title, text });
         }
         all.extend(of_failures(self.ran.ledger.failures(), &places));
-        all.extend(told.patch.map(|patch| of_patch(patch, &places)).unwrap_or_default());
+        let patch = conclusion.patch.as_ref();
+        all.extend(patch.map(|patch| of_patch(patch, &places)).unwrap_or_default());
         all
     }
 
-    fn append_page(&self, path: &Utf8PathBuf, told: &Told<'_>) -> Result<()> {
+    fn append_page(
+        &self,
+        path: &Utf8PathBuf,
+        conclusion: &Conclusion,
+        missed: &[&Missed],
+    ) -> Result<()> {
         let limits = Limits { text_lines: 60, ..Limits::default() };
-        let again = again(self.invocation, self.project, self.prepared, self.ran)?;
         let failures = self.ran.ledger.failures();
-        let shown = failures::shown(failures, &again, &limits);
+        let shown = failures::shown(failures, &conclusion.again, &limits);
         let mut file = OpenOptions::new().create(true).append(true).open(path)?;
         let there = usize::try_from(file.metadata()?.len()).unwrap_or(MOST_PAGE);
-        let tally = self.ran.ledger.tally();
+        let verdict = &conclusion.verdict;
         let page = Page {
             project: &self.project.name,
-            word: word(told.verdict.outcome),
-            sentence: &told.verdict.sentence,
-            partial: told.verdict.partial,
-            tests: &counts(&tally),
-            took: &seconds(told.took),
-            rendered: told.rendered,
-            patch: told.patch,
-            missed: told.missed,
+            word: word(verdict.outcome),
+            sentence: &verdict.sentence,
+            partial: verdict.partial,
+            tests: &counts(&conclusion.evidence.tally),
+            took: &seconds(conclusion.seconds.total),
+            rendered: conclusion.rendered.as_ref(),
+            patch: conclusion.patch.as_ref(),
+            missed,
             more_failures: self.ran.ledger.failed_ids().len().saturating_sub(shown.len()),
             failures: &shown,
         };
@@ -97,7 +90,7 @@ impl Ending<'_> {
 }
 
 /// Annotates what was changed and did not run: where coverage is reported again.
-pub(super) fn annotate(
+pub(crate) fn annotate(
     invocation: &Invocation<'_>,
     project: &Project,
     prepared: &Prepared,
@@ -108,9 +101,7 @@ pub(super) fn annotate(
 }
 
 fn places(invocation: &Invocation<'_>, project: &Project, prepared: &Prepared) -> Places {
-    let root = project.root.clone();
-    let rootdir = prepared.facts.pytest.as_ref().map(|pytest| pytest.rootdir.clone());
-    let rootdir = rootdir.unwrap_or_else(|| root.clone());
+    let (root, rootdir) = (project.root.clone(), prepared.rootdir(project));
     Places { top: repository(invocation, project), root, rootdir }
 }
 
@@ -127,7 +118,7 @@ fn repository(invocation: &Invocation<'_>, project: &Project) -> Utf8PathBuf {
 
 /// From where the XML report counts paths: GitLab wants them as the repository has them, which
 /// with several sources, or relative ones, coverage's are not.
-pub(super) fn xml_top(invocation: &Invocation<'_>, project: &Project) -> Option<Utf8PathBuf> {
+pub(crate) fn xml_top(invocation: &Invocation<'_>, project: &Project) -> Option<Utf8PathBuf> {
     let wanted = invocation.screen.service() == Some(Service::GitLab);
     wanted.then(|| repository(invocation, project))
 }

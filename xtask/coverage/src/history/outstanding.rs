@@ -2,26 +2,22 @@
 //! did not. `--last-failed` runs them: our own Python chooses them from what was collected.
 
 use std::collections::{BTreeSet, HashSet};
-use std::fs;
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::prepare::Prepared;
-use super::{Invocation, ending};
 use crate::engine::{Job, Ran};
-use crate::exit::Exit;
 use crate::files;
+use crate::layout::StateFolder;
 use crate::project::State;
-use crate::report::summary::{self, Outcome, Seconds, Splits, Summary, Tally};
 use crate::screen::count;
 
 /// `last-failed.json` in the state folder: node ids, and files that could not be collected.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default)]
-pub(super) struct Outstanding {
+pub(crate) struct Outstanding {
     /// They failed, crashed, timed out or could not be collected.
     failed: BTreeSet<String>,
     /// They were to run when the run ended early.
@@ -33,7 +29,7 @@ pub(super) struct Outstanding {
 
 /// What `--last-failed` comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Again {
+pub(crate) enum Again {
     /// Every test has passed.
     Nothing,
     /// The tests on the list.
@@ -44,20 +40,20 @@ pub(super) enum Again {
 
 impl Outstanding {
     /// What the last run left; nothing where there was none.
-    pub(super) fn read(state: &State) -> Outstanding {
+    pub(crate) fn read(state: &State) -> Outstanding {
         let text = files::read_text(&file(state)).ok();
         text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
     }
 
     /// Keeps it for a later run.
-    pub(super) fn write(&self, state: &State) -> Result<()> {
+    pub(crate) fn write(&self, state: &State) -> Result<()> {
         let file = file(state);
         let text = serde_json::to_string_pretty(self).context("failed to list the failed tests")?;
-        summary::replace(&file, &text).with_context(|| format!("failed to write `{file}`"))
+        files::replace(&file, &text).with_context(|| format!("failed to write `{file}`"))
     }
 
     /// What a run of it would be.
-    pub(super) fn again(&self) -> Again {
+    pub(crate) fn again(&self) -> Again {
         match (self.listed().next().is_some(), self.not_found.is_empty()) {
             (true, _) => Again::Listed,
             (false, false) => Again::Whole,
@@ -70,7 +66,7 @@ impl Outstanding {
     }
 
     /// What is to be run again, in words.
-    pub(super) fn words(&self) -> String {
+    pub(crate) fn words(&self) -> String {
         let counted = [
             (self.failed.len(), "that failed"),
             (self.not_run.len(), "that did not run"),
@@ -85,7 +81,7 @@ impl Outstanding {
 
     /// Has a job run these tests only. Files are left out only where each of them has a file;
     /// `is_part` says that the rest of the suite was not asked for.
-    pub(super) fn narrow(&self, job: &mut Job, rootdir: &Utf8Path, is_part: bool) -> Result<()> {
+    pub(crate) fn narrow(&self, job: &mut Job, rootdir: &Utf8Path, is_part: bool) -> Result<()> {
         let files: Option<BTreeSet<Utf8PathBuf>> = self
             .listed()
             .map(|id| Some(rootdir.join(file_of(id))).filter(|file| file.is_file()))
@@ -93,8 +89,9 @@ impl Outstanding {
         let ids: Vec<&String> = self.listed().collect();
         let list = json!({"ids": ids, "files": files, "narrowed": is_part});
         // Not among the parts: should another engine have to run it, those are emptied.
-        let file = job.folders.host.join("last-failed.json");
-        fs::write(&file, list.to_string()).with_context(|| format!("failed to write `{file}`"))?;
+        let file = job.folder.selection();
+        files::replace(&file, list.to_string())
+            .with_context(|| format!("failed to write `{file}`"))?;
         job.last_failed = Some(file);
         // What is not found in one part of the collection may be in another.
         job.collectors = 0;
@@ -102,7 +99,7 @@ impl Outstanding {
     }
 
     /// What is outstanding after a run: with `whole`, it was asked for all that there is.
-    pub(super) fn after(self, ran: &Ran, whole: bool) -> Outstanding {
+    pub(crate) fn after(self, ran: &Ran, whole: bool) -> Outstanding {
         let failed = ran.ledger.failed_ids().iter().cloned().collect();
         let now = Outstanding { failed, not_run: not_run(ran), ..Outstanding::default() };
         if whole && !ran.planned.is_empty() {
@@ -138,48 +135,10 @@ fn not_run(ran: &Ran) -> BTreeSet<String> {
     ran.planned.iter().filter(is_left).cloned().collect()
 }
 
-/// With `--last-failed`, what is to be run again: the settings are narrowed to it.
-pub(super) fn asked_for(
-    invocation: &Invocation<'_>,
-    prepared: &mut Prepared,
-    known: &Outstanding,
-) -> Option<Again> {
-    let again = invocation.typed.general.last_failed.then(|| known.again());
-    prepared.settings.narrowed |= again == Some(Again::Listed);
-    again
-}
-
-/// Ends a run for which there is nothing: good news, and whoever waits for a summary gets one.
-pub(super) fn nothing(invocation: &Invocation<'_>, prepared: &Prepared) -> Result<Exit> {
-    invocation.screen.say("✓ nothing to run again: no test is known to have failed");
-    let Some(path) = &invocation.typed.general.summary_json else { return Ok(Exit::Passed) };
-    let total = prepared.settings.splits.value;
-    let took = prepared.took.as_secs_f64();
-    let summary = Summary {
-        schema: summary::SCHEMA,
-        outcome: Outcome::Passed,
-        exit_code: Exit::Passed.code(),
-        partial: true,
-        engine: prepared.settings.engine.value.name().to_owned(),
-        core: None,
-        hash_seed: prepared.hash_seed.value,
-        versions: ending::versions(&prepared.facts),
-        splits: Splits { total, not_run: total, ..Splits::default() },
-        tests: Tally::default(),
-        coverage: None,
-        seconds: Seconds { total: took, environment: took, ..Seconds::default() },
-        failed_tests: Vec::new(),
-        data_file: None,
-        reports: [].into(),
-    };
-    summary::write(&super::here()?.join(path), &summary)?;
-    Ok(Exit::Passed)
-}
-
 /// `cargo xtask coverage` and `cargo xtask test` run the same tests, so they share the file.
 fn file(state: &State) -> Utf8PathBuf {
-    let own = state.dir().join("last-failed.json");
-    state.in_house(&own).unwrap_or(own)
+    let files = state.everywhere(StateFolder::last_failed);
+    files.into_iter().next().unwrap_or_else(|| state.names.last_failed())
 }
 
 fn file_of(id: &str) -> &str {

@@ -1,50 +1,36 @@
 //! The page of a run: what goes onto it, and where it lies.
 
 use std::collections::HashMap;
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 use camino::Utf8PathBuf;
 
-use super::ending::{Ending, versions};
-use super::words::{again, counts, title};
+use super::summary::versions;
+use super::value::{Conclusion, Finished};
+use super::words::{counts, title};
 use crate::engine::samples::{busy_share, limited_by};
 use crate::engine::{Limit, Ran};
+use crate::files;
 use crate::report::coverage::Rendered;
 use crate::report::page::{Coverage, Page, Test, Unit, render};
-use crate::report::summary::{Seconds, replace};
-use crate::report::verdict::{Evidence, Verdict};
+use crate::report::summary::Seconds;
 use crate::screen::{one_line, seconds};
 use crate::settings::Workers;
 
-/// What the end of a run has found out.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Found<'a> {
-    /// How it is judged.
-    pub(super) verdict: &'a Verdict,
-    /// Why.
-    pub(super) evidence: &'a Evidence<'a>,
-    /// What came of the reports.
-    pub(super) rendered: Option<&'a Rendered>,
-    /// The JUnit file.
-    pub(super) junit: Option<&'a Utf8PathBuf>,
-    /// Where the time went.
-    pub(super) seconds: &'a Seconds,
-    /// When the engine began, seconds since the start of the run.
-    pub(super) began: f64,
-}
-
-/// Writes `run.html` into the state folder, also of partial runs, and says where.
-pub(super) fn write(ending: &Ending<'_>, found: &Found<'_>) -> Result<Utf8PathBuf> {
-    let path = ending.prepared.state.dir().join("run.html");
-    let page = page(ending, found, path.parent().map(Into::into).unwrap_or_default())?;
-    replace(&path, render(&page)).with_context(|| format!("failed to write `{path}`"))?;
+/// Writes it into the folder of the run, also of partial runs, and says where.
+pub(super) fn write(run: &Finished<'_>, conclusion: &Conclusion) -> Result<Utf8PathBuf> {
+    let path = run.job.folder.page();
+    let page = page(run, conclusion);
+    files::replace(&path, render(&page)).with_context(|| format!("failed to write `{path}`"))?;
     Ok(path)
 }
 
-fn page<'a>(ending: &Ending<'a>, found: &Found<'a>, folder: Utf8PathBuf) -> Result<Page<'a>> {
-    let Ending { project, job, ran, .. } = *ending;
-    let problems = found.evidence.problems.iter().map(ToString::to_string);
+fn page<'a>(run: &Finished<'a>, conclusion: &'a Conclusion) -> Page<'a> {
+    let Finished { project, job, ran, .. } = *run;
+    let Conclusion { evidence, verdict, seconds, .. } = conclusion;
+    let broken = evidence.broken.iter().map(|broken| broken.what.clone());
+    let problems = evidence.problems.iter().map(ToString::to_string);
     let used = ran.units.iter().map(|unit| unit.slot + 1).max();
     let slots = match job.pool.fixed {
         true => (job.concurrent * job.workers) as usize,
@@ -55,62 +41,55 @@ fn page<'a>(ending: &Ending<'a>, found: &Found<'a>, folder: Utf8PathBuf) -> Resu
         started: run.started,
         ended: run.ended,
     };
-    let coverage = found.rendered.and_then(|rendered| {
+    let coverage = conclusion.rendered.as_ref().and_then(|rendered| {
         let Rendered { totals, files, fail_under, .. } = rendered;
         let totals = totals.as_ref()?;
         Some(Coverage { totals, fail_under: *fail_under, files })
     });
-    let mut reports: Vec<(String, Utf8PathBuf)> = found
-        .rendered
-        .map(Rendered::written)
-        .unwrap_or_default()
-        .into_iter()
-        .map(|(kind, file)| (title(&kind), file))
-        .collect();
-    reports.extend(found.junit.map(|file| ("JUnit".to_owned(), file.clone())));
-    Ok(Page {
-        folder,
+    let reports = conclusion.reports.iter();
+    Page {
+        folder: job.folder.root().to_owned(),
         project: &project.name,
-        facts: facts(ending),
-        outcome: found.verdict.outcome,
-        sentence: &found.verdict.sentence,
-        partial: found.verdict.partial,
-        problems: problems.collect(),
-        tally: found.evidence.tally,
-        counts: counts(&found.evidence.tally),
-        seconds: found.seconds.clone(),
-        began: found.began,
+        facts: facts(run),
+        outcome: verdict.outcome,
+        sentence: &verdict.sentence,
+        partial: verdict.partial,
+        problems: broken.chain(problems).collect(),
+        tally: evidence.tally,
+        counts: counts(&evidence.tally),
+        seconds: seconds.clone(),
+        began: conclusion.began,
         slots,
         lanes: &ran.lanes,
         units: ran.units.iter().map(unit).collect(),
         samples: ran.samples.thinned(DRAWN),
-        limit: limit(ran, found.seconds),
-        tests: tests(ending),
+        limit: limit(ran, seconds),
+        tests: tests(run),
         failures: ran.ledger.failures(),
-        again: again(ending.invocation, project, ending.prepared, ran)?,
+        again: conclusion.again.clone(),
         flaky: ran.ledger.flaky(),
         coverage,
-        reports,
-    })
+        reports: reports.map(|(kind, file)| (title(kind), file.clone())).collect(),
+    }
 }
 
-fn facts(ending: &Ending<'_>) -> Vec<(&'static str, String)> {
-    let Ending { prepared, job, .. } = ending;
+fn facts(run: &Finished<'_>) -> Vec<(&'static str, String)> {
+    let Finished { prepared, job, ran, .. } = *run;
     let versions = versions(&prepared.facts);
     let ended = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     let Workers { start, most, fixed } = job.pool;
     let pool = match fixed {
         true => format!("{} in {} × {}", job.splits, job.concurrent, job.workers),
-        false if !ending.ran.lanes.is_empty() => {
-            format!("{} with {} workers in all", job.splits, ending.ran.lanes.len())
+        false if !ran.lanes.is_empty() => {
+            format!("{} with {} workers in all", job.splits, ran.lanes.len())
         }
         false => format!("{} with {start} to {most} workers", job.splits),
     };
     let facts = [
         ("Ended", Some(ended.replace('T', " ").replace('Z', " UTC"))),
-        ("Engine", Some(ending.engine.name().to_owned())),
-        (if ending.ran.lanes.is_empty() { "Splits" } else { "Shards" }, Some(pool)),
-        ("Core", ending.ran.core.clone()),
+        ("Engine", Some(run.engine.name().to_owned())),
+        (if ran.lanes.is_empty() { "Splits" } else { "Shards" }, Some(pool)),
+        ("Core", ran.core.clone()),
         ("Python", versions.python),
         ("pytest", versions.pytest),
         ("coverage", versions.coverage.filter(|_| prepared.measures)),
@@ -164,8 +143,8 @@ fn others_took_most(ran: &Ran, busy_seconds: f64) -> bool {
 
 /// Every attempt. The last one ended as the account says, which knows more than the process that
 /// ran it.
-fn tests<'a>(ending: &Ending<'a>) -> Vec<Test<'a>> {
-    let ran = ending.ran;
+fn tests<'a>(run: &Finished<'a>) -> Vec<Test<'a>> {
+    let ran = run.ran;
     let all = || ran.units.iter().flat_map(|unit| unit.tests.iter().map(move |test| (unit, test)));
     let mut lasts: HashMap<(&str, u32), f64> = HashMap::new();
     for (_, test) in all() {
@@ -189,9 +168,4 @@ fn tests<'a>(ending: &Ending<'a>) -> Vec<Test<'a>> {
         seconds: test.seconds,
     });
     tests.collect()
-}
-
-/// When the engine began, given what it took, at the moment it has ended.
-pub(super) fn began(started: Instant, run_seconds: f64) -> f64 {
-    (started.elapsed().as_secs_f64() - run_seconds).max(0.0)
 }

@@ -3,23 +3,24 @@
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::prepare::Prepared;
 use crate::engine::{Job, Ran};
+use crate::layout::RunFolder;
 use crate::machine::Machine;
+use crate::prepare::Prepared;
 use crate::project::{Project, State, packages};
 use crate::report::coverage::{Config, Data, Hidden, Kind, Report, Reporter, Request};
 use crate::settings::{Origin, Settings};
 use crate::shard::combine::{self, Checked};
 
 /// What there is to combine of a run, and what is wrong with it.
-pub(super) fn check_parts(job: &Job, ran: &Ran) -> Result<Checked> {
-    let mut checked = combine::check(&ran.expected, &data_files(&job.folders.parts)?);
+pub(crate) fn check_parts(job: &Job, ran: &Ran) -> Result<Checked> {
+    let mut checked = combine::check(&ran.expected, &data_files(&job.folder.parts())?);
     checked.problems.extend(ran.problems.iter().cloned());
     Ok(checked)
 }
 
 /// Who combines and reports on this project.
-pub(super) fn reporter(project: &Project, prepared: &Prepared) -> Reporter {
+pub(crate) fn reporter(project: &Project, prepared: &Prepared) -> Reporter {
     let Prepared { settings, interpreter, .. } = prepared;
     Reporter {
         python: interpreter.executable.clone(),
@@ -61,7 +62,7 @@ fn guessed(project: &Project, prepared: &Prepared) -> Vec<Utf8PathBuf> {
 }
 
 /// What coverage is asked to do with data of this project.
-pub(super) fn request(
+pub(crate) fn request(
     project: &Project,
     prepared: &Prepared,
     data: Data,
@@ -82,7 +83,7 @@ pub(super) fn request(
 
 /// The reports asked for: where the configuration puts them, or under the same names in a
 /// folder of ours.
-pub(super) fn reports(settings: &Settings, aside: Option<&Utf8Path>) -> Vec<Report> {
+pub(crate) fn reports(settings: &Settings, aside: Option<&Utf8Path>) -> Vec<Report> {
     let name = |kind| match kind {
         Kind::Term => None,
         Kind::Html => Some("htmlcov"),
@@ -96,8 +97,8 @@ pub(super) fn reports(settings: &Settings, aside: Option<&Utf8Path>) -> Vec<Repo
 }
 
 /// The folder for the results of partial runs, so that those of the last whole one stay.
-pub(super) fn partial_folder(state: &State) -> Result<Utf8PathBuf> {
-    let folder = state.dir().join("partial");
+pub(crate) fn partial_folder(state: &State) -> Result<Utf8PathBuf> {
+    let folder = state.names.partial();
     state.create(&folder)?;
     Ok(folder)
 }
@@ -112,7 +113,7 @@ fn config(settings: &Settings) -> Config {
 
 /// How many processes may make reports: no more than ran tests, or than there are cores. More
 /// than four gain little, and each copies much of what has been analysed.
-pub(super) fn processes(settings: &Settings) -> usize {
+pub(crate) fn processes(settings: &Settings) -> usize {
     let slots = settings.all_workers() as usize;
     slots.min(Machine::here().cores).min(4)
 }
@@ -122,12 +123,9 @@ pub(super) fn processes(settings: &Settings) -> usize {
 fn data_files(parts: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
     let mut files = Vec::new();
     for folder in entries(parts)? {
-        let data = |file: &Utf8PathBuf| {
-            let name = file.file_name().unwrap_or_default();
-            let ours = name.starts_with("data.") || name.ends_with(".coverage");
-            ours && !name.ends_with("-journal") && file.is_file()
-        };
-        files.extend(entries(&folder)?.into_iter().filter(data));
+        let is_data =
+            |file: &Utf8PathBuf| file.file_name().is_some_and(RunFolder::is_data) && file.is_file();
+        files.extend(entries(&folder)?.into_iter().filter(is_data));
     }
     Ok(files)
 }

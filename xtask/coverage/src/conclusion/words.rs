@@ -3,12 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::Result;
+use camino::Utf8Path;
 
-use super::Invocation;
-use super::prepare::Prepared;
 use crate::engine::Ran;
 use crate::exit::Exit;
+use crate::invocation::Invocation;
+use crate::prepare::Prepared;
 use crate::project::{Project, discover};
 use crate::report::again::{Again, file_of};
 use crate::report::coverage::Rendered;
@@ -21,7 +21,7 @@ use crate::screen::{self, Paint, Screen};
 
 /// Says what came of the reports, for a run and for `report`.
 /// `before` is the percentage of the last complete run.
-pub(super) fn say_reports(
+pub(crate) fn say_reports(
     screen: &Screen,
     rendered: &Rendered,
     partial: bool,
@@ -47,70 +47,69 @@ pub(super) fn say_reports(
 }
 
 /// Says what changed, and which thresholds were missed where a sentence does not say it all.
-pub(super) fn say_weighed(
+pub(crate) fn say_weighed(
     screen: &Screen,
     patch: Option<&Patch>,
     missed: &[&Missed],
-) -> Result<()> {
+    here: &Utf8Path,
+) {
     if let Some(patch) = patch {
-        screen.say(&format!("\n{}", patch.render(&super::here()?)));
+        screen.say(&format!("\n{}", patch.render(here)));
     }
     for missed in missed.iter().filter(|it| missed.len() > 1 || !it.worst.is_empty()) {
         missed.lines().iter().for_each(|line| screen.say(&screen.paint().red(line)));
     }
-    Ok(())
 }
 
 /// The name of a report, as it is said.
-pub(super) fn title(kind: &str) -> String {
+pub(crate) fn title(kind: &str) -> String {
     match kind {
         "markdown" => "Markdown".to_owned(),
+        "junit" => "JUnit".to_owned(),
         other => other.to_uppercase(),
     }
 }
 
 /// How tests of a run are run again.
-pub(super) fn again(
+pub(crate) fn again(
     invocation: &Invocation<'_>,
     project: &Project,
     prepared: &Prepared,
     ran: &Ran,
-) -> Result<Again> {
-    let rootdir = prepared.facts.pytest.as_ref().map(|pytest| pytest.rootdir.clone());
-    let rootdir = rootdir.unwrap_or_else(|| project.root.clone());
+) -> Again {
+    let rootdir = prepared.rootdir(project);
     let files: BTreeSet<&str> = ran.ledger.failed_ids().iter().map(|id| file_of(id)).collect();
     let no_files = files.into_iter().filter(|file| !rootdir.join(file).exists());
     let no_files = no_files.map(str::to_owned).collect();
-    let command = rerun_command(invocation, project)?;
-    Ok(Again { command, rootdir, root: project.root.clone(), no_files })
+    let command = rerun_command(invocation, project);
+    Again { command, rootdir, root: project.root.clone(), no_files }
 }
 
 /// What the user would type, where this was typed, to run this project again.
-fn rerun_command(invocation: &Invocation<'_>, project: &Project) -> Result<Vec<String>> {
+fn rerun_command(invocation: &Invocation<'_>, project: &Project) -> Vec<String> {
     let task = if invocation.typed.task.measures() { "coverage" } else { "test" };
     let mut command = ["cargo", "xtask", task].map(str::to_owned).to_vec();
-    let here = super::here()?;
+    let here = invocation.here;
     let chosen = !invocation.typed.general.chosen.project.is_empty();
     if chosen || !here.starts_with(&project.root) {
-        let name = match listed(invocation, project)? {
+        let name = match is_listed(invocation, project) {
             true => project.name.clone(),
             false if project.root == here => ".".to_owned(),
-            false => project.root.strip_prefix(&here).unwrap_or(&project.root).to_string(),
+            false => project.root.strip_prefix(here).unwrap_or(&project.root).to_string(),
         };
         command.extend(["-p".to_owned(), name]);
     }
-    Ok(command)
+    command
 }
 
 /// True where the workspace knows the project by its name.
-fn listed(invocation: &Invocation<'_>, project: &Project) -> Result<bool> {
-    let Some(workspace) = invocation.workspace else { return Ok(false) };
-    let all = discover::all(workspace)?;
-    Ok(all.iter().any(|other| other.root == project.root))
+fn is_listed(invocation: &Invocation<'_>, project: &Project) -> bool {
+    let all = invocation.workspace.map(discover::all).and_then(Result::ok).unwrap_or_default();
+    all.iter().any(|other| other.root == project.root)
 }
 
 /// What became of the tests, in a line.
-pub(super) fn counts(tally: &Tally) -> String {
+pub(crate) fn counts(tally: &Tally) -> String {
     let counts = [
         ("passed", tally.passed),
         ("failed", tally.failed),
@@ -132,7 +131,7 @@ pub(super) fn counts(tally: &Tally) -> String {
 }
 
 /// An ending in a word or two, with its mark.
-pub(super) fn word(outcome: Outcome) -> &'static str {
+pub(crate) fn word(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Passed => "✓ passed",
         Outcome::TestsFailed => "✗ tests failed",
@@ -145,7 +144,7 @@ pub(super) fn word(outcome: Outcome) -> &'static str {
     }
 }
 
-pub(super) fn verdict_line(paint: Paint, verdict: &Verdict, tally: &Tally) -> String {
+pub(crate) fn verdict_line(paint: Paint, verdict: &Verdict, tally: &Tally) -> String {
     let counts = counts(tally);
     let line = format!("{}: {}", word(verdict.outcome), verdict.sentence);
     let line = match verdict.exit {
@@ -156,7 +155,7 @@ pub(super) fn verdict_line(paint: Paint, verdict: &Verdict, tally: &Tally) -> St
 }
 
 /// Where the time went, in one line.
-pub(super) fn time_line(seconds: &Seconds, parts: usize, combined: bool) -> String {
+pub(crate) fn time_line(seconds: &Seconds, parts: usize, combined: bool) -> String {
     let mut steps = vec![
         ("environment", seconds.environment),
         ("collection", seconds.collect),

@@ -2,10 +2,10 @@
 
 use anyhow::Result;
 
-use super::history::STARTING;
-use super::prepare::Prepared;
+use super::prepared::Prepared;
 use crate::cli::{Collect, Engine, Isolate};
 use crate::exit;
+use crate::history::STARTING;
 use crate::project::Facts;
 use crate::screen::Screen;
 use crate::split::order::Known;
@@ -15,7 +15,7 @@ const DEAR: f64 = 5.0;
 const FEW: usize = 20;
 
 /// The engine, never [`Engine::Auto`]. Says why where it is not the fork engine.
-pub(super) fn engine(screen: &Screen, prepared: &Prepared) -> Result<Engine> {
+pub(crate) fn choose(screen: &Screen, prepared: &Prepared) -> Result<Engine> {
     let against_forks =
         (!cfg!(target_os = "linux")).then(|| "forks are safe on Linux only".to_owned());
     let against_hosts = against_hosts(&prepared.facts, prepared.measures);
@@ -68,7 +68,7 @@ const WORTH_IT: f64 = 3.0;
 
 /// What is known of hooks that order tests, and from how many seconds of collecting on that is
 /// of use; none where the suite will never be collected in parts.
-pub(super) fn order(prepared: &Prepared) -> Option<(Known, f64)> {
+pub(crate) fn order(prepared: &Prepared) -> Option<(Known, f64)> {
     let known = prepared.history.collection.order.clone();
     // Starting comes on top of what the host measures.
     let after = if collectors(prepared, prepared.slots()) > 0 { 0.0 } else { WORTH_IT - STARTING };
@@ -80,7 +80,7 @@ pub(super) fn order(prepared: &Prepared) -> Option<(Known, f64)> {
 ///
 /// Parts import what test files share once each, and pytest has to look for the files before it
 /// can deal them out: under some seconds that costs more than it saves.
-pub(super) fn collectors(prepared: &Prepared, slots: usize) -> u32 {
+pub(crate) fn collectors(prepared: &Prepared, slots: usize) -> u32 {
     let parts = u32::try_from(slots.clamp(2, 8)).unwrap_or(8);
     match prepared.settings.collect.value {
         Collect::Full => 0,
@@ -100,13 +100,13 @@ fn against_parts(prepared: &Prepared) -> Option<&str> {
 }
 
 /// Why one process collects the suite, although several would be faster and none forbade it.
-pub(super) fn why_in_one_process(prepared: &Prepared, slots: usize) -> Option<&str> {
+pub(crate) fn why_in_one_process(prepared: &Prepared, slots: usize) -> Option<&str> {
     let decides = prepared.settings.collect.value == Collect::Auto && would_gain(prepared, slots);
     against_parts(prepared).filter(|_| decides)
 }
 
 /// The stock engine, unless it would measure other things than it was asked to.
-pub(super) fn stock(prepared: &Prepared) -> Result<Engine> {
+pub(crate) fn stock(prepared: &Prepared) -> Result<Engine> {
     if prepared.settings.retries.value > 0 {
         let why = "the stock engine does not take `--retries`; pytest-rerunfailures does the same \
                    there: `-- --reruns N`";

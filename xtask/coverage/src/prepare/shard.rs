@@ -1,0 +1,105 @@
+//! `--shard` and `--plan`: what of the suite this machine runs, and where on it things are.
+
+use anyhow::{Context, Result};
+use camino::Utf8Path;
+
+use super::prepared::Prepared;
+use crate::engine::Job;
+use crate::invocation::Invocation;
+use crate::project::{Project, Steps, git};
+use crate::settings::Origin;
+use crate::shard::manifest::Places;
+use crate::shard::plan::PlanFile;
+use crate::split::{Portion, Shard, digest_of};
+use crate::{exit, files};
+
+/// What a plan can have of tests: a file of hundreds of thousands.
+const MOST_PLAN: u64 = 512 << 20;
+
+/// Narrows a job to what was asked for: the shard, and the plan that it is of.
+pub(crate) fn narrow(
+    invocation: &Invocation<'_>,
+    project: &Project,
+    prepared: &mut Prepared,
+) -> Result<Option<PlanFile>> {
+    let typed = invocation.typed;
+    if let (Some(shard), true) = (typed.shard, typed.general.last_failed) {
+        let why = format!(
+            "`--last-failed` runs what is known to have failed on this machine, and `--shard \
+             {shard}` what all machines have agreed on; leave one of them out"
+        );
+        return Err(exit::usage(why).into());
+    }
+    prepared.settings.narrowed |= typed.shard.is_some();
+    let Some(file) = &typed.general.shards.plan else { return Ok(None) };
+    let plan = read_plan(&invocation.here.join(file), project)?;
+    if let Some(shard) = typed.shard.filter(|shard| shard.total != plan.total()) {
+        let why = format!("`--shard {shard}`, but `{file}` is a plan for {} shards", plan.total());
+        return Err(exit::usage(why).into());
+    }
+    prepared.settings.splits.value = plan.total();
+    Ok(Some(plan))
+}
+
+/// A plan that was made before.
+fn read_plan(file: &Utf8Path, project: &Project) -> Result<PlanFile> {
+    let what = || exit::usage(format!("failed to read the plan `{file}`"));
+    let text = files::read_up_to(file, MOST_PLAN).with_context(what)?;
+    let plan = PlanFile::read(&text).map_err(|why| exit::usage(format!("`{file}` {why}")))?;
+    if plan.project != project.name {
+        let why =
+            format!("`{file}` is a plan for `{}`, and this is `{}`", plan.project, project.name);
+        return Err(exit::usage(why).into());
+    }
+    let head = head(project)?;
+    if let (Some(there), Some(here)) = (&plan.commit, &head.commit)
+        && there != here
+    {
+        let why = format!("`{file}` is a plan for commit {there}, and here {here} is checked out");
+        return Err(exit::usage(why).into());
+    }
+    Ok(plan)
+}
+
+/// Applies both to the job.
+pub(crate) fn apply(job: &mut Job, shard: Option<Shard>, plan: Option<&PlanFile>) {
+    job.portion = shard.map_or(Portion::Whole, Portion::Shard);
+    job.planned = plan.map(PlanFile::planned);
+}
+
+/// A shard reports only what was typed.
+pub(crate) fn goes_without_reports(job: &Job, prepared: &Prepared) -> bool {
+    let settings = &prepared.settings;
+    let typed = |origin: &Origin| *origin == Origin::CommandLine;
+    let asked = typed(&settings.reports.origin)
+        || settings.fail_under_on_command_line
+        || settings.goals.typed();
+    job.portion.shard().is_some() && !asked
+}
+
+/// A digest of what decides how the suite is cut, but for the tests themselves.
+pub(crate) fn durations(job: &Job) -> String {
+    match job.committed.is_empty() {
+        true => String::new(),
+        false => digest_of([job.committed.to_string().as_str()].into_iter()),
+    }
+}
+
+/// What is checked out.
+pub(crate) fn head(project: &Project) -> Result<git::Head> {
+    // Nothing that git is asked takes long enough to be announced.
+    Ok(git::head(&Steps::new(&|_| {})?, &project.root))
+}
+
+/// Where things are on this machine that are elsewhere on others.
+pub(crate) fn places(project: &Project, prepared: &Prepared, head: &git::Head) -> Places {
+    let executable = &prepared.interpreter.executable;
+    // The environment, by the path that coverage knows it by.
+    let prefix = executable.parent().and_then(Utf8Path::parent);
+    let prefix = prefix.and_then(|prefix| prefix.canonicalize_utf8().ok());
+    Places {
+        root: project.root.clone(),
+        top: head.top.clone(),
+        prefixes: prefix.into_iter().collect(),
+    }
+}
