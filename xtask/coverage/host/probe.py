@@ -247,6 +247,9 @@ def as_configured(config):
         "lcov_output": os.path.abspath(getattr(config, "lcov_output", "coverage.lcov")),
         "dynamic_context": config.dynamic_context,
         "patch": listed(config, "patch"),
+        "relative_files": bool(getattr(config, "relative_files", False)),
+        "concurrency": listed(config, "concurrency"),
+        "paths": sorted(getattr(config, "paths", None) or {}),
     }
 
 

@@ -6,6 +6,8 @@ mod shards;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
+mod workshop;
+
 use anyhow::Result;
 use camino::Utf8PathBuf;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
@@ -16,6 +18,8 @@ use crate::report::coverage::Kind;
 use crate::settings::{bounds, layer};
 use crate::shard::engines;
 use crate::split::Shard;
+
+pub use workshop::{Init, Source};
 
 /// The environment, as a value.
 pub type Env = BTreeMap<String, String>;
@@ -43,6 +47,8 @@ pub struct Typed {
     pub planning: Planning,
     /// What there is to combine.
     pub combining: Combining,
+    /// What `cargo xtask init` is to do.
+    pub init: Option<Init>,
 }
 
 /// What to do.
@@ -63,6 +69,15 @@ pub enum Task {
     Verify,
     /// `cargo xtask test`: run, measure nothing.
     Test,
+    /// `cargo xtask setup`: make environments, bring them up to date.
+    Setup,
+    /// `cargo xtask doctor`: look for what may go wrong.
+    Doctor {
+        /// For a program to read.
+        json: bool,
+    },
+    /// `cargo xtask init`: put `cargo xtask coverage` into a repository.
+    Init,
 }
 
 impl Task {
@@ -76,9 +91,17 @@ impl Task {
 /// that no configuration file has. An error may be a [`clap::Error`]: see [`said`].
 pub fn parse(args: impl IntoIterator<Item = OsString>, env: &Env) -> Result<Typed> {
     let matches = command().try_get_matches_from(args)?;
-    let mut typed = match Cli::from_arg_matches(&matches)?.command {
+    Cli::from_arg_matches(&matches)?.command.typed(env)
+}
+
+/// What the commands mean, with what the variables say.
+fn typed(command: Command, env: &Env) -> Result<Typed> {
+    let mut typed = match command {
         Command::Coverage(coverage) => coverage.typed(),
         Command::Test(test) => test.typed(),
+        Command::Setup(setup) => setup.typed(),
+        Command::Doctor(doctor) => doctor.typed(),
+        Command::Init(init) => init.typed(),
     };
     typed.general = typed.general.or(layer::from_env(env)?);
     if typed.task == Task::Plan && layer::from_env::<Foresight>(env)?.simulate {
@@ -127,13 +150,52 @@ pub fn command() -> clap::Command {
 #[command(name = "xtask", bin_name = "cargo xtask", version, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: Tasks,
+}
+
+/// Our commands, for the command line of an `xtask` that has others besides: flattened into the
+/// enum of its own.
+#[derive(Debug)]
+pub struct Tasks(Command);
+
+impl Tasks {
+    /// What was typed means, with what the variables say.
+    pub(crate) fn typed(self, env: &Env) -> Result<Typed> {
+        typed(self.0, env)
+    }
+}
+
+impl FromArgMatches for Tasks {
+    fn from_arg_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
+        Command::from_arg_matches(matches).map(Tasks)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &clap::ArgMatches) -> Result<(), clap::Error> {
+        self.0.update_from_arg_matches(matches)
+    }
+}
+
+impl Subcommand for Tasks {
+    fn augment_subcommands(command: clap::Command) -> clap::Command {
+        Command::augment_subcommands(command)
+    }
+
+    fn augment_subcommands_for_update(command: clap::Command) -> clap::Command {
+        Command::augment_subcommands_for_update(command)
+    }
+
+    fn has_subcommand(name: &str) -> bool {
+        Command::has_subcommand(name)
+    }
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
     Coverage(Box<Coverage>),
     Test(Box<Test>),
+    Setup(workshop::Setup),
+    Doctor(workshop::Doctor),
+    Init(Init),
 }
 
 /// Run a Python project's tests in parallel splits and report their coverage
@@ -599,6 +661,12 @@ pub struct Chosen {
     #[arg(short, long, value_name = "NAME|DIR", value_delimiter = ',', value_parser = text)]
     pub project: Vec<String>,
 
+    /// Run all projects that the workspace lists
+    ///
+    /// Those under `projects` in `[workspace.metadata.xtask]` of its `Cargo.toml`.
+    #[arg(long, conflicts_with = "project")]
+    pub all: bool,
+
     /// Use this Python
     ///
     /// Default: the active environment, or the one that poetry, uv or pdm keep for the project,
@@ -816,6 +884,7 @@ impl General {
                     true => other.chosen.project,
                     false => self.chosen.project.clone(),
                 },
+                all: self.chosen.all || (self.chosen.project.is_empty() && other.chosen.all),
                 python: self.chosen.python.clone().or(other.chosen.python),
             },
             summary_json: self.summary_json.clone().or(other.summary_json.clone()),
@@ -1019,7 +1088,11 @@ mod tests {
             ("XTASK_EXIT_ZERO_ON_TEST_FAILURE", "1"),
         ];
         let general = General {
-            chosen: Chosen { project: vec!["a".into(), "b".into()], python: Some("py".into()) },
+            chosen: Chosen {
+                project: vec!["a".into(), "b".into()],
+                all: false,
+                python: Some("py".into()),
+            },
             output: Output { color: Some(Color::Never), quiet: false, verbose: true },
             summary_json: Some("s.json".into()),
             trace: Some("t.jsonl".into()),

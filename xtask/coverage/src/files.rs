@@ -6,6 +6,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 
 use camino::Utf8Path;
 use nix::libc::O_NONBLOCK;
+use nix::unistd::{AccessFlags, access};
 
 /// The content of a regular file. A pipe in its place would be waited for without end: what is no
 /// file is an error.
@@ -51,6 +52,12 @@ pub(crate) fn read_up_to(path: &Utf8Path, most: u64) -> Result<String> {
 pub(crate) fn read_text(path: &Utf8Path) -> Result<String> {
     String::from_utf8(read(path)?)
         .map_err(|_| Error::new(ErrorKind::InvalidData, "it is not UTF-8"))
+}
+
+/// Whether a file or folder can be written or, if it is not there, made.
+pub(crate) fn is_writable(path: &Utf8Path) -> bool {
+    let there = path.ancestors().find(|path| path.exists());
+    there.is_some_and(|path| access(path.as_std_path(), AccessFlags::W_OK).is_ok())
 }
 
 /// Writes a file of ours as a whole or not at all, in place of whatever is there; makes its folder.

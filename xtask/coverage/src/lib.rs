@@ -5,6 +5,7 @@
 //! splits leave is combined strictly ([`shard`]) and reported ([`report`]); the [`exit`] code
 //! says how it ended. [`tasks`] are the recipes, and only the [`screen`] prints.
 
+mod cargo;
 pub mod cli;
 mod conclusion;
 pub mod engine;
@@ -26,18 +27,34 @@ mod threads;
 
 use std::process::ExitCode;
 
+pub use cli::Tasks;
+
 /// Runs the task named on the command line.
 pub fn main() -> ExitCode {
     let env = cli::env();
-    let ended = match cli::parse(std::env::args_os(), &env) {
+    cargo::shed(&env);
+    run(cli::parse(std::env::args_os(), &env), &env)
+}
+
+impl Tasks {
+    /// Runs the task, for an `xtask` that has others besides: see `cargo xtask init`.
+    pub fn run(self) -> ExitCode {
+        let env = cli::env();
+        cargo::shed(&env);
+        run(self.typed(&env), &env)
+    }
+}
+
+fn run(typed: anyhow::Result<cli::Typed>, env: &cli::Env) -> ExitCode {
+    let ended = match typed {
         Ok(typed) => {
-            let screen = screen::Screen::new(&typed.general.output, &env);
-            tasks::run(&typed, &env, &screen).unwrap_or_else(|error| {
+            let screen = screen::Screen::new(&typed.general.output, env);
+            tasks::run(&typed, env, &screen).unwrap_or_else(|error| {
                 screen.error(&error);
                 exit::of(&error)
             })
         }
-        Err(error) => usage(&error, &env),
+        Err(error) => usage(&error, env),
     };
     ExitCode::from(ended.code())
 }

@@ -85,7 +85,8 @@ impl Place {
         let steps = Steps::new(&|_| {}).expect("steps");
         let executable = python.to_owned();
         let origin = "--python".to_owned();
-        let python = Interpreter { executable, origin, owned: false, tool: Tool::Pip };
+        let (tool, passed_over) = (Tool::Pip, Vec::new());
+        let python = Interpreter { executable, origin, owned: false, tool, passed_over };
         let state = self.state();
         state.create(state.dir()).expect("the state folder");
         kept::facts(&steps, &python, &self.project, None, typed, &state)

@@ -8,7 +8,7 @@ use std::sync::{Mutex, OnceLock};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use xtask_coverage::project::{Interpreter, Project, State, Steps, Tool, Workspace};
-use xtask_coverage::project::{discover, probe, python};
+use xtask_coverage::project::{discover, probe, python, pythons};
 
 /// A folder of this file's own under the target folder.
 fn tmp(name: &str) -> Utf8PathBuf {
@@ -297,6 +297,48 @@ fn uv_syncs_a_project_without_environment() {
     );
 }
 
+/// `uv venv`, or a sync that failed, leaves one that is empty: to add what is listed already
+/// would not help.
+#[test]
+fn uv_fills_an_empty_environment() {
+    let project = project(
+        "uv-empty",
+        &[("pyproject.toml", &format!("{GROUPS}[tool.uv]\n")), ("grouped.py", "")],
+    );
+    let uv = uv();
+    let _ = fs::remove_dir_all(project.root.join(".venv"));
+    run(&["python3", "-m", "venv", "--without-pip", project.root.join(".venv").as_str()]);
+    let found = find(&project, &[&uv], &[]);
+    assert_eq!(found.announced, ["Running `uv sync --group tests`"]);
+    assert!(facts(&found, &project).expect("facts").packages.contains_key("iniconfig"));
+    is_found_again(&found, &project, &[&uv], &[]);
+}
+
+#[test]
+fn members_of_a_uv_workspace_that_conflict_get_an_environment_each() {
+    let member = |name: &str, version: &str| {
+        format!(
+            "[project]\nname = '{name}'\nversion = '1'\nrequires-python = '>=3.9'\n\
+             dependencies = ['iniconfig=={version}']\n[tool.uv]\npackage = false\n"
+        )
+    };
+    let conflicts = "[tool.uv.workspace]\nmembers = ['a', 'b']\n[tool.uv]\n\
+                     conflicts = [[{package = 'a'}, {package = 'b'}]]\n";
+    let (a, b) = (member("a", "2.0.0"), member("b", "2.1.0"));
+    let files = [("pyproject.toml", conflicts), ("a/pyproject.toml", &a), ("b/pyproject.toml", &b)];
+    let top = project("uv-conflict", &files);
+    let uv = uv();
+    run(&["env", "-C", top.root.as_str(), uv.join("uv").as_str(), "lock", "-q"]);
+    for (name, version) in [("a", "2.0.0"), ("b", "2.1.0")] {
+        let member = Project::read(&top.root.join(name), None).expect("a project");
+        assert_eq!((member.tool, &member.home), (Tool::Uv, &top.root));
+        let found = find(&member, &[&uv], &[]);
+        let packages = facts(&found, &member).expect("facts").packages;
+        assert_eq!(packages.get("iniconfig").map(String::as_str), Some(version), "{name}");
+        is_found_again(&found, &member, &[&uv], &[]);
+    }
+}
+
 #[test]
 fn uv_makes_our_own_environment_where_it_is_installed() {
     let project =
@@ -324,13 +366,46 @@ fn pdm_installs_a_project_without_environment() {
     is_found_again(&found, &project, &[&pdm], &[]);
 }
 
+/// Neither on `PATH` nor where pyenv and others keep them.
+const NOWHERE: [(&str, &str); 7] = [
+    ("PATH", "/nowhere"),
+    ("HOME", "/nowhere"),
+    ("XDG_DATA_HOME", ""),
+    ("PYENV_ROOT", ""),
+    ("UV_PYTHON_INSTALL_DIR", ""),
+    ("MISE_DATA_DIR", ""),
+    ("ASDF_DATA_DIR", ""),
+];
+
+/// Of those that pyenv and others keep the newest that fits serves, where none on `PATH` does.
+#[test]
+fn a_python_that_pyenv_keeps_serves() {
+    let text = "[project]\nname = 'a'\nrequires-python = '<3.90'\n";
+    let project = project("kept-python", &[("pyproject.toml", text)]);
+    let ask = "import sys; print('%d.%d.%d' % sys.version_info[:3])";
+    let output = Command::new("python3").args(["-c", ask]).output().expect("python3");
+    let version = String::from_utf8(output.stdout).expect("a version").trim().to_owned();
+    let pyenv = project.root.join("pyenv");
+    let python = pyenv.join("versions").join(&version).join("bin/python3");
+    fs::create_dir_all(python.parent().expect("a folder")).expect("a folder");
+    fs::create_dir_all(pyenv.join("versions/3.99.0/bin")).expect("a folder");
+    fs::write(pyenv.join("versions/3.99.0/bin/python3"), "").expect("a file");
+    if !python.exists() {
+        let real = Utf8Path::new(python_folder()).join("python3");
+        std::os::unix::fs::symlink(real, &python).expect("a link");
+    }
+    let vars = [&NOWHERE[..], &[("PYENV_ROOT", pyenv.as_str())]].concat();
+    let (base, announced) = with_steps(&[], &vars, |steps| pythons::base(steps, &project));
+    assert_eq!(base.expect("a Python"), python);
+    assert_eq!(announced, [format!("Using Python {version} of pyenv, {python} (none on PATH)")]);
+}
+
 #[test]
 fn no_python_says_what_to_install() {
     let project = project("no-python", &[("pyproject.toml", "")]);
     let state = State::of(&project, None);
-    let (result, _) = with_steps(&[], &[("PATH", "/nowhere")], |steps| {
-        python::find(steps, &project, None, &state)
-    });
+    let (result, _) =
+        with_steps(&[], &NOWHERE, |steps| python::find(steps, &project, None, &state));
     assert_eq!(
         result.expect_err("an error").to_string(),
         "no Python on PATH; install CPython 3.9 or newer with pip and venv"

@@ -73,6 +73,8 @@ fn options_in_the_documents_are_options_of_the_program() {
         &["coverage", "plan"],
         &["coverage", "combine"],
         &["coverage", "report"],
+        &["init"],
+        &["doctor"],
         &[],
     ]
     .into_iter()

@@ -10,8 +10,10 @@ mod delivery;
 pub(crate) mod goals;
 mod history;
 mod junit;
+pub(crate) mod missing;
 mod notable;
 mod page;
+pub(crate) mod places;
 pub(crate) mod request;
 mod say;
 pub(crate) mod service;
@@ -24,6 +26,7 @@ use anyhow::Result;
 pub(crate) use self::baseline::update as update_baseline;
 pub(crate) use self::delivery::Delivery;
 use self::goals::Weighed;
+use self::places::Places;
 use self::request::{check_parts, partial_folder, reports, request};
 use self::service::xml_top;
 pub(crate) use self::summary::nothing_to_run;
@@ -132,18 +135,22 @@ impl Finished<'_> {
     fn render(&self, checked: Checked, partial: bool, ready: Option<Program>) -> Result<Rendered> {
         self.invocation.screen.detail("Combining and reporting");
         let _doing = self.invocation.screen.doing("Combining and reporting");
-        let Prepared { settings, facts, state, .. } = self.prepared;
-        let usual = facts.coverage.as_ref().map(|coverage| coverage.data_file.clone());
-        let usual = usual.unwrap_or_else(|| self.project.root.join(".coverage"));
+        let Prepared { settings, state, .. } = self.prepared;
         let aside = partial_folder(state)?;
-        let into = if partial { aside.join("coverage.data") } else { usual };
+        let (into, reports) = match partial {
+            true => (aside.join("coverage.data"), reports(settings, Some(&aside))),
+            false => {
+                let Places { data, reports, note } = places::of(self.project, self.prepared)?;
+                note.iter().for_each(|it| self.invocation.screen.note(&format!("note: {it}")));
+                (data, reports)
+            }
+        };
         let data = Data::Combine {
             parts: checked.parts,
             problems: checked.problems,
             into,
             incomplete_into: Some(aside.join("coverage.data")),
         };
-        let reports = reports(settings, partial.then_some(aside.as_path()));
         let request = request(self.project, self.prepared, data, reports);
         let xml_top = xml_top(self.invocation, self.project);
         render_with(&Request { lines_of: self.against.files(), xml_top, ..request }, ready)

@@ -3,7 +3,7 @@
 
 use super::value::{Conclusion, Finished};
 use super::words::{say_reports, say_weighed, time_line, verdict_line};
-use super::{history, page};
+use super::{history, missing, page};
 use crate::report::coverage::Kind;
 use crate::report::failures::{self, Limits};
 use crate::report::thresholds::Missed;
@@ -52,6 +52,9 @@ impl Finished<'_> {
         if !rest.is_empty() {
             screen.say(rest.trim_end());
             screen.say("");
+        }
+        for hint in missing::hints(self.project, self.prepared, self.ran) {
+            screen.say(&hint);
         }
         if !self.ran.flaky_in_confirmation.is_empty() {
             let tests = count(self.ran.flaky_in_confirmation.len() as u64, "test");

@@ -136,7 +136,7 @@ fn pinned_configuration(prepared: &Prepared) -> Vec<String> {
 
 /// The file that decides how the suite is cut: `--durations-path` in addopts, else
 /// `.test_durations`.
-fn committed_durations(project: &Project, facts: &Facts) -> Option<Utf8PathBuf> {
+pub(crate) fn committed_durations(project: &Project, facts: &Facts) -> Option<Utf8PathBuf> {
     let path = durations_path(project, facts);
     path.exists().then_some(path)
 }

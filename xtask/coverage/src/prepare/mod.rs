@@ -22,7 +22,7 @@ use crate::exit;
 use crate::history::History;
 use crate::invocation::Invocation;
 use crate::machine::Machine;
-use crate::project::{Facts, Lock, NativeCore, Project, State, Steps, core, python};
+use crate::project::{Facts, Lock, NativeCore, Project, State, Steps, core, locks, python};
 use crate::settings::{Configured, Inputs, Settings, test_folder};
 
 /// Finds out all there is to know before tests run.
@@ -44,6 +44,9 @@ pub(crate) fn prepare(invocation: &Invocation<'_>, project: &Project) -> Result<
     let needed = if measures { &["pytest", "coverage"][..] } else { &["pytest"] };
     if python::ensure_packages(&steps, &interpreter, project, &facts.packages, needed)? {
         facts = facts::read(&steps, &interpreter, project, &typed, &state)?;
+    }
+    for concern in locks::concerns(&steps, project, &interpreter, &facts, &state) {
+        screen.warn(&concern);
     }
     drop(finding);
     let state = part.unwrap_or(state);
@@ -106,7 +109,7 @@ fn native_core(settings: &Settings, facts: &Facts, state: &State) -> Result<Utf8
     against.map_or_else(|| core::library(state).map_err(|error| format!("{error:#}")), Err)
 }
 
-fn read_settings(
+pub(crate) fn read_settings(
     invocation: &Invocation<'_>,
     project: &Project,
     typed: &[String],

@@ -9,7 +9,7 @@ use super::{Project, Pyproject, Tool, Workspace, canonical};
 use crate::exit;
 
 /// Files that make a folder a Python project wherever it lies.
-const PROJECT_FILES: [&str; 3] = ["pyproject.toml", "setup.py", "setup.cfg"];
+pub(super) const PROJECT_FILES: [&str; 3] = ["pyproject.toml", "setup.py", "setup.cfg"];
 /// Files that make one only where no folder above has one of the others: many projects keep
 /// a second `pytest.ini` inside `tests/`.
 const TEST_FILES: [&str; 4] = ["pytest.toml", "pytest.ini", "tox.ini", ".coveragerc"];

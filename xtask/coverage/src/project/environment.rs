@@ -3,38 +3,47 @@
 
 use std::fs;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::managers::{self, ACTIVE};
+use super::pyproject::{normal, test_like};
 use super::python::in_environment;
 use super::state::{short_hash, write};
 use super::steps::Step;
-use super::{Interpreter, Project, Pyproject, State, Steps, Tool, read_if_there, versions};
+use super::{Interpreter, Project, State, Steps, Tool, contents, listed, pythons, read_if_there};
 use crate::exit;
 
 /// What every environment of ours holds besides the project.
 const ALWAYS: [&str; 2] = ["pytest", "coverage"];
 /// What our own poetry consists of; see [`poetry_install`] for the second.
 const POETRY: [&str; 2] = ["poetry>=2,<3", "poetry-plugin-pypi-mirror"];
-/// The oldest Python that runs our part.
-const OLDEST: versions::Version = [3, 9, 0];
 
 /// The interpreter of our own environment, which is made, or made anew, where what it should
 /// hold has changed or it was never finished.
 pub(super) fn make(steps: &Steps, project: &Project, state: &State) -> Result<Interpreter> {
-    let folder = state.names.venv();
-    let (stamp_file, stamp) = (folder.join("xtask-stamp"), stamp(project)?);
-    let python = folder.join("bin/python");
-    let finished = read_if_there(&stamp_file)?.is_some_and(|found| found == stamp);
-    if !(finished && in_environment(&folder).is_some()) {
-        let base = base(steps, project)?;
-        create(steps, state, &folder, &base)?;
-        fill(steps, project, state, &python, &base)?;
-        write(&stamp_file, &stamp)?;
+    if let Some(finished) = existing(project, state)? {
+        return Ok(finished);
     }
-    let found = Interpreter::new(python, "own environment", Tool::Pip);
-    Ok(Interpreter { owned: true, ..found })
+    let folder = state.names.venv();
+    let base = pythons::base(steps, project)?;
+    create(steps, state, &folder, &base)?;
+    fill(steps, project, state, &folder.join("bin/python"), &base)?;
+    write(&folder.join("xtask-stamp"), &stamp(project)?)?;
+    Ok(own(&folder))
+}
+
+/// The same, if it is finished and what it should hold is what it was.
+pub(super) fn existing(project: &Project, state: &State) -> Result<Option<Interpreter>> {
+    let folder = state.names.venv();
+    let stamp = stamp(project)?;
+    let finished = read_if_there(&folder.join("xtask-stamp"))?.is_some_and(|found| found == stamp);
+    Ok((finished && in_environment(&folder).is_some()).then(|| own(&folder)))
+}
+
+fn own(folder: &Utf8Path) -> Interpreter {
+    let found = Interpreter::new(folder.join("bin/python"), "own environment", Tool::Pip);
+    Interpreter { owned: true, ..found }
 }
 
 /// Adds packages to an environment of ours.
@@ -45,12 +54,13 @@ pub(super) fn add(steps: &Steps, python: &Interpreter, packages: &[&str]) -> Res
 
 /// A text that changes with whatever decides what the environment holds.
 fn stamp(project: &Project) -> Result<String> {
-    let files = ["setup.py", "setup.cfg", "poetry.lock", "uv.lock", "pdm.lock", REQUIREMENTS];
+    let files = ["setup.py", "setup.cfg", "hatch.toml", "poetry.lock", "uv.lock", "pdm.lock"];
+    let files = files.into_iter().chain([REQUIREMENTS]);
     let mut seen = format!("{}{:?}{ALWAYS:?}", project.pyproject.environment_parts(), project.tool);
-    for file in files.iter().chain(&TEST_REQUIREMENTS) {
+    for file in files.chain(TEST_REQUIREMENTS) {
         seen += &format!("\0{:?}", read_if_there(&project.root.join(file))?);
     }
-    Ok(format!("1 {:08x} {:08x}\n", short_hash(&seen), short_hash(project.root.as_str())))
+    Ok(format!("2 {:08x} {:08x}\n", short_hash(&seen), short_hash(project.root.as_str())))
 }
 
 fn create(steps: &Steps, state: &State, folder: &Utf8Path, base: &Utf8Path) -> Result<()> {
@@ -82,20 +92,40 @@ fn fill(
         return poetry_install(steps, project, &poetry, python);
     }
     steps.announce(&format!("Installing {} and what its tests need", project.name));
-    pip(steps, python, &project.root, &requirements(project)?)
+    pip(steps, python, &project.root, &requirements(project)?)?;
+    let extras = unknown_extras(project, python);
+    if extras.is_empty() {
+        return Ok(());
+    }
+    pip(steps, python, &project.root, &["-e".to_owned(), editable(&extras)])
+}
+
+/// Extras for tests that only whoever has built the project knows: `setup.py` and `setup.cfg`
+/// list some, and so do backends that compute them.
+fn unknown_extras(project: &Project, python: &Utf8Path) -> Vec<String> {
+    let known = extras(project);
+    let folder = python.parent().and_then(Utf8Path::parent);
+    let provided = folder.map(|folder| contents::extras_of(folder, &project.root));
+    let mut found = test_like([provided.unwrap_or_default(), vec![]]);
+    found.retain(|extra| !known.iter().any(|known| normal(known) == normal(extra)));
+    found
 }
 
 /// What pip is to install for a project: itself, editable, where it can be built; what its
-/// test and development groups or extras list, else its requirements files; pytest and
-/// coverage.
-fn requirements(project: &Project) -> Result<Vec<String>> {
-    let mut wanted = project.pyproject.group_requirements()?;
-    let files = match wanted.is_empty() && project.pyproject.test_extras().is_empty() {
+/// test and development groups or extras list, hatch's environments among them, else its
+/// requirements files; pytest and coverage.
+pub(super) fn requirements(project: &Project) -> Result<Vec<String>> {
+    let hatch = listed::hatch(&project.root, &project.pyproject);
+    let mut wanted = project.pyproject.group_requirements(&hatch.groups)?;
+    wanted.extend(hatch.requirements);
+    wanted.extend(listed::tests_require(&setup_cfg(project)?));
+    let extras = extras(project);
+    let files = match wanted.is_empty() && extras.is_empty() {
         true => TEST_REQUIREMENTS.iter().find(|file| project.root.join(file).is_file()),
         false => None,
     };
     if is_installable(project) {
-        wanted.extend(["-e".to_owned(), editable(&project.pyproject)]);
+        wanted.extend(["-e".to_owned(), editable(&extras)]);
     } else {
         wanted.extend(project.pyproject.dependencies());
     }
@@ -104,6 +134,19 @@ fn requirements(project: &Project) -> Result<Vec<String>> {
     wanted.extend(files.into_iter().chain(plain).flat_map(|file| ["-r", file].map(str::to_owned)));
     wanted.extend(ALWAYS.map(str::to_owned));
     Ok(wanted)
+}
+
+fn setup_cfg(project: &Project) -> Result<String> {
+    Ok(read_if_there(&project.root.join("setup.cfg"))?.unwrap_or_default())
+}
+
+/// The extras that tests need, as far as `pyproject.toml` and hatch say.
+fn extras(project: &Project) -> Vec<String> {
+    let mut extras = project.pyproject.test_extras();
+    extras.extend(listed::hatch(&project.root, &project.pyproject).extras);
+    extras.sort();
+    extras.dedup();
+    extras
 }
 
 /// What a project that is no package needs.
@@ -121,26 +164,49 @@ const TEST_REQUIREMENTS: [&str; 9] = [
     "requirements_dev.txt",
     "requirements/dev.txt",
 ];
+/// Where a project may list what its tests need, `pyproject.toml` apart.
+pub(super) const OTHER_LISTS: [&str; 13] = [
+    "setup.py",
+    "setup.cfg",
+    "hatch.toml",
+    REQUIREMENTS,
+    TEST_REQUIREMENTS[0],
+    TEST_REQUIREMENTS[1],
+    TEST_REQUIREMENTS[2],
+    TEST_REQUIREMENTS[3],
+    TEST_REQUIREMENTS[4],
+    TEST_REQUIREMENTS[5],
+    TEST_REQUIREMENTS[6],
+    TEST_REQUIREMENTS[7],
+    TEST_REQUIREMENTS[8],
+];
 
 /// pip takes no project that has only a `setup.cfg`.
 fn is_installable(project: &Project) -> bool {
     project.pyproject.is_package() || project.root.join("setup.py").is_file()
 }
 
-fn editable(pyproject: &Pyproject) -> String {
-    match pyproject.test_extras().as_slice() {
+fn editable(extras: &[String]) -> String {
+    match extras {
         [] => ".".to_owned(),
         extras => format!(".[{}]", extras.join(",")),
     }
 }
 
-/// Installs with uv where it is on `PATH`, and with pip where it is not or fails.
-fn pip(steps: &Steps, python: &Utf8Path, folder: &Utf8Path, packages: &[String]) -> Result<()> {
+/// Installs with uv where it is on `PATH`, from its cache where there is no network, and with
+/// pip where uv is not there or fails.
+pub(super) fn pip(
+    steps: &Steps,
+    python: &Utf8Path,
+    folder: &Utf8Path,
+    packages: &[String],
+) -> Result<()> {
     if let Some(uv) = steps.which("uv") {
         let step = Step::new(uv, folder)
             .args(["pip", "install", "--python", python.as_str()])
             .args(packages);
-        if steps.run(&steps.download(step, python)).is_ok() {
+        let step = steps.download(step, python);
+        if steps.run(&step).is_ok() || steps.run(&step.args(["--offline"])).is_ok() {
             return Ok(());
         }
     }
@@ -203,65 +269,3 @@ fn pip_index(steps: &Steps, python: &Utf8Path) -> Option<String> {
     let index = steps.pip_setting(python, "index-url").or_else(own)?;
     Some(format!("{}/", index.trim().trim_end_matches('/')))
 }
-
-/// The Python to make an environment from: the one the user starts by default where the
-/// project accepts it, else the newest on `PATH` that it accepts.
-pub(super) fn base(steps: &Steps, project: &Project) -> Result<Utf8PathBuf> {
-    let names = ["python3", "python"].map(str::to_owned).into_iter();
-    let names = names.chain((9..=15).rev().map(|minor| format!("python3.{minor}")));
-    let specifier = project.pyproject.requires_python().unwrap_or("*");
-    let mut refused = Vec::new();
-    for name in names {
-        let Some(python) = steps.which(&name).and_then(|path| Candidate::ask(steps, &path)) else {
-            continue;
-        };
-        match python.refusal(specifier) {
-            None => return Ok(python.executable),
-            Some(reason) => refused.push(format!("{name} {reason}")),
-        }
-    }
-    refused.dedup();
-    match refused.as_slice() {
-        [] => {
-            bail!(exit::usage("no Python on PATH; install CPython 3.9 or newer with pip and venv"))
-        }
-        _ => bail!(exit::usage(format!(
-            "no suitable Python on PATH ({}); {} needs `{specifier}`, 3.9 or newer, with venv",
-            refused.join("; "),
-            project.name
-        ))),
-    }
-}
-
-struct Candidate {
-    executable: Utf8PathBuf,
-    version: versions::Version,
-    has_venv: bool,
-}
-
-impl Candidate {
-    fn ask(steps: &Steps, path: &Utf8Path) -> Option<Candidate> {
-        let step = Step::new(path, "/").args(["-c", ASK]);
-        let printed = steps.read(&step).ok()?;
-        let mut words = printed.lines().last()?.splitn(3, ' ');
-        let (version, has_venv) = (versions::parse(words.next()?), words.next()? == "True");
-        Some(Candidate { executable: words.next()?.into(), version, has_venv })
-    }
-
-    fn refusal(&self, specifier: &str) -> Option<String> {
-        let [major, minor, patch] = self.version;
-        if self.version < OLDEST || !versions::accepts(specifier, self.version) {
-            return Some(format!("is {major}.{minor}.{patch}"));
-        }
-        (!self.has_venv).then(|| "has no venv".to_owned())
-    }
-}
-
-const ASK: &str = "\
-import sys
-try:
-    import ensurepip, venv
-    ok = True
-except ImportError:
-    ok = False
-print('%d.%d.%d' % sys.version_info[:3], ok, sys.executable)";

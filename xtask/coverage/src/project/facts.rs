@@ -101,6 +101,15 @@ pub struct CoverageConfig {
     pub dynamic_context: Option<String>,
     /// `[run] patch`.
     pub patch: Vec<String>,
+    /// `[run] relative_files`.
+    #[serde(default)]
+    pub relative_files: bool,
+    /// `[run] concurrency`.
+    #[serde(default)]
+    pub concurrency: Vec<String>,
+    /// The names under `[paths]`.
+    #[serde(default)]
+    pub paths: Vec<String>,
     /// Plugins that configure coverage when it starts; what they have said is in all of this.
     #[serde(default)]
     pub configurers: Vec<String>,

@@ -90,6 +90,44 @@ pub fn head(steps: &Steps<'_>, folder: &Utf8Path) -> Head {
     }
 }
 
+/// What git says of the repository around a folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// It can be read.
+    Sound,
+    /// There is none, or no git.
+    None,
+    /// It has not all commits.
+    Shallow,
+    /// git refuses to read it, in its own words: it is somebody else's.
+    Refused(String),
+}
+
+/// Asks git about the repository around a folder.
+pub fn condition(steps: &Steps<'_>, folder: &Utf8Path) -> Condition {
+    let ask = git(folder, &["rev-parse", "--is-shallow-repository"]);
+    let Some(output) = steps.which("git").and_then(|_| steps.output(&ask).ok()) else {
+        return Condition::None;
+    };
+    let said = String::from_utf8_lossy(&output.stderr);
+    match said.lines().find(|line| line.contains("dubious ownership")) {
+        Some(line) => Condition::Refused(line.trim_start_matches("fatal: ").to_owned()),
+        None if !output.status.success() => Condition::None,
+        None if output.stdout.starts_with(b"true") => Condition::Shallow,
+        None => Condition::Sound,
+    }
+}
+
+/// The files in a folder that git does not ignore, relative to it; none where git cannot say.
+pub fn files(steps: &Steps<'_>, folder: &Utf8Path) -> Option<Vec<Utf8PathBuf>> {
+    steps.which("git")?;
+    let list = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
+    let names = steps.read(&git(folder, &list)).ok()?;
+    let names = names.split('\0').filter(|name| !name.is_empty()).map(Utf8PathBuf::from);
+    // What is deleted stays in the index.
+    Some(names.filter(|name| folder.join(name).exists()).collect())
+}
+
 /// The commit where `HEAD` left the base.
 fn merge_base(steps: &Steps<'_>, top: &Utf8Path, base: &str) -> Result<String> {
     let commit = |name: &str| {

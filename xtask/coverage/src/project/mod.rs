@@ -5,23 +5,31 @@
 //! where our own files of it live, [`python`] finds its [`Interpreter`], and [`probe`] asks
 //! that for the [`Facts`].
 
+mod active;
+mod contents;
 pub mod core;
 pub mod discover;
 mod environment;
 mod facts;
 pub mod git;
 pub mod kept;
+mod listed;
+pub mod locks;
 mod managers;
 pub(crate) mod packages;
 pub mod probe;
 mod pyproject;
 pub mod python;
+pub mod pythons;
 pub mod runs;
+pub mod setup;
 mod state;
 mod steps;
+pub mod unread;
 mod versions;
 mod workspace;
 
+pub use active::PassedOver;
 pub use facts::{CoverageConfig, Facts, NativeCore, PytestConfig};
 pub use pyproject::Pyproject;
 pub use python::Interpreter;

@@ -27,6 +27,11 @@ impl Pyproject {
         Ok(pyproject)
     }
 
+    #[cfg(test)]
+    pub(super) fn from(path: Utf8PathBuf, table: Table) -> Pyproject {
+        Pyproject { path, table: Some(table) }
+    }
+
     /// Whether there is such a file.
     pub fn exists(&self) -> bool {
         self.table.is_some()
@@ -102,11 +107,11 @@ impl Pyproject {
     }
 
     /// What the test and development groups ask for, groups they include followed; pip before
-    /// 25.1 cannot read them itself. pdm's older place for them counts too.
-    pub fn group_requirements(&self) -> Result<Vec<String>> {
+    /// 25.1 cannot read them itself. pdm's older place for them counts too, and `more` groups.
+    pub fn group_requirements(&self, more: &[String]) -> Result<Vec<String>> {
         let mut wanted = Vec::new();
-        for group in self.test_groups() {
-            self.collect_group(&group, &mut vec![], &mut wanted)?;
+        for group in self.test_groups().iter().chain(more) {
+            self.collect_group(group, &mut vec![], &mut wanted)?;
         }
         for group in test_like([self.keys(&["tool", "pdm", "dev-dependencies"]), vec![]]) {
             let list =
@@ -161,13 +166,13 @@ impl Pyproject {
         self.environment_parts().contains(package)
     }
 
-    fn at(&self, path: &[&str]) -> Option<&Value> {
+    pub(super) fn at(&self, path: &[&str]) -> Option<&Value> {
         let (first, rest) = path.split_first()?;
         let start = self.table.as_ref()?.get(*first)?;
         rest.iter().try_fold(start, |value, key| value.get(key))
     }
 
-    fn table_at(&self, path: &[&str]) -> Option<&Table> {
+    pub(super) fn table_at(&self, path: &[&str]) -> Option<&Table> {
         self.at(path)?.as_table()
     }
 
@@ -181,7 +186,7 @@ impl Pyproject {
 }
 
 /// The names by which projects call what their tests and their developers need.
-fn test_like(names: [Vec<String>; 2]) -> Vec<String> {
+pub(super) fn test_like(names: [Vec<String>; 2]) -> Vec<String> {
     const KNOWN: [&str; 10] = [
         "test",
         "tests",
@@ -231,7 +236,7 @@ mod tests {
         assert_eq!(project.test_extras(), ["Tests", "dev"]);
         assert_eq!(project.test_groups(), ["tests"]);
         assert_eq!(project.optional_poetry_groups(), ["test"]);
-        assert_eq!(project.group_requirements().expect("groups"), ["a>=1", "b", "pytest"]);
+        assert_eq!(project.group_requirements(&[]).expect("groups"), ["a>=1", "b", "pytest"]);
     }
 
     #[test]
@@ -242,7 +247,7 @@ mod tests {
             ("test = [1]", "dependency group `test` holds `Integer(1)`"),
         ];
         for (group, message) in table {
-            let error = pyproject(&format!("[dependency-groups]\n{group}")).group_requirements();
+            let error = pyproject(&format!("[dependency-groups]\n{group}")).group_requirements(&[]);
             assert_eq!(
                 error.expect_err(group).to_string(),
                 format!("/p/pyproject.toml: {message}")

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use anyhow::{Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::active::{self, PassedOver};
 use super::steps::Step;
-use super::{Project, State, Steps, Tool, environment, kept, managers};
+use super::{Project, State, Steps, Tool, contents, environment, kept, managers};
 use crate::exit;
 
 /// The project's interpreter.
@@ -20,6 +21,8 @@ pub struct Interpreter {
     pub owned: bool,
     /// The tool that adds packages to its environment.
     pub tool: Tool,
+    /// Environments that were there, too.
+    pub passed_over: Vec<PassedOver>,
 }
 
 /// Finds the interpreter: `--python`, an active environment, the one of poetry, uv or pdm,
@@ -33,38 +36,92 @@ pub fn find(
     if let Some(named) = named {
         return by_name(steps, project, named, state);
     }
-    if let Some(active) = active(steps, project) {
-        return Ok(active);
+    let (active, passed_over) = active::find(steps, project);
+    for environment in passed_over.iter().filter(|it| it.is_notable) {
+        steps.announce(&format!("note: {environment}"));
     }
-    if let Some(managed) = managers::find(steps, project)? {
+    let found = match active {
+        Some(active) => active,
+        None => inactive(steps, project, state)?,
+    };
+    Ok(Interpreter { passed_over, ..found })
+}
+
+/// The interpreter that [`find`] would find, if nothing need be made for it.
+pub fn existing(
+    steps: &Steps,
+    project: &Project,
+    named: Option<&str>,
+    state: &State,
+) -> Result<Option<Interpreter>> {
+    if let Some(named) = named {
+        return by_name(steps, project, named, state).map(Some);
+    }
+    let (active, passed_over) = active::find(steps, project);
+    let found = match active {
+        Some(active) => Some(active),
+        None => managers::existing(steps, project, state)?.or_else(|| local(project)),
+    };
+    let found = match found {
+        Some(found) => Some(found),
+        None => environment::existing(project, state)?,
+    };
+    Ok(found.map(|found| Interpreter { passed_over, ..found }))
+}
+
+fn inactive(steps: &Steps, project: &Project, state: &State) -> Result<Interpreter> {
+    if let Some(managed) = managers::find(steps, project, state)? {
         return Ok(managed);
     }
-    if let Some(local) = local(project) {
-        return Ok(local);
+    match local(project) {
+        Some(local) => Ok(local),
+        None => environment::make(steps, project, state),
     }
-    environment::make(steps, project, state)
+}
+
+/// Whether the project's own tool is on `PATH`.
+pub fn has_tool(steps: &Steps, project: &Project) -> bool {
+    steps.which(project.tool.name()).is_some()
 }
 
 impl Interpreter {
     pub(super) fn new(executable: impl Into<Utf8PathBuf>, origin: &str, tool: Tool) -> Interpreter {
-        Interpreter { executable: executable.into(), origin: origin.to_owned(), owned: false, tool }
+        let (executable, origin) = (executable.into(), origin.to_owned());
+        Interpreter { executable, origin, owned: false, tool, passed_over: Vec::new() }
     }
 
     /// The command, as one would paste it, that adds packages to the environment, or, where
     /// the project lists them already, the one that installs what it lists.
     pub fn adding(&self, project: &Project, packages: &[&str]) -> String {
-        let listed =
-            packages.iter().all(|package| project.pyproject.mentions(package_name(package)));
+        let listed = packages.iter().all(|it| project.lists(package_name(it)));
         let add = match self.tool {
-            _ if listed && self.tool != Tool::Pip => {
-                return managers::install_line(self.tool, project);
-            }
-            Tool::Poetry => vec!["poetry", "add", "--group", "dev"],
-            Tool::Uv => vec!["uv", "add", "--dev"],
-            Tool::Pdm => vec!["pdm", "add", "-dG", "test"],
-            Tool::Pip => vec![self.executable.as_str(), "-m", "pip", "install"],
+            Tool::Pip => return self.adding_by_pip(project, packages, listed),
+            tool if listed => return managers::install_line(tool, project, self.owned),
+            Tool::Poetry => ["poetry", "add", "--group", "dev"].as_slice(),
+            Tool::Uv => &["uv", "add", "--dev"],
+            Tool::Pdm => &["pdm", "add", "-dG", "test"],
         };
         shell_words::join(add.iter().chain(packages))
+    }
+
+    fn adding_by_pip(&self, project: &Project, packages: &[&str], listed: bool) -> String {
+        let python = self.executable.as_str();
+        let folder = self.executable.parent().and_then(Utf8Path::parent);
+        let has_pip = folder.is_none_or(|folder| contents::distributions(folder).contains("pip"));
+        // An environment that uv has made has no pip.
+        let add = match has_pip || !folder.is_some_and(|it| it.join("pyvenv.cfg").exists()) {
+            true => vec![python, "-m", "pip", "install"],
+            false => vec!["uv", "pip", "install", "--python", python],
+        };
+        let all = environment::requirements(project).ok().filter(|_| listed);
+        match all {
+            Some(all) => {
+                let all = all.iter().map(String::as_str);
+                let line = shell_words::join(add.into_iter().chain(all));
+                format!("cd {} && {line}", shell_words::quote(project.root.as_str()))
+            }
+            None => shell_words::join(add.iter().chain(packages)),
+        }
     }
 }
 
@@ -87,9 +144,11 @@ pub fn ensure_packages(
         let names: Vec<_> =
             missing.iter().map(|name| format!("`{}`", package_name(name))).collect();
         let (names, place) = (names.join(", "), &python.executable);
+        let passed_over = python.passed_over.iter().map(|it| format!("\n{it}"));
         bail!(exit::usage(format!(
-            "no {names} in {place}; install it with `{}`",
-            python.adding(project, &missing)
+            "no {names} in {place}; install it with `{}`{}",
+            python.adding(project, &missing),
+            passed_over.collect::<String>()
         )));
     }
     steps.announce(&format!("Installing {}", missing.join(", ")));
@@ -120,37 +179,14 @@ fn real_executable(steps: &Steps, path: &Utf8Path) -> Option<Utf8PathBuf> {
     Some(Utf8PathBuf::from(printed.lines().last()?.trim())).filter(|path| path.is_absolute())
 }
 
-/// The environment that the user has activated, unless some program's own.
-fn active(steps: &Steps, project: &Project) -> Option<Interpreter> {
-    let conda_base = steps.var("CONDA_DEFAULT_ENV").is_some_and(|name| name == "base");
-    ["VIRTUAL_ENV", "CONDA_PREFIX"].into_iter().find_map(|name| {
-        let folder = Utf8PathBuf::from(steps.var(name)?);
-        let unwanted = is_programs_own(&folder) || name == "CONDA_PREFIX" && conda_base;
-        let python = in_environment(&folder).filter(|_| !unwanted)?;
-        // poetry and pdm install into an active environment; uv does not.
-        let tool = if project.tool == Tool::Uv && folder != project.home.join(".venv") {
-            Tool::Pip
-        } else {
-            project.tool
-        };
-        Some(Interpreter::new(python, name, tool))
-    })
-}
-
-/// Environments that pipx, uv and others make for one program: nobody's tests live there.
-fn is_programs_own(folder: &Utf8Path) -> bool {
-    let path = folder.as_str();
-    ["/pipx/", "/uv/tools/", "/pypoetry/venv", "/pdm/venv", "/pre-commit/", "/xtask/tools/"]
-        .iter()
-        .any(|part| path.contains(part))
-}
-
 fn local(project: &Project) -> Option<Interpreter> {
     let folders = [&project.root, &project.home];
     let places =
         folders.iter().flat_map(|folder| [".venv", "venv"].map(|name| (folder.join(name), name)));
     let mut found = places.filter_map(|(folder, name)| Some((in_environment(&folder)?, name)));
-    found.next().map(|(python, name)| Interpreter::new(python, name, Tool::Pip))
+    // `.venv` is where the project's own tool would install, were it on `PATH`.
+    let tool = |name| if name == ".venv" { project.tool } else { Tool::Pip };
+    found.next().map(|(python, name)| Interpreter::new(python, name, tool(name)))
 }
 
 /// The interpreter of an environment, if it is one.

@@ -28,19 +28,35 @@ pub struct State {
 
 impl State {
     /// `target/xtask/coverage/<project>/` of the Cargo workspace the project lies in, else
-    /// `.xtask/` in the project.
+    /// `.xtask/` in the project, else a folder where the user keeps caches.
     pub fn of(project: &Project, workspace: Option<&Workspace>) -> State {
-        match workspace.filter(|workspace| project.root.starts_with(&workspace.root)) {
+        let can_be_used = |workspace: &&Workspace| {
+            project.root.starts_with(&workspace.root) && files::is_writable(&workspace.target)
+        };
+        match workspace.filter(can_be_used) {
             Some(workspace) => {
                 let all = workspace.target.join("xtask");
                 let name = folder_name(&project.root, workspace);
                 let names = StateFolder::at(all.join("coverage").join(name));
                 State { names, tools: all.join("tools"), parent: None, hidden: false }
             }
+            None => State::outside_of_cargo(project),
+        }
+    }
+
+    /// In the project; of one that cannot be written, where caches are.
+    fn outside_of_cargo(project: &Project) -> State {
+        let root = project.root.join(".xtask");
+        match cache().filter(|_| !files::is_writable(&root)) {
             None => {
-                let root = project.root.join(".xtask");
                 let tools = root.join("tools");
                 State { names: StateFolder::at(root), tools, parent: None, hidden: true }
+            }
+            Some(cache) => {
+                let hash = short_hash(project.root.as_str());
+                let root = cache.join(format!("{}-{hash:08x}", project.name));
+                let tools = cache.join("tools");
+                State { names: StateFolder::at(root), tools, parent: None, hidden: false }
             }
         }
     }
@@ -136,6 +152,12 @@ fn wait_for(path: &Utf8Path) -> Result<Lock> {
         Ok(file) => Ok(Lock { _file: file }),
         Err((_, errno)) => Err(errno).with_context(|| format!("failed to lock `{path}`")),
     }
+}
+
+fn cache() -> Option<Utf8PathBuf> {
+    let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let own = set("XDG_CACHE_HOME").or_else(|| Some(format!("{}/.cache", set("HOME")?)))?;
+    Some(Utf8PathBuf::from(own).join("xtask-coverage")).filter(|folder| folder.is_absolute())
 }
 
 /// Held while a run uses the state folder. The operating system lets go of it when the

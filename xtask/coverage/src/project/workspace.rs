@@ -76,13 +76,29 @@ fn wrong_type(path: &Utf8Path, key: &str, wanted: &str) -> anyhow::Error {
 
 /// Where cargo builds; a relative `CARGO_TARGET_DIR` is relative to where cargo was typed.
 fn target_of(cwd: &Utf8Path, root: &Utf8Path) -> Utf8PathBuf {
-    let named = ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"]
-        .into_iter()
-        .find_map(|name| env::var(name).ok().filter(|value| !value.is_empty()));
-    match named {
+    let set = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+    match ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"].into_iter().find_map(set) {
         Some(folder) => cwd.join(folder),
-        None => root.join("target"),
+        None => {
+            let home = set("CARGO_HOME").or_else(|| Some(format!("{}/.cargo", set("HOME")?)));
+            let configured = configured_target(cwd, home.as_deref().map(Utf8Path::new));
+            configured.unwrap_or_else(|| root.join("target"))
+        }
     }
+}
+
+/// `build.target-dir` in the nearest `.cargo/config.toml` above a folder that has it, or in
+/// cargo's home; relative to the folder that holds `.cargo`. A broken file is cargo's to report.
+fn configured_target(cwd: &Utf8Path, home: Option<&Utf8Path>) -> Option<Utf8PathBuf> {
+    let above = cwd.ancestors().map(|folder| folder.join(".cargo"));
+    above.chain(home.map(Utf8Path::to_path_buf)).find_map(|folder| {
+        // cargo takes the one without an ending where both are there.
+        let files = ["config", "config.toml"].map(|name| folder.join(name));
+        let text = files.iter().find_map(|file| crate::files::read_text(file).ok())?;
+        let config: toml::Table = text.parse().ok()?;
+        let named = table(&config, "build")?.get("target-dir")?.as_str()?;
+        Some(folder.parent()?.join(named))
+    })
 }
 
 #[cfg(test)]
@@ -106,6 +122,28 @@ mod tests {
         assert_eq!(workspace.projects, ["packages/*"]);
         assert_eq!(workspace.default_projects, ["packages/a"]);
         assert_eq!(workspace.coverage["splits"].as_integer(), Some(3));
+    }
+
+    #[test]
+    fn the_target_folder_may_be_configured() {
+        let temp = env::temp_dir().join(format!("xtask-workspace-{}", std::process::id()));
+        let top = Utf8Path::from_path(&temp).expect("UTF-8");
+        let config = |folder: &str, name: &str, text: &str| {
+            let folder = top.join(folder);
+            std::fs::create_dir_all(&folder).expect("a folder");
+            std::fs::write(folder.join(name), text).expect("a file");
+        };
+        let (cwd, home) = (top.join("a/b"), top.join("home/.cargo"));
+        let found = || configured_target(&cwd, Some(&home));
+        config("home/.cargo", "config.toml", "[build]\ntarget-dir = '/everywhere'");
+        assert_eq!(found(), Some("/everywhere".into()));
+        config("a/.cargo", "config.toml", "[alias]\nx = 'run'\n[build]\ntarget-dir = '../out'");
+        assert_eq!(found(), Some(top.join("a/../out")));
+        config("a/b/.cargo", "config", "build = { jobs = 1 }");
+        assert_eq!(found(), Some(top.join("a/../out")), "a nearer file without the key");
+        config("a/b/.cargo", "config", "build = { target-dir = 'near' }");
+        assert_eq!(found(), Some(top.join("a/b/near")));
+        std::fs::remove_dir_all(top).expect("a folder");
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! One recipe a file. A task knows every room; no room knows a task.
 
 mod combine;
+mod doctor;
+mod init;
 mod open;
 mod plan;
 mod report;
+mod setup;
 mod show;
 mod simulate;
 mod suite;
@@ -12,8 +15,9 @@ mod verify;
 use std::cell::RefCell;
 
 use anyhow::Result;
+use camino::Utf8Path;
 
-use crate::cli::{Env, Task, Typed};
+use crate::cli::{Chosen, Env, Task, Typed};
 use crate::engine::{child, signals};
 use crate::exit::Exit;
 use crate::invocation::{Invocation, here};
@@ -26,8 +30,11 @@ pub fn run(typed: &Typed, env: &Env, screen: &Screen) -> Result<Exit> {
     signals::watch(screen.attendant())?;
     screen.watch()?;
     let here = here()?;
+    if let Some(asked) = &typed.init {
+        return init::run(asked, &here, screen);
+    }
     let workspace = Workspace::find(&here)?;
-    let projects = discover::find(&here, &typed.general.chosen.project, workspace.as_ref())?;
+    let projects = chosen(typed, &here, workspace.as_ref())?;
     refuse_one_file_for_several(typed, &projects)?;
     let pages = RefCell::default();
     let mut ending = Exit::Passed;
@@ -39,6 +46,11 @@ pub fn run(typed: &Typed, env: &Env, screen: &Screen) -> Result<Exit> {
         workspace: workspace.as_ref(),
         pages: &pages,
     };
+    match typed.task {
+        Task::Setup => return setup::run(&invocation, &projects),
+        Task::Doctor { json } => return doctor::run(&invocation, &projects, json),
+        _ => {}
+    }
     for (at, project) in projects.iter().enumerate() {
         let ended = run_one(&invocation, project);
         signals::settle();
@@ -74,6 +86,30 @@ fn run_one(invocation: &Invocation<'_>, project: &Project) -> Result<Exit> {
         Task::Simulate => simulate::run(invocation, project),
         Task::Report => report::run(invocation, project),
         Task::Verify => verify::run(invocation, project),
+        // Done already: these are not for one project at a time.
+        Task::Setup | Task::Doctor { .. } | Task::Init => Ok(Exit::Passed),
+    }
+}
+
+/// The projects that are meant. What looks after environments looks after all that the workspace
+/// lists, where it is typed at its root.
+fn chosen(typed: &Typed, here: &Utf8Path, workspace: Option<&Workspace>) -> Result<Vec<Project>> {
+    let Chosen { project: wanted, all, .. } = &typed.general.chosen;
+    let looks_after = matches!(typed.task, Task::Setup | Task::Doctor { .. });
+    let listing = workspace.filter(|workspace| !workspace.projects.is_empty());
+    let at_root =
+        |workspace: &&Workspace| here.canonicalize_utf8().is_ok_and(|it| it == workspace.root);
+    match listing {
+        Some(workspace) if *all => discover::all(workspace),
+        None if *all => Err(crate::exit::usage(
+            "`--all` needs `projects` in `[workspace.metadata.xtask]` of a `Cargo.toml`; \
+             `cargo xtask init` writes it",
+        )
+        .into()),
+        Some(workspace) if looks_after && wanted.is_empty() && at_root(&workspace) => {
+            discover::all(workspace)
+        }
+        _ => discover::find(here, wanted, workspace),
     }
 }
 

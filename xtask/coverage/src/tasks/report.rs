@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 
-use crate::conclusion::request::{reports, request};
+use crate::conclusion::places::{self, Places};
+use crate::conclusion::request::request;
 use crate::conclusion::service::{annotate, xml_top};
 use crate::conclusion::words::{say_reports, say_weighed};
 use crate::conclusion::{goals, update_baseline};
@@ -19,16 +20,16 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
     let asked = goals::Asked::ahead(invocation, project);
     let prepared = prepare::prepare(invocation, project)?;
     let settings = &prepared.settings;
-    let data = prepared.facts.coverage.as_ref().map(|coverage| coverage.data_file.clone());
-    let data = data.unwrap_or_else(|| project.root.join(".coverage"));
+    let Places { data, reports, note } = places::of(project, &prepared)?;
     if !data.exists() {
         let hint = format!("no coverage data in `{data}`; run `cargo xtask coverage` first");
         return Err(exit::usage(hint).into());
     }
     let against = goals::read(asked, project, &prepared)?;
-    let mut request = request(project, &prepared, Data::Existing(data), reports(settings, None));
+    let mut request = request(project, &prepared, Data::Existing(data), reports);
     request.reporter.source = None;
     let screen = invocation.screen;
+    note.iter().for_each(|it| screen.note(&format!("note: {it}")));
     let doing = screen.doing("Reporting");
     let (lines_of, xml_top) = (against.files(), xml_top(invocation, project));
     let rendered = render(&Request { lines_of, xml_top, ..request })?;

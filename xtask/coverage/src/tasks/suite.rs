@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 
 use super::show;
 use crate::cli::Engine;
-use crate::conclusion::{self, Delivery, Finished, goals, request};
+use crate::conclusion::{self, Delivery, Finished, goals, missing, request};
 use crate::engine::{Happening, Job, Ran, child, hosts, keep_for_later, signals, stock, temporary};
 use crate::exit::{self, Exit};
 use crate::history::outstanding::{Again, Outstanding};
@@ -67,7 +67,10 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
     }
     drop(doing);
     let run_seconds = running.elapsed().as_secs_f64();
-    refuse(&ran)?;
+    refuse(&ran).inspect_err(|_| {
+        let hints = missing::hints(project, &prepared, &ran);
+        hints.iter().for_each(|hint| invocation.screen.say(hint));
+    })?;
     let whole = !is_part && (again != Some(Again::Listed) || ran.not_found.whole);
     // Of a shard, what is outstanding is known where all are combined.
     if shard.is_none()
