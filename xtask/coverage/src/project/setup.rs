@@ -38,10 +38,11 @@ pub fn bring(
     }
     // From here on nothing counts as ready until all of it is.
     let _ = std::fs::remove_file(file(state));
+    let was_there = python::existing(steps, project, named, state)?.is_some();
     let python = python::find(steps, project, named, state)?;
     let read = || kept::facts(steps, &python, project, None, &Typed::default(), state);
     let mut facts = read()?;
-    if fill(steps, project, &python, &facts)? {
+    if fill(steps, project, &python, &facts, was_there)? {
         facts = read()?;
     }
     if python::ensure_packages(steps, &python, project, &facts.packages, &NEEDED)? {
@@ -59,14 +60,21 @@ pub fn bring(
 const NEEDED: [&str; 2] = ["pytest", "coverage"];
 
 /// Installs what the project lists into an environment that is the user's. True where something
-/// was done. One of ours is whole when it is found.
-fn fill(steps: &Steps, project: &Project, python: &Interpreter, facts: &Facts) -> Result<bool> {
+/// was done. One of ours is whole when it is found, and so is one that was made just now.
+fn fill(
+    steps: &Steps,
+    project: &Project,
+    python: &Interpreter,
+    facts: &Facts,
+    was_there: bool,
+) -> Result<bool> {
     let lacks = |name: &&str| !facts.packages.contains_key(*name) && project.lists(name);
     let missing = contents::missing(&project.pyproject, project.tool, &facts.packages);
     let is_whole = missing.is_empty() && !NEEDED.iter().any(lacks);
     // A tool knows better than we do whether all is there: versions, extras, markers.
     let asks_tool = python.tool != Tool::Pip && steps.which(python.tool.name()).is_some();
-    if python.owned || python.origin == "--python" || (is_whole && !asks_tool) {
+    let is_done = is_whole && !(asks_tool && was_there);
+    if python.owned || python.origin == "--python" || is_done {
         return Ok(false);
     }
     match asks_tool {
