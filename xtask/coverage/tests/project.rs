@@ -403,6 +403,7 @@ fn a_python_that_pyenv_keeps_serves() {
 #[test]
 fn no_python_says_what_to_install() {
     let project = project("no-python", &[("pyproject.toml", "")]);
+    let _ = fs::remove_dir_all(project.root.join(".xtask"));
     let state = State::of(&project, None);
     let (result, _) =
         with_steps(&[], &NOWHERE, |steps| python::find(steps, &project, None, &state));
