@@ -11,30 +11,6 @@ import threading
 from collections.abc import AsyncIterable, Callable, Coroutine, Generator, Iterable
 from typing import Any
 
-__all__ = [
-    "Swallow",
-    "again",
-    "both",
-    "call",
-    "close",
-    "collect",
-    "each",
-    "fail",
-    "fork",
-    "guard",
-    "log",
-    "pause",
-    "raw_thread",
-    "reload",
-    "run",
-    "start",
-    "step",
-    "stop",
-    "thread",
-    "threads",
-    "zip_sum",
-]
-
 STEPS, LINES, FORKS = 300, 400, 3
 
 
@@ -166,7 +142,7 @@ def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
 
 
 class Both:
-    """Two coroutines in turns; an error of the first closes the second."""
+    """Coroutines in turns; an error of one closes the others."""
 
     def __init__(self, *coroutines: Coroutine[Any, Any, Any]) -> None:
         self.left = list(coroutines)
@@ -201,14 +177,13 @@ def thread(function: Callable[..., Any], *args: Any) -> None:
 
 
 def threads(function: Callable[..., Any], other: Callable[..., Any], count: int) -> None:
-    """At the same time. The counters must not depend on who is first: each has its share."""
-    started = [
-        threading.Thread(target=guard, args=(lambda at=number: list(other(function(at) or 0)),))
-        for number in range(count)
-    ]
-    for one in started:
-        one.start()
-        one.join()
+    """One after the other: who counts first must not depend on the scheduler."""
+
+    def body(number: int) -> None:
+        list(other(function(number) or 0))
+
+    for number in range(count):
+        thread(body, number)
 
 
 def raw_thread(function: Callable[..., Any], *args: Any) -> None:

@@ -66,9 +66,9 @@ class Runner:
         aid.State.reload = lambda: load(module, path)
         sys.modules["program"] = module
         self.name, self.forks = "0", 0
-        if switch:
-            self.stop()
-        else:
+        # A tracer of its own: the C tracer may be left with frames that it never saw returning.
+        self.stop()
+        if not switch:
             self.start()
         outcome = outcome_of(module, path)
         # Deletes what the module holds, in the order in which it came.

@@ -104,10 +104,8 @@ def end(node: ast.AST) -> tuple[int, int]:
 
 def unwrapped(node: ast.stmt, lines: list[str]) -> Iterator[Edit]:
     """A block instead of the statement that it is in."""
-    parts = [*blocks(node)]
-    for clause in (*getattr(node, "handlers", ()), *getattr(node, "cases", ())):
-        parts += [clause.body]
-    for block in parts:
+    clauses = (*getattr(node, "handlers", ()), *getattr(node, "cases", ()))
+    for block in (*blocks(node), *(clause.body for clause in clauses)):
         top, bottom = begin(block[0])[0], end(block[-1])[0]
         if top == node.lineno - 1:
             continue
