@@ -127,7 +127,8 @@ fn measured(prepared: &Prepared) -> Option<Measured> {
     let typed = prepared.settings.branch.as_ref().map(|branch| branch.value);
     let configured = prepared.facts.coverage.as_ref().is_some_and(|coverage| coverage.branch);
     let branches = typed.unwrap_or(configured);
-    prepared.measures.then_some(Measured { core: None, branches })
+    let sources = prepared.settings.sources.value.clone();
+    prepared.measures.then(|| Measured { core: None, branches, sources })
 }
 
 /// Seconds since 1970.

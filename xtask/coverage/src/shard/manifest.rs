@@ -112,10 +112,13 @@ pub struct Versions {
 /// How coverage was measured.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Measured {
-    /// `CTracer`, `SysMonitor`, …; none where it was not told.
+    /// `native`, `ctrace`, `sysmon`, …; none where it was not told.
     pub core: Option<String>,
     /// Branches too.
     pub branches: bool,
+    /// The folders and packages that were typed or guessed; empty where coverage's own settings say.
+    #[serde(default)]
+    pub sources: Vec<String>,
 }
 
 /// Folders as a machine has them.
@@ -258,7 +261,7 @@ pub(crate) mod tests {
             narrowed: false,
             versions: Versions { python: "3.12.1".to_owned(), ..Versions::default() },
             engine: "fork".to_owned(),
-            measured: Some(Measured { core: None, branches: true }),
+            measured: Some(Measured { branches: true, ..Measured::default() }),
             places: Places { root: "/a/shop".into(), ..Places::default() },
             files: Vec::new(),
             attempt: 1,

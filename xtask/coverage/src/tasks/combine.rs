@@ -39,7 +39,14 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
     let against = goals::read(asked, project, &prepared)?;
     let known = Outstanding::read(&prepared.state);
     let folder = || runs::begin(&prepared.state, &prepared.lock);
-    let job = prepare::job::job(project, &prepared, folder)?;
+    let mut job = prepare::job::job(project, &prepared, folder)?;
+    // What is missing is measured as everything else was, whatever is typed here.
+    if let (Some(measure), Some(measured)) =
+        (&mut job.measure, first.as_ref().and_then(|manifest| manifest.measured.as_ref()))
+    {
+        measure.branch = Some(measured.branches);
+        measure.source.clone_from(&measured.sources);
+    }
     let mut all = All::new(invocation, project, &prepared, job, checked);
     all.take(&found)?;
     all.announce(&found);
