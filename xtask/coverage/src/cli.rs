@@ -1,6 +1,7 @@
 //! What was typed: the commands, their options, and the doc comments that are their help.
 //! What it means is decided in [`crate::settings`].
 
+mod ci;
 mod shards;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use anyhow::Result;
 use camino::Utf8PathBuf;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+pub use self::ci::{Pipeline, Service, Wanted as WantedPipeline};
 pub use self::shards::{Combining, Planning, Shards};
 use crate::exit::Exit;
 use crate::report::coverage::Kind;
@@ -49,6 +51,8 @@ pub struct Typed {
     pub combining: Combining,
     /// What `cargo xtask init` is to do.
     pub init: Option<Init>,
+    /// Which pipeline to write; then nothing runs.
+    pub pipeline: Option<WantedPipeline>,
 }
 
 /// What to do.
@@ -102,6 +106,7 @@ fn typed(command: Command, env: &Env) -> Result<Typed> {
         Command::Setup(setup) => setup.typed(),
         Command::Doctor(doctor) => doctor.typed(),
         Command::Init(init) => init.typed(),
+        Command::Ci(ci) => return Ok(ci.typed()),
     };
     typed.general = typed.general.or(layer::from_env(env)?);
     if typed.task == Task::Plan && layer::from_env::<Foresight>(env)?.simulate {
@@ -196,6 +201,7 @@ enum Command {
     Setup(workshop::Setup),
     Doctor(workshop::Doctor),
     Init(Init),
+    Ci(Box<ci::Ci>),
 }
 
 /// Run a Python project's tests in parallel splits and report their coverage

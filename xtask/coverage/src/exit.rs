@@ -9,6 +9,8 @@ pub enum Exit {
     Passed,
     /// Tests failed, crashed or timed out, or the failure budget was used up.
     TestsFailed,
+    /// A file is not what it would be if it were written now.
+    Outdated,
     /// A coverage threshold was missed.
     BelowThreshold,
     /// The engine failed, or coverage data is missing or damaged.
@@ -28,7 +30,7 @@ impl Exit {
     pub fn code(self) -> u8 {
         match self {
             Exit::Passed => 0,
-            Exit::TestsFailed => 1,
+            Exit::TestsFailed | Exit::Outdated => 1,
             Exit::BelowThreshold => 2,
             Exit::Incomplete => 3,
             Exit::Usage => 4,
@@ -46,7 +48,7 @@ impl Exit {
             Exit::Interrupted(_) => 6,
             Exit::Usage => 5,
             Exit::Incomplete => 4,
-            Exit::TestsFailed | Exit::Pytest(1..) => 3,
+            Exit::TestsFailed | Exit::Outdated | Exit::Pytest(1..) => 3,
             Exit::NoTests => 2,
             Exit::BelowThreshold => 1,
             Exit::Passed | Exit::Pytest(0) => 0,

@@ -30,6 +30,7 @@ macro_rules! engines {
 mod account;
 mod addopts;
 mod budget;
+mod ci;
 mod collection;
 mod confirm;
 mod controller;

@@ -319,6 +319,12 @@ impl Run {
         self
     }
 
+    /// With an option `--env NAME=VALUE`, for a program that hands no variables on.
+    pub(crate) fn passing(self, name: &str) -> Run {
+        let word = format!("{name}={}", self.vars[name]);
+        self.args(&["--env", &word])
+    }
+
     /// As after `. ENV/bin/activate`.
     pub(crate) fn active(self, env: &Env) -> Run {
         let path = format!("{}:{}", env.root.join("bin"), self.vars["PATH"]);

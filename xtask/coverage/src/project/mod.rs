@@ -113,7 +113,7 @@ fn check_keys(path: &Utf8Path, section: &str, table: &toml::Table, known: &[&str
 }
 
 /// The real path of something that is there, as UTF-8.
-fn canonical(path: &Utf8Path) -> Result<Utf8PathBuf> {
+pub fn canonical(path: &Utf8Path) -> Result<Utf8PathBuf> {
     path.canonicalize_utf8().map_err(|error| match error.kind() {
         ErrorKind::NotFound => exit::usage(format!("no such folder: `{path}`")).into(),
         ErrorKind::InvalidData => {

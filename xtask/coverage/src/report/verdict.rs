@@ -139,7 +139,7 @@ fn outcome(worst: Exit, evidence: &Evidence) -> Outcome {
         Exit::BelowThreshold => Outcome::BelowThreshold,
         Exit::Incomplete if !evidence.broken.is_empty() => Outcome::Error,
         Exit::Incomplete => Outcome::Incomplete,
-        Exit::Usage => Outcome::Error,
+        Exit::Usage | Exit::Outdated => Outcome::Error,
         Exit::NoTests => Outcome::NoTests,
         Exit::Interrupted(_) => Outcome::Interrupted,
     }
@@ -159,7 +159,7 @@ fn sentence(worst: Exit, evidence: &Evidence) -> String {
             format!("{} of {} failed", tally.failures(), tests(tally.collected))
         }
         Exit::BelowThreshold => below(&evidence.counted().collect::<Vec<_>>()),
-        Exit::Incomplete | Exit::Usage => match evidence.broken.is_empty() {
+        Exit::Incomplete | Exit::Usage | Exit::Outdated => match evidence.broken.is_empty() {
             true => incomplete(evidence),
             false => broken(worst, evidence),
         },

@@ -1,5 +1,6 @@
 //! One recipe a file. A task knows every room; no room knows a task.
 
+mod ci;
 mod combine;
 mod doctor;
 mod init;
@@ -34,6 +35,9 @@ pub fn run(typed: &Typed, env: &Env, screen: &Screen) -> Result<Exit> {
         return init::run(asked, &here, screen);
     }
     let workspace = Workspace::find(&here)?;
+    if let Some(wanted) = &typed.pipeline {
+        return ci::run(typed, wanted, screen, workspace.as_ref(), &here);
+    }
     let projects = chosen(typed, &here, workspace.as_ref())?;
     refuse_one_file_for_several(typed, &projects)?;
     let pages = RefCell::default();

