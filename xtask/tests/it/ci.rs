@@ -136,6 +136,19 @@ fn pipelines_are_what_those_who_check_such_files_want() {
     output.says("No findings to report").says("passed for resource job/coverage-run-1-shard");
 }
 
+/// Jobs of GitLab find their checkout in folders of different names.
+#[test]
+fn a_plan_holds_in_a_checkout_of_another_name() {
+    let project = project();
+    commit(&project);
+    let other = project.root.with_file_name("other");
+    git(&project.root, &["clone", "-q", ".", other.as_str()]);
+    let run = |folder: &Utf8Path, args: &[&str]| project.xtask(args).cwd(folder).output().exits(0);
+    run(&project.root, &["coverage", "plan", "--shards", "1", "--out", "../plan.json"]);
+    run(&other, &["coverage", "--shard", "1/1", "--plan", "../plan.json", "--out", "../out"]);
+    run(&project.root, &["coverage", "combine", "../out"]).says("4 tests passed");
+}
+
 /// Runs the workflow on this machine. Each job has a checkout of its own; what GitHub keeps
 /// between jobs is in a folder.
 fn act(project: &Project, store: &Utf8Path) -> Output {

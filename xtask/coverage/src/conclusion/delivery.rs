@@ -44,7 +44,7 @@ impl Delivery {
         let Identity { run, attempt, attempt_name } = identity(invocation.env);
         let manifest = Manifest {
             schema: SCHEMA,
-            project: project.name.clone(),
+            project: shard::name(project, &head),
             index: this.index,
             total: this.total,
             run,

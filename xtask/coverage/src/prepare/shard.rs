@@ -46,12 +46,12 @@ fn read_plan(file: &Utf8Path, project: &Project) -> Result<PlanFile> {
     let what = || exit::usage(format!("failed to read the plan `{file}`"));
     let text = files::read_up_to(file, MOST_PLAN).with_context(what)?;
     let plan = PlanFile::read(&text).map_err(|why| exit::usage(format!("`{file}` {why}")))?;
-    if plan.project != project.name {
-        let why =
-            format!("`{file}` is a plan for `{}`, and this is `{}`", plan.project, project.name);
+    let head = head(project)?;
+    let name = name(project, &head);
+    if plan.project != name {
+        let why = format!("`{file}` is a plan for `{}`, and this is `{name}`", plan.project);
         return Err(exit::usage(why).into());
     }
-    let head = head(project)?;
     if let (Some(there), Some(here)) = (&plan.commit, &head.commit)
         && there != here
     {
@@ -82,6 +82,16 @@ pub(crate) fn durations(job: &Job) -> String {
     match job.committed.is_empty() {
         true => String::new(),
         false => digest_of([job.committed.to_string().as_str()].into_iter()),
+    }
+}
+
+/// What a project is called on every machine. Services put each job's checkout into a folder of
+/// another name, so that of the repository's top says nothing.
+pub(crate) fn name(project: &Project, head: &git::Head) -> String {
+    match project.pyproject.name() {
+        Some(name) => name.to_owned(),
+        None if head.top.as_ref() == Some(&project.root) => ".".to_owned(),
+        None => project.name.clone(),
     }
 }
 

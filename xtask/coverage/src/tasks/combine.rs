@@ -100,8 +100,9 @@ fn look(invocation: &Invocation<'_>, project: &Project) -> Result<(Vec<Found>, C
             folders.join(", ")
         );
     }
-    let commit = shard::head(project)?.commit;
-    let checked = check(&found, &broken, &Here { project: project.name.clone(), commit });
+    let head = shard::head(project)?;
+    let here = Here { project: shard::name(project, &head), commit: head.commit };
+    let checked = check(&found, &broken, &here);
     if !checked.disagreements.is_empty() {
         bail!("these shards cannot be combined:\n  {}", checked.disagreements.join("\n  "));
     }
