@@ -1,6 +1,7 @@
 //! `cargo xtask ci`: pipelines that are printed, written and compared, and their commands, run.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -119,6 +120,48 @@ fn the_commands_for_kubernetes_run() {
     }
     bash(combine).output().exits(0).says("4 tests passed").tells("Shard 2/2: 2 tests");
     bash(shard).var("JOB_COMPLETION_INDEX", "2").output().exits(4).tells("Kubernetes counts to 2");
+}
+
+/// Runs each job at once, as `sbatch` in an empty cluster would; of an array, all elements but one.
+const SBATCH: &str = r#"#!/usr/bin/env bash
+set -u
+command= array= output=/dev/null
+while [[ $# -gt 0 ]]; do
+    case $1 in
+        --wrap) command=$2; shift ;;
+        --array=0-*) array=${1#--array=0-} ;;
+        --output=*) output=${1#--output=} ;;
+    esac
+    shift
+done
+echo 7
+if [[ -z $array ]]; then
+    exec bash -c "$command" > "$output" 2>&1
+fi
+for index in $(seq 1 "$array"); do
+    SLURM_ARRAY_JOB_ID=7 SLURM_ARRAY_TASK_ID=$index bash -c "$command" > "${output/\%a/$index}" 2>&1
+done
+"#;
+
+/// The first element of the array never ran, and the script ends as the combined run does.
+#[test]
+fn the_script_for_slurm_runs() {
+    let project = project();
+    project.write(".bin/sbatch", SBATCH);
+    let executable = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(project.root.join(".bin/sbatch"), executable).expect("a script");
+    project.run(&["ci", "slurm", "--shards", "2", "--out"]).exits(0);
+    let path = format!("{}:{}", project.root.join(".bin"), std::env::var("PATH").expect("PATH"));
+    let run = || {
+        let run = Run::of(&project.root.join("scripts/coverage-slurm")).var("PATH", &path);
+        let results = project.root.join(".xtask/results");
+        let run = run.var("COVERAGE_RESULTS", results.as_str()).active(project.env());
+        run.with_cargo(&project).output()
+    };
+    run().exits(0).says("healing: shard 1 of 2: was not delivered").says("4 tests passed");
+    let (name, text) = SHOP[3];
+    project.write(name, &text.replace("== 5", "== 6"));
+    run().exits(1).says("2 of 4 tests failed");
 }
 
 /// The workflow of this repository is what the tool writes.
