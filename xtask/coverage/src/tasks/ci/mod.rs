@@ -13,8 +13,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use self::render::{AGAIN, Facts, Places, WRITTEN, from, render};
 use crate::cli::{Env, Pipeline, Service, Typed, WantedPipeline};
 use crate::exit::{self, Exit};
+use crate::files;
 use crate::project::{Project, Workspace, canonical, discover};
-use crate::report::summary;
 use crate::screen::Screen;
 
 const SHARDS: u32 = 4;
@@ -163,7 +163,7 @@ fn write(
     let failed = || exit::usage(format!("failed to write `{path}`"));
     let folder = path.parent().unwrap_or(path);
     fs::create_dir_all(folder).with_context(failed)?;
-    summary::replace(path, text).with_context(failed)?;
+    files::replace(path, text).with_context(failed)?;
     if facts.service == Service::Slurm {
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).with_context(failed)?;
     }

@@ -88,6 +88,7 @@ pub(super) fn render(facts: &Facts) -> Result<String, String> {
         ("PROJECT", escaped(&project)),
         ("HERE", prefix(&project, true)),
         ("AT", prefix(&places.project, false)),
+        ("TOP", prefix(&from(&places.workspace, Utf8Path::new("")), true)),
         ("SLUG", slug(&places.project)),
         ("FOLDER", enter(facts.service, &places.workspace)),
         ("TARGET", target.to_string()),
