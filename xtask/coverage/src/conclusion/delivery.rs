@@ -128,7 +128,7 @@ fn measured(prepared: &Prepared) -> Option<Measured> {
     let configured = prepared.facts.coverage.as_ref().is_some_and(|coverage| coverage.branch);
     let branches = typed.unwrap_or(configured);
     let sources = prepared.settings.sources.value.clone();
-    prepared.measures.then(|| Measured { core: None, branches, sources })
+    prepared.measures.then_some(Measured { core: None, branches, sources })
 }
 
 /// Seconds since 1970.
