@@ -267,7 +267,9 @@ fn an_environment_without_pytest_names_the_line_that_adds_it() {
 fn a_machine_without_python_is_told_to_get_one() {
     let project = shop(&[]).without_env();
     let empty = project.root.join("nothing");
-    let said = project.xtask(&["coverage"]).var("PATH", empty.as_str()).output().exits(4);
+    // What pyenv and others keep lies in the home folder.
+    let run = project.xtask(&["coverage"]).var("PATH", empty.as_str()).var("HOME", empty.as_str());
+    let said = run.output().exits(4);
     let wanted = "error: no Python on PATH; install CPython 3.9 or newer with pip and venv\n";
     assert_eq!((said.stdout.as_str(), said.stderr.as_str()), ("", wanted));
 }
