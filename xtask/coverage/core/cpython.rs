@@ -1,7 +1,7 @@
 //! The functions of CPython that the core calls, declared by hand: no header is needed to build
 //! it, and one library serves every minor version with the default object layout.
 
-use std::ffi::{c_char, c_int, c_long, c_ulonglong, c_void};
+use std::ffi::{c_char, c_int, c_long, c_void};
 use std::ptr;
 
 /// Only ever behind a pointer.
@@ -64,7 +64,7 @@ unsafe extern "C" {
     pub fn PyObject_CallFunctionObjArgs(callable: Object, ...) -> Object;
     pub fn PyLong_AsLong(number: Object) -> c_long;
     pub fn PyLong_FromLong(number: c_long) -> Object;
-    pub fn PyLong_FromUnsignedLongLong(number: c_ulonglong) -> Object;
+    pub fn PyTuple_Pack(length: isize, ...) -> Object;
     pub fn PyDict_New() -> Object;
     pub fn PyDict_GetItemWithError(dict: Object, key: Object) -> Object;
     pub fn PyDict_SetItem(dict: Object, key: Object, value: Object) -> c_int;

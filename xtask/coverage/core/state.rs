@@ -250,11 +250,11 @@ impl State {
         }
     }
 
-    /// Puts what is new into the sets of coverage's collector, packed as its C tracer does it.
+    /// Puts what is new into the sets of coverage's collector.
     /// `None` with Python's error set; what was not taken is new the next time.
     ///
     /// # Safety
-    /// `data` is a dictionary of file names to sets of numbers.
+    /// `data` is a dictionary of file names to sets.
     pub unsafe fn hand_over(&mut self, data: Object) -> Option<()> {
         let branch = self.branch;
         for file in &mut self.files {
@@ -296,8 +296,8 @@ unsafe fn add(data: Object, name: Object, news: &[u64], branch: bool) -> Option<
         }
         let set = set?;
         for arc in news {
-            let number = Owned::new(py::PyLong_FromUnsignedLongLong(packed(*arc, branch)))?;
-            if py::PySet_Add(set.get(), number.get()) != 0 {
+            let executed = executed(*arc, branch)?;
+            if py::PySet_Add(set.get(), executed.get()) != 0 {
                 return None;
             }
         }
@@ -305,18 +305,19 @@ unsafe fn add(data: Object, name: Object, news: &[u64], branch: bool) -> Option<
     Some(())
 }
 
-/// An arc as a number of coverage's C tracer: 28 bits for each line, then their signs. Without
-/// branches the line.
-fn packed(arc: u64, branch: bool) -> u64 {
+/// What coverage has in its sets: a pair of lines, or without branches a line. Not the C tracer's
+/// numbers, whose form is another from one version of coverage to the next.
+unsafe fn executed(arc: u64, branch: bool) -> Option<Owned> {
     let (from, to) = arcs::lines(arc);
-    if !branch {
-        return u64::from(to.unsigned_abs());
+    // SAFETY: the GIL is held, and the tuple takes references of its own.
+    unsafe {
+        let to = Owned::new(py::PyLong_FromLong(to.into()))?;
+        if !branch {
+            return Some(to);
+        }
+        let from = Owned::new(py::PyLong_FromLong(from.into()))?;
+        Owned::new(py::PyTuple_Pack(2, from.get(), to.get()))
     }
-    let sign = |line: i32, bit: u32| u64::from(line < 0) << bit;
-    u64::from(from.unsigned_abs())
-        | u64::from(to.unsigned_abs()) << 28
-        | sign(from, 56)
-        | sign(to, 57)
 }
 
 impl Code {

@@ -1,8 +1,7 @@
 """The native core: measures in coverage's stead, with `sys.monitoring`, on Python 3.12 and newer.
 
 coverage stays in charge: it decides what is measured, keeps the data, knows contexts, and writes
-reports. Only its tracer is another, which the collector cannot tell from the C tracer: same
-attributes, same packed arcs.
+reports. Only its tracer is another, with the attributes that the collector expects of one.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ class NativeTracer:
     """Stands where the collector has a tracer for each thread; all threads share this one."""
 
     # What the collector sets, and what it asks for with `hasattr`.
-    data: dict[str, set[int]]
+    data: dict[str, set[Any]]
     trace_arcs: bool
     should_trace: Any
     should_trace_cache: dict[str, Any]
@@ -131,7 +130,7 @@ class Core:
         }
         return {**callbacks, events.LINE: self._library.on_line, events.JUMP: self._library.on_jump}
 
-    def hand_over(self, data: dict[str, set[int]]) -> bool:
+    def hand_over(self, data: dict[str, set[Any]]) -> bool:
         self._activity = bool(self._library.hand_over(data)) or self._activity
         return self._activity
 
@@ -252,8 +251,8 @@ def _put_in(cov: Any, path: str, insist: bool) -> str | None:
         return f"it cannot be loaded: {error}"
     core = Core(library, cov._collector)
     setattr(holder, name, _shared(core))
-    # As with the C tracer, whatever was to measure.
-    holder.packed_arcs = holder.systrace = True
+    # Threads are measured as with a trace function; arcs are pairs, whatever was to measure.
+    holder.packed_arcs, holder.systrace = False, True
     _forget_what_is_flushed(cov._collector, core)
     return None
 

@@ -145,7 +145,10 @@ fn newer(packages: &[&str]) -> Vec<Env> {
 /// Lines, arcs and files are those of `coverage run`, which has its C tracer.
 #[test]
 fn the_numbers_are_coverages() {
-    for env in newer(STOCK) {
+    // Older versions of coverage keep arcs in another form.
+    let older = ["pytest", "coverage==7.10.7", "pytest-split", "pytest-xdist"];
+    let older = newer(&older).into_iter().take(1);
+    for env in newer(STOCK).into_iter().chain(older) {
         let project = shelves(env);
         let alone = ["-m", "coverage", "run", "-m", "pytest"];
         Run::of(&project.env().python()).args(&alone).cwd(&project.root).output().exits(0);
