@@ -3,9 +3,9 @@
 
 use std::ptr;
 
-use crate::cpython::{self as py, Object, Owned};
+use crate::cpython::{self as py, Object, Owned, arguments};
 use crate::events;
-use crate::state::{with_state, with_thread};
+use crate::state::{Contexts, with_state, with_thread};
 
 /// What a frame is known by: by what is known of its code, or by the code that is not measured.
 unsafe fn id(code: Object) -> usize {
@@ -14,9 +14,11 @@ unsafe fn id(code: Object) -> usize {
     known.flatten().map_or(code as usize, |known| known as usize)
 }
 
-unsafe fn code(args: *const Object, count: isize) -> Option<Object> {
-    // SAFETY: there is at least one.
-    (!args.is_null() && count > 0).then(|| unsafe { *args })
+/// The code of a callback's frame, if its thread is measured.
+unsafe fn traced_code(args: *const Object, count: isize) -> Option<Object> {
+    // SAFETY: as the callback's.
+    let [code] = unsafe { arguments::<1>(args, count) }?;
+    is_traced().then_some(*code)
 }
 
 fn is_traced() -> bool {
@@ -29,55 +31,36 @@ unsafe fn begin() -> Option<bool> {
     if with_thread(|thread| thread.in_context).unwrap_or(true) {
         return Some(false);
     }
-    let functions = with_state(|state| {
-        let contexts = state.contexts.as_ref()?;
-        // SAFETY: objects, and the GIL is held.
-        unsafe {
-            Some((
-                Owned::of_borrowed(contexts.should_start.get())?,
-                Owned::of_borrowed(contexts.switch.get())?,
-            ))
-        }
-    });
-    let Some((should_start, switch)) = functions.flatten() else { return Some(false) };
+    let contexts = with_state(|state| state.contexts.clone());
+    let Some(Contexts { should_start, switch }) = contexts.flatten() else { return Some(false) };
     // SAFETY: objects, and the GIL is held; the frame is borrowed while it runs.
     unsafe {
         let frame = py::PyEval_GetFrame();
         if frame.is_null() {
             return Some(false);
         }
-        let context = call(should_start.get(), frame)?;
+        let context = should_start.call(&[frame])?;
         if context.get() == py::none() {
             return Some(false);
         }
         with_thread(|thread| thread.in_context = true);
-        call(switch.get(), context.get())?;
+        switch.call(&[context.get()])?;
     }
     Some(true)
-}
-
-unsafe fn call(callable: Object, argument: Object) -> Option<Owned> {
-    // SAFETY: objects, as the caller says.
-    Owned::new(unsafe {
-        py::PyObject_CallFunctionObjArgs(callable, argument, ptr::null_mut::<py::PyObject>())
-    })
 }
 
 /// A frame begins or goes on: `push` has measured code on the stack.
 unsafe fn enter(args: *const Object, count: isize, push: py::FastCall) -> Object {
     // SAFETY: as the callback's.
     unsafe {
-        let Some(code) = code(args, count).filter(|_| is_traced()) else {
-            return py::return_none();
-        };
+        let Some(code) = traced_code(args, count) else { return py::return_none() };
         let Some(begins_context) = begin() else { return ptr::null_mut() };
-        let Some(result) = Owned::new(push(ptr::null_mut(), args, count)) else {
+        if Owned::new(push(ptr::null_mut(), args, count)).is_none() {
             return ptr::null_mut();
-        };
-        drop(result);
-        let (id, measured) = (id(code), id(code) != code as usize);
+        }
+        let id = id(code);
         with_thread(|thread| {
-            if !measured {
+            if id == code as usize {
                 thread.stack.push(id, 0);
             }
             if let Some(frame) = thread.stack.top(id) {
@@ -92,9 +75,7 @@ unsafe fn enter(args: *const Object, count: isize, push: py::FastCall) -> Object
 unsafe fn leave(args: *const Object, count: isize, pop: py::FastCall) -> Object {
     // SAFETY: as the callback's.
     unsafe {
-        let Some(code) = code(args, count).filter(|_| is_traced()) else {
-            return py::return_none();
-        };
+        let Some(code) = traced_code(args, count) else { return py::return_none() };
         let id = id(code);
         let top = with_thread(|thread| thread.stack.top(id).copied()).flatten();
         drop(Owned::new(pop(ptr::null_mut(), args, count)));
@@ -105,13 +86,9 @@ unsafe fn leave(args: *const Object, count: isize, pop: py::FastCall) -> Object 
             return py::return_none();
         }
         with_thread(|thread| thread.in_context = false);
-        let switch = with_state(|state| {
-            state.contexts.as_ref().and_then(|it| Owned::of_borrowed(it.switch.get()))
-        });
-        match switch.flatten() {
-            Some(switch) => call(switch.get(), py::none()).map_or(ptr::null_mut(), Owned::into_raw),
-            None => py::return_none(),
-        }
+        let contexts = with_state(|state| state.contexts.clone());
+        let Some(Contexts { switch, .. }) = contexts.flatten() else { return py::return_none() };
+        switch.call(&[py::none()]).map_or(ptr::null_mut(), Owned::into_raw)
     }
 }
 

@@ -61,7 +61,12 @@ unsafe extern "C" {
     pub fn PyObject_GetAttrString(object: Object, name: *const c_char) -> Object;
     pub fn PyObject_IsTrue(object: Object) -> c_int;
     pub fn PyObject_RichCompareBool(one: Object, other: Object, operation: c_int) -> c_int;
-    pub fn PyObject_CallFunctionObjArgs(callable: Object, ...) -> Object;
+    pub fn PyObject_Vectorcall(
+        callable: Object,
+        args: *const Object,
+        count: usize,
+        names: Object,
+    ) -> Object;
     pub fn PyLong_AsLong(number: Object) -> c_long;
     pub fn PyLong_FromLong(number: c_long) -> Object;
     pub fn PyTuple_Pack(length: isize, ...) -> Object;
@@ -85,6 +90,21 @@ unsafe extern "C" {
     ) -> isize;
     pub fn PyUnstable_Code_GetExtra(code: Object, index: isize, extra: *mut *mut c_void) -> c_int;
     pub fn PyUnstable_Code_SetExtra(code: Object, index: isize, extra: *mut c_void) -> c_int;
+}
+
+/// The arguments of a [`FastCall`], as many as are needed.
+///
+/// # Safety
+/// CPython has handed them over, in a call that is not over yet.
+pub unsafe fn arguments<'a, const N: usize>(
+    args: *const Object,
+    count: isize,
+) -> Option<&'a [Object; N]> {
+    if args.is_null() || usize::try_from(count).ok()? < N {
+        return None;
+    }
+    // SAFETY: there are as many, and they live as long as the call.
+    unsafe { std::slice::from_raw_parts(args, N) }.try_into().ok()
 }
 
 /// `None`, borrowed.
@@ -125,6 +145,17 @@ impl Owned {
         Self::new(unsafe { PyObject_GetAttrString(object, name.as_ptr()) })
     }
 
+    /// Calls this. `None` with Python's error set.
+    ///
+    /// # Safety
+    /// The arguments are objects, and the calling thread holds the GIL.
+    pub unsafe fn call(&self, arguments: &[Object]) -> Option<Self> {
+        // SAFETY: as this function's.
+        Self::new(unsafe {
+            PyObject_Vectorcall(self.0, arguments.as_ptr(), arguments.len(), ptr::null_mut())
+        })
+    }
+
     /// Borrowed from this.
     pub fn get(&self) -> Object {
         self.0
@@ -135,6 +166,15 @@ impl Owned {
         let object = self.0;
         std::mem::forget(self);
         object
+    }
+}
+
+/// Another reference to the same object.
+impl Clone for Owned {
+    fn clone(&self) -> Self {
+        // SAFETY: this owns a reference, and is cloned where the GIL is held.
+        unsafe { Py_IncRef(self.0) };
+        Self(self.0)
     }
 }
 

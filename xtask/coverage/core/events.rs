@@ -7,20 +7,8 @@
 use std::ffi::{c_char, c_int};
 use std::ptr;
 
-use crate::cpython::{self as py, Object, Owned};
+use crate::cpython::{self as py, Object, Owned, arguments};
 use crate::state::{Code, State, Thread, with_state, with_thread};
-
-/// The arguments of a callback, as many as it needs.
-unsafe fn arguments<'a, const N: usize>(
-    args: *const Object,
-    count: isize,
-) -> Option<&'a [Object; N]> {
-    if args.is_null() || usize::try_from(count).ok()? < N {
-        return None;
-    }
-    // SAFETY: there are as many, and they live as long as the call.
-    unsafe { std::slice::from_raw_parts(args, N) }.try_into().ok()
-}
 
 fn number(object: Object) -> i32 {
     // SAFETY: an integer, by the contract of the event; -1 with an error set if not.
@@ -99,18 +87,9 @@ unsafe fn measured_or_never(
 unsafe fn decide(code: Object, push: impl FnOnce(&mut Thread, &mut Code)) -> Option<Object> {
     let handed = with_state(|state| {
         let python = &state.python;
-        // SAFETY: all are objects, and the GIL is held.
-        unsafe {
-            Some((
-                Owned::of_borrowed(python.should_trace.get())?,
-                Owned::of_borrowed(python.cache.get())?,
-                Owned::of_borrowed(python.disable.get())?,
-            ))
-        }
+        (python.should_trace.clone(), python.cache.clone(), python.disable.clone())
     });
-    let Some((should_trace, cache, disable)) = handed.flatten() else {
-        return Some(py::return_none());
-    };
+    let Some((should_trace, cache, disable)) = handed else { return Some(py::return_none()) };
     // SAFETY: `code` is a code object, which the running frame keeps alive.
     unsafe {
         let name = Owned::attribute(code, c"co_filename")?;
@@ -124,12 +103,7 @@ unsafe fn decide(code: Object, push: impl FnOnce(&mut Thread, &mut Code)) -> Opt
             if frame.is_null() {
                 return Some(py::return_none());
             }
-            let decided = Owned::new(py::PyObject_CallFunctionObjArgs(
-                should_trace.get(),
-                name.get(),
-                frame,
-                ptr::null_mut::<py::PyObject>(),
-            ))?;
+            let decided = should_trace.call(&[name.get(), frame])?;
             if py::PyDict_SetItem(cache.get(), name.get(), decided.get()) != 0 {
                 return None;
             }
@@ -172,21 +146,14 @@ unsafe fn begin(
             state.measure(code, source, first)?;
             let python = &state.python;
             Some((
-                Owned::of_borrowed(python.set_local_events.get())?,
-                Owned::of_borrowed(python.tool.get())?,
-                Owned::of_borrowed(python.local_events.get())?,
+                python.set_local_events.clone(),
+                python.tool.clone(),
+                python.local_events.clone(),
             ))
         });
         let (set_local_events, tool, events) = calls.flatten()?;
-        let set = py::PyObject_CallFunctionObjArgs(
-            set_local_events.get(),
-            tool.get(),
-            code,
-            events.get(),
-            ptr::null_mut::<py::PyObject>(),
-        );
         // Code that has no instructions of its own (Cython's) refuses, and has no lines either.
-        if Owned::new(set).is_none() {
+        if set_local_events.call(&[tool.get(), code, events.get()]).is_none() {
             py::PyErr_Clear();
         }
         in_measured(code, |_, thread, known| push(thread, known));
@@ -318,8 +285,8 @@ pub unsafe extern "C" fn on_jump(_: Object, args: *const Object, count: isize) -
 
 /// This event is never wanted again at this place.
 fn disable() -> Object {
-    let owned = with_state(|state| unsafe { Owned::of_borrowed(state.python.disable.get()) });
-    owned.flatten().map_or_else(py::return_none, Owned::into_raw)
+    let object = with_state(|state| state.python.disable.clone());
+    object.map_or_else(py::return_none, Owned::into_raw)
 }
 
 /// `PY_RETURN`: a frame ends.

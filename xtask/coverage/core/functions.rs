@@ -3,17 +3,11 @@
 
 use std::ptr;
 
-use crate::cpython::{self as py, Object, Owned};
+use crate::cpython::{self as py, Object, Owned, arguments};
 use crate::state::{self, Contexts, Interpreter, Python, State, with_state, with_thread};
 
 /// `==` of `PyObject_RichCompareBool`.
 const EQUAL: i32 = 2;
-
-unsafe fn argument(args: *const Object, count: isize, at: usize) -> Option<Object> {
-    let there = !args.is_null() && usize::try_from(count).is_ok_and(|count| at < count);
-    // SAFETY: there are as many.
-    there.then(|| unsafe { *args.add(at) })
-}
 
 fn too_few() -> Object {
     py::raise(unsafe { py::PyExc_TypeError }, c"too few arguments")
@@ -22,27 +16,30 @@ fn too_few() -> Object {
 /// `configure(tracer, should_trace, cache, tool, local_events, set_local_events, disable,
 /// settrace, gettrace, free_tool_id, resume, to_resume, line_at_return)`.
 pub unsafe extern "C" fn configure(_: Object, args: *const Object, count: isize) -> Object {
-    // SAFETY: the arguments live as long as the call.
+    let Some(args) = (unsafe { arguments::<13>(args, count) }) else { return too_few() };
+    let [tracer, should_trace, cache, tool, local_events, set_local_events, disable, ..] = *args;
+    let [.., settrace, gettrace, free_tool, resume, to_resume, line_at_return] = *args;
+    // SAFETY: objects that live as long as the call, and the GIL is held.
     let made = unsafe {
-        let owned = |at| argument(args, count, at).and_then(|one| Owned::of_borrowed(one));
-        let number = |at| argument(args, count, at).map(|one| py::PyLong_AsLong(one));
+        let owned = |object| Owned::of_borrowed(object);
+        let number = |object| py::PyLong_AsLong(object);
         (|| {
             let python = Python {
-                tracer: owned(0)?,
-                should_trace: owned(1)?,
-                cache: owned(2)?,
-                tool: owned(3)?,
-                local_events: owned(4)?,
-                set_local_events: owned(5)?,
-                disable: owned(6)?,
-                real_settrace: owned(7)?,
-                real_gettrace: owned(8)?,
-                real_free_tool: owned(9)?,
+                tracer: owned(tracer)?,
+                should_trace: owned(should_trace)?,
+                cache: owned(cache)?,
+                tool: owned(tool)?,
+                local_events: owned(local_events)?,
+                set_local_events: owned(set_local_events)?,
+                disable: owned(disable)?,
+                real_settrace: owned(settrace)?,
+                real_gettrace: owned(gettrace)?,
+                real_free_tool: owned(free_tool)?,
             };
             let interpreter = Interpreter {
-                resume: u8::try_from(number(10)?).ok()?,
-                to_resume: usize::try_from(number(11)?).ok()?,
-                line_at_return: number(12)? != 0,
+                resume: u8::try_from(number(resume)).ok()?,
+                to_resume: usize::try_from(number(to_resume)).ok()?,
+                line_at_return: number(line_at_return) != 0,
             };
             State::new(python, interpreter)
         })()
@@ -53,7 +50,9 @@ pub unsafe extern "C" fn configure(_: Object, args: *const Object, count: isize)
             py::return_none()
         }
         // SAFETY: the GIL is held.
-        None if unsafe { py::PyErr_Occurred() }.is_null() => too_few(),
+        None if unsafe { py::PyErr_Occurred() }.is_null() => {
+            py::raise(unsafe { py::PyExc_TypeError }, c"arguments of another kind")
+        }
         None => ptr::null_mut(),
     }
 }
@@ -61,9 +60,9 @@ pub unsafe extern "C" fn configure(_: Object, args: *const Object, count: isize)
 /// `start(branch, once)`: this thread is measured, as if its trace function were set. With `once`
 /// the collector need not be told of a line again that it knows.
 pub unsafe extern "C" fn start(_: Object, args: *const Object, count: isize) -> Object {
+    let Some(args) = (unsafe { arguments::<2>(args, count) }) else { return too_few() };
     // SAFETY: objects, and the GIL is held.
-    let truth = |at| unsafe { argument(args, count, at).map(|one| py::PyObject_IsTrue(one) == 1) };
-    let (Some(branch), Some(once)) = (truth(0), truth(1)) else { return too_few() };
+    let [branch, once] = args.map(|one| unsafe { py::PyObject_IsTrue(one) } == 1);
     with_state(|state| {
         state.started = true;
         state.branch = branch;
@@ -82,9 +81,10 @@ pub unsafe extern "C" fn new_tracer(_: Object, _: *const Object, _: isize) -> Ob
 
 /// `contexts(should_start, switch)`: functions begin contexts.
 pub unsafe extern "C" fn contexts(_: Object, args: *const Object, count: isize) -> Object {
-    // SAFETY: the arguments live as long as the call.
-    let owned = |at| unsafe { argument(args, count, at).and_then(|one| Owned::of_borrowed(one)) };
-    let (Some(should_start), Some(switch)) = (owned(0), owned(1)) else { return too_few() };
+    let Some(args) = (unsafe { arguments::<2>(args, count) }) else { return too_few() };
+    // SAFETY: objects, and the GIL is held.
+    let [should_start, switch] = args.map(|one| unsafe { Owned::of_borrowed(one) });
+    let (Some(should_start), Some(switch)) = (should_start, switch) else { return too_few() };
     with_state(|state| state.contexts = Some(Contexts { should_start, switch }));
     py::return_none()
 }
@@ -98,11 +98,11 @@ pub unsafe extern "C" fn stop(_: Object, _: *const Object, _: isize) -> Object {
 /// `hand_over(data)`: puts what is new into the collector's sets, and tells whether anything
 /// happened since the last call.
 pub unsafe extern "C" fn hand_over(_: Object, args: *const Object, count: isize) -> Object {
-    let Some(data) = (unsafe { argument(args, count, 0) }) else { return too_few() };
+    let Some([data]) = (unsafe { arguments::<1>(args, count) }) else { return too_few() };
     let done = with_state(|state| {
         let activity = std::mem::replace(&mut state.activity, false);
         // SAFETY: the collector's dictionary.
-        unsafe { state.hand_over(data) }.map(|()| activity)
+        unsafe { state.hand_over(*data) }.map(|()| activity)
     });
     match done {
         Some(None) => ptr::null_mut(),
@@ -126,9 +126,9 @@ pub unsafe extern "C" fn forget(_: Object, _: *const Object, _: isize) -> Object
 
 /// `new_threads(function)`: threads for which `threading` sets this trace function are measured.
 pub unsafe extern "C" fn new_threads(_: Object, args: *const Object, count: isize) -> Object {
-    let Some(function) = (unsafe { argument(args, count, 0) }) else { return too_few() };
+    let Some([function]) = (unsafe { arguments::<1>(args, count) }) else { return too_few() };
     // SAFETY: an object, and the GIL is held.
-    let function = (function != py::none()).then(|| unsafe { Owned::of_borrowed(function) });
+    let function = (*function != py::none()).then(|| unsafe { Owned::of_borrowed(*function) });
     let last =
         with_state(|state| std::mem::replace(&mut state.for_new_threads, function.flatten()));
     drop(last);
@@ -137,14 +137,8 @@ pub unsafe extern "C" fn new_threads(_: Object, args: *const Object, count: isiz
 
 /// Whether a trace function is coverage's: the tracer, or what starts one in a new thread.
 fn is_coverages(function: Object) -> bool {
-    let Some((tracer, installing)) = with_state(|state| {
-        // SAFETY: objects, and the GIL is held.
-        let installing = state.for_new_threads.as_ref().map(Owned::get);
-        let installing = installing.and_then(|one| unsafe { Owned::of_borrowed(one) });
-        (state.python.tracer.get(), installing)
-    }) else {
-        return false;
-    };
+    let handed = with_state(|state| (state.python.tracer.get(), state.for_new_threads.clone()));
+    let Some((tracer, installing)) = handed else { return false };
     if function == tracer {
         return true;
     }
@@ -160,78 +154,57 @@ fn is_coverages(function: Object) -> bool {
 /// Instead of `sys.settrace`: another trace function takes this thread from coverage, and
 /// coverage's own gives it back.
 pub unsafe extern "C" fn settrace(_: Object, args: *const Object, count: isize) -> Object {
-    let Some(function) = (unsafe { argument(args, count, 0) }) else { return too_few() };
-    let ours = is_coverages(function);
-    let Some(real) =
-        with_state(|state| unsafe { Owned::of_borrowed(state.python.real_settrace.get()) })
-            .flatten()
-    else {
-        return py::return_none();
-    };
-    let wanted = if ours { py::none() } else { function };
+    let Some([function]) = (unsafe { arguments::<1>(args, count) }) else { return too_few() };
+    let ours = is_coverages(*function);
+    let real = with_state(|state| state.python.real_settrace.clone());
+    let Some(real) = real else { return py::return_none() };
     // Nothing is to be reset in a new thread, and that would look at all code objects anew.
-    let needless = ours && unsafe { is_free() };
-    // SAFETY: a callable and an object.
-    let result = if needless {
-        py::return_none()
-    } else {
-        unsafe {
-            py::PyObject_CallFunctionObjArgs(real.get(), wanted, ptr::null_mut::<py::PyObject>())
+    if !(ours && is_free()) {
+        let wanted = if ours { py::none() } else { *function };
+        // SAFETY: objects, and the GIL is held.
+        if unsafe { real.call(&[wanted]) }.is_none() {
+            return ptr::null_mut();
         }
-    };
-    if !result.is_null() {
-        with_thread(|thread| thread.traced = ours);
     }
-    result
+    with_thread(|thread| thread.traced = ours);
+    py::return_none()
 }
 
 /// Whether no trace function is really set in this thread.
-unsafe fn is_free() -> bool {
-    // SAFETY: a callable, and the GIL is held.
-    unsafe { current() }.is_some_and(|function| function.get() == py::none())
+fn is_free() -> bool {
+    current().is_some_and(|function| function.get() == py::none())
 }
 
-unsafe fn current() -> Option<Owned> {
-    let real = with_state(|state| unsafe { Owned::of_borrowed(state.python.real_gettrace.get()) });
-    // SAFETY: a callable.
-    Owned::new(unsafe {
-        py::PyObject_CallFunctionObjArgs(real.flatten()?.get(), ptr::null_mut::<py::PyObject>())
-    })
+/// The trace function that is really set.
+fn current() -> Option<Owned> {
+    let real = with_state(|state| state.python.real_gettrace.clone())?;
+    // SAFETY: the GIL is held.
+    unsafe { real.call(&[]) }
 }
 
 /// Instead of `sys.gettrace`: coverage's tracer, where its trace function would be set.
 pub unsafe extern "C" fn gettrace(_: Object, _: *const Object, _: isize) -> Object {
-    let Some(real) = (unsafe { current() }) else { return ptr::null_mut() };
+    let Some(real) = current() else { return ptr::null_mut() };
     let traced = with_thread(|thread| thread.traced).unwrap_or(false);
     if real.get() != py::none() || !traced {
         return real.into_raw();
     }
-    let tracer = with_state(|state| {
-        // SAFETY: an object, and the GIL is held.
-        let tracer = unsafe { Owned::of_borrowed(state.python.tracer.get()) };
-        tracer.filter(|_| state.started)
-    });
+    let tracer = with_state(|state| state.started.then(|| state.python.tracer.clone()));
     tracer.flatten().unwrap_or(real).into_raw()
 }
 
 /// Instead of `sys.monitoring.free_tool_id`: what a test does to all tools does not reach ours,
 /// which it would not find in a run with a trace function.
 pub unsafe extern "C" fn free_tool_id(_: Object, args: *const Object, count: isize) -> Object {
-    let Some(tool) = (unsafe { argument(args, count, 0) }) else { return too_few() };
-    let handed = with_state(|state| unsafe {
-        Some((
-            Owned::of_borrowed(state.python.real_free_tool.get())?,
-            Owned::of_borrowed(state.python.tool.get())?,
-        ))
-    });
-    let Some((real, ours)) = handed.flatten() else { return py::return_none() };
+    let Some([tool]) = (unsafe { arguments::<1>(args, count) }) else { return too_few() };
+    let handed =
+        with_state(|state| (state.python.real_free_tool.clone(), state.python.tool.clone()));
+    let Some((real, ours)) = handed else { return py::return_none() };
     // SAFETY: objects, and the GIL is held.
     unsafe {
-        match py::PyObject_RichCompareBool(tool, ours.get(), EQUAL) {
+        match py::PyObject_RichCompareBool(*tool, ours.get(), EQUAL) {
             1 => py::return_none(),
-            0 => {
-                py::PyObject_CallFunctionObjArgs(real.get(), tool, ptr::null_mut::<py::PyObject>())
-            }
+            0 => real.call(&[*tool]).map_or(ptr::null_mut(), Owned::into_raw),
             _ => ptr::null_mut(),
         }
     }

@@ -56,6 +56,7 @@ pub struct Python {
 }
 
 /// Functions of coverage's, which begin and end a context.
+#[derive(Clone)]
 pub struct Contexts {
     /// From a frame to the name of the context that begins with it, or `None`.
     pub should_start: Owned,
