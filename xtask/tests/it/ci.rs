@@ -6,16 +6,13 @@ use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::support::{Output, Project, Run, env, repository};
+use crate::shards::CONFIGURATION;
+use crate::support::{Output, Project, Run, env, git, repository};
 
 const WORKFLOW: &str = ".github/workflows/coverage.yml";
 
 const SHOP: [(&str, &str); 4] = [
-    (
-        "pyproject.toml",
-        "[tool.pytest.ini_options]\npythonpath = ['src']\n\
-         [tool.coverage.run]\nbranch = true\nsource = ['shop']\n",
-    ),
+    CONFIGURATION,
     (
         "src/shop/__init__.py",
         "def tea(n):\n    if n > 1:\n        return n * 3\n    return 3\n\n\
@@ -39,12 +36,6 @@ fn project() -> Project {
     project.write(".gitignore", "__pycache__/\n.xtask/\n.coverage*\nhtmlcov/\n.test_durations\n");
     git(&project.root, &["init", "-q", "-b", "main"]);
     project
-}
-
-fn git(folder: &Utf8Path, args: &[&str]) {
-    let names = ["-c", "user.name=a", "-c", "user.email=a@example.com"];
-    let output = Run::of("git".into()).args(&names).args(args).cwd(folder).output();
-    output.exits(0);
 }
 
 #[test]

@@ -3,12 +3,10 @@
 use serde_json::json;
 
 use crate::shop::{LABEL_TESTS, SOURCE, coverage, shop};
-use crate::support::{Output, Project, Run};
+use crate::support::{Output, Project, git as git_in};
 
 fn git(project: &Project, args: &[&str]) -> Output {
-    let identity = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "init.defaultBranch=main"];
-    let run = Run::of("git".into()).args(&[&identity[..], args].concat()).cwd(&project.root);
-    run.output().exits(0)
+    git_in(&project.root, args)
 }
 
 fn commit(project: &Project) {
@@ -124,10 +122,7 @@ fn renames_are_followed_from_the_common_ancestor() {
 fn works_without_a_run_and_in_a_folder_of_the_repository() {
     let project = shop("", "");
     let top = project.root.parent().expect("a folder").to_owned();
-    let at_top = |args: &[&str]| {
-        let identity = ["-c", "user.name=a", "-c", "user.email=a@b"];
-        Run::of("git".into()).args(&[&identity[..], args].concat()).cwd(&top).output().exits(0)
-    };
+    let at_top = |args: &[&str]| git_in(&top, args);
     at_top(&["init", "-q"]);
     at_top(&["add", "shop/pyproject.toml", "shop/src", "shop/tests"]);
     at_top(&["commit", "-qm", "a step"]);

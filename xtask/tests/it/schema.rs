@@ -12,7 +12,7 @@ use xtask_coverage::project::{Facts, Pyproject};
 use xtask_coverage::settings::{Configured, Inputs, Measured, Settings};
 
 use crate::shop::{coverage, shop};
-use crate::support::{Project, Run, env, repository, wait_for};
+use crate::support::{Project, env, git, repository, wait_for};
 
 fn schema(name: &str) -> Value {
     let text = fs::read_to_string(repository().join("docs").join(name)).expect(name);
@@ -67,9 +67,7 @@ fn summaries_are_as_their_schema_says() {
     let project = shop("", "");
     project.write(".gitignore", ".xtask\nhtmlcov\n.coverage\n__pycache__\n*.json\n*.xml\n");
     for args in [&["init", "-q"][..], &["add", "."], &["commit", "-qm", "a step"]] {
-        let identity = ["-c", "user.name=a", "-c", "user.email=a@b"];
-        let git = Run::of("git".into()).args(&identity).args(args).cwd(&project.root);
-        git.output().exits(0);
+        git(&project.root, args);
     }
     project.write("src/shop/late.py", "def late():\n    return 1\n");
     let summary = ["--report", "none", "--summary-json", "s.json"];

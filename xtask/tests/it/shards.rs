@@ -7,9 +7,9 @@ use std::sync::OnceLock;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Value, json};
 
-use crate::support::{Output, Project, Run};
+use crate::support::{Output, Project};
 
-const CONFIGURATION: (&str, &str) = (
+pub(crate) const CONFIGURATION: (&str, &str) = (
     "pyproject.toml",
     "[tool.pytest.ini_options]\npythonpath = ['src']\n\
      [tool.coverage.run]\nbranch = true\nsource = ['shop']\n",
@@ -550,11 +550,7 @@ fn the_engine_says_which_shard_this_is() {
 #[test]
 fn another_commit_is_checked_out() {
     let project = project();
-    let git = |args: &[&str]| {
-        let who = ["-c", "user.name=a", "-c", "user.email=a@b.c"];
-        let run = Run::of("git".into()).args(&who).args(args).cwd(&project.root);
-        run.output().exits(0)
-    };
+    let git = |args: &[&str]| crate::support::git(&project.root, args);
     project.write(".gitignore", ".xtask/\nin/\n.coverage\nhtmlcov/\n__pycache__/\n");
     git(&["init", "-q"]);
     git(&["add", "."]);

@@ -77,6 +77,12 @@ pub(crate) fn env_of(python: &Utf8Path, what: &str, packages: &[&str]) -> Env {
     Env { root }
 }
 
+/// Runs git in a folder, as somebody, with `main` as the first branch.
+pub(crate) fn git(folder: &Utf8Path, args: &[&str]) -> Output {
+    let identity = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "init.defaultBranch=main"];
+    Run::of("git".into()).args(&identity).args(args).cwd(folder).output().exits(0)
+}
+
 /// The interpreters of these minor versions that are here, on `PATH` or where pyenv keeps them.
 pub(crate) fn pythons(minors: &[u32]) -> Vec<(u32, Utf8PathBuf)> {
     let home = std::env::var("HOME").unwrap_or_default();

@@ -4,7 +4,7 @@
 use std::fs;
 
 use crate::shop::{LABEL_TESTS, PRICE_TESTS, SOURCE, coverage, pyproject};
-use crate::support::{Project, Run, repository};
+use crate::support::{Project, git, repository};
 
 const NEVER: &str = "\n\ndef never(a):\n    if a:\n        return 1\n    return 2\n";
 
@@ -41,8 +41,7 @@ fn changed_shop() -> Project {
     ]);
     let top = project.root.parent().expect("a folder");
     for args in [&["init", "-q"][..], &["add", "shop"], &["commit", "-qm", "a step"]] {
-        let identity = ["-c", "user.name=a", "-c", "user.email=a@b"];
-        Run::of("git".into()).args(&identity).args(args).cwd(top).output().exits(0);
+        git(top, args);
     }
     project.write("src/shop/__init__.py", &(SOURCE.to_owned() + NEVER));
     project
