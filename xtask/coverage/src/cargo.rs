@@ -13,11 +13,11 @@ use crate::cli::Env;
 /// of the own process cannot be removed safely. The process stays the same one.
 pub(crate) fn shed(env: &Env) {
     let changes = changes(env);
-    let Ok(program) = std::env::current_exe() else { return };
-    let mut words = std::env::args_os();
     if changes.is_empty() {
         return;
     }
+    let Ok(program) = std::env::current_exe() else { return };
+    let mut words = std::env::args_os();
     let mut command = Command::new(program);
     command.arg0(words.next().unwrap_or_default()).args(words);
     for (name, value) in &changes {

@@ -2,7 +2,9 @@
 //! nothing is made or read here.
 //!
 //! ```text
-//! lock  environment.lock  facts….json  run.json  durations.json  cpu.json  last-failed.json  host/  core/  venv/
+//! lock  environment.lock  facts….json  run.json  durations.json  cpu.json  last-failed.json  host/  core/
+//! venv/  uv/  environment-unfinished  ready  lock-checked
+//! results/           of whole runs, where their usual places cannot be written
 //! runs/<n>/          the last three runs: run.html, parts/, logs/
 //! runs/last          leads to the newest of them; as deep, so that links of its page hold here too
 //! partial/           coverage of the last run of a part of the tests
@@ -105,6 +107,31 @@ impl StateFolder {
     /// The environment of our own, where the project has none.
     pub fn venv(&self) -> Utf8PathBuf {
         self.0.join("venv")
+    }
+
+    /// The environment of one member of a uv workspace.
+    pub fn uv_venv(&self) -> Utf8PathBuf {
+        self.0.join("uv")
+    }
+
+    /// There while a project's tool fills its environment.
+    pub fn unfinished_environment(&self) -> Utf8PathBuf {
+        self.0.join("environment-unfinished")
+    }
+
+    /// What `setup` came to, and for what.
+    pub fn ready(&self) -> Utf8PathBuf {
+        self.0.join("ready")
+    }
+
+    /// What a project's tool has said of its lock file, and of which.
+    pub fn checked_lock(&self) -> Utf8PathBuf {
+        self.0.join("lock-checked")
+    }
+
+    /// Data and reports of whole runs, where those cannot be written to their usual places.
+    pub fn results(&self) -> Utf8PathBuf {
+        self.0.join("results")
     }
 
     /// Data and reports of runs of a part of the tests, so that those of the last whole run stay.

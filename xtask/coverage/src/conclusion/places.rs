@@ -23,7 +23,7 @@ pub(crate) struct Places {
 
 /// The places for a project, as far as they can be written.
 pub(crate) fn of(project: &Project, prepared: &Prepared) -> Result<Places> {
-    let aside = prepared.state.dir().join("results");
+    let aside = prepared.state.names.results();
     let usual = usual_data(project, prepared);
     let mut others = Vec::new();
     let data = match usual.parent().is_none_or(is_writable) {

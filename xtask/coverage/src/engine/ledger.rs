@@ -206,6 +206,18 @@ impl Ledger {
         ended
     }
 
+    /// The ids of planned tests that did not end, counted where several have the same.
+    pub fn left_of<'a>(&'a self, planned: &'a [String]) -> impl Iterator<Item = &'a String> {
+        let mut ended = self.ended();
+        planned.iter().filter(move |id| match ended.get_mut(id.as_str()) {
+            Some(count) if *count > 0 => {
+                *count -= 1;
+                false
+            }
+            _ => true,
+        })
+    }
+
     /// Every test that ended or failed, each once: file by file, in the order in which a file's
     /// tests ended, and then what was skipped as a whole.
     pub fn cases(&self) -> Vec<Case<'_>> {

@@ -101,7 +101,8 @@ impl Outstanding {
     /// What is outstanding after a run: with `whole`, it was asked for all that there is.
     pub(crate) fn after(self, ran: &Ran, whole: bool) -> Outstanding {
         let failed = ran.ledger.failed_ids().iter().cloned().collect();
-        let now = Outstanding { failed, not_run: not_run(ran), ..Outstanding::default() };
+        let not_run = ran.ledger.left_of(&ran.planned).cloned().collect();
+        let now = Outstanding { failed, not_run, ..Outstanding::default() };
         if whole && !ran.planned.is_empty() {
             return now;
         }
@@ -120,19 +121,6 @@ impl Outstanding {
         all.not_run.retain(|id| !all.failed.contains(id));
         all
     }
-}
-
-/// The ids of tests that were to run and did not, counted where several have the same.
-fn not_run(ran: &Ran) -> BTreeSet<String> {
-    let mut ended = ran.ledger.ended();
-    let is_left = |id: &&String| match ended.get_mut(id.as_str()) {
-        Some(count) if *count > 0 => {
-            *count -= 1;
-            false
-        }
-        _ => true,
-    };
-    ran.planned.iter().filter(is_left).cloned().collect()
 }
 
 /// `cargo xtask coverage` and `cargo xtask test` run the same tests, so they share the file.

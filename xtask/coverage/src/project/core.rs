@@ -24,12 +24,7 @@ const MARK: &str = "\u{1}xtask-core ";
 
 /// Puts the library where a project's Python is to load it from.
 pub fn library(state: &State) -> Result<Utf8PathBuf> {
-    install(state)?;
-    Ok(path(state))
-}
-
-fn path(state: &State) -> Utf8PathBuf {
-    folder(state).join("xtask_core.so")
+    install(state, "xtask_core.so", LIBRARY)
 }
 
 /// A number that changes with the core, and with how it is checked.
@@ -37,10 +32,6 @@ pub(super) fn hash() -> u64 {
     let mut hasher = DefaultHasher::new();
     (LIBRARY, NATIVE, CHECK).hash(&mut hasher);
     hasher.finish()
-}
-
-fn folder(state: &State) -> Utf8PathBuf {
-    state.names.core()
 }
 
 /// What is against the native core in this project. Nothing is if in this interpreter it has the same
@@ -62,8 +53,9 @@ pub fn look(
         return cannot(format!("it could not be built: {NOT_BUILT}"));
     }
     let check = || -> Result<NativeCore> {
-        let program = install(state)?;
-        let library = path(state);
+        let library = library(state)?;
+        install(state, "native.py", NATIVE.as_bytes())?;
+        let program = install(state, "check_core.py", CHECK.as_bytes())?;
         let step = Step::new(&python.executable, &project.root);
         let words = [program.as_str(), library.as_str(), rcfile.map_or("", Utf8Path::as_str)];
         let output = steps.output(&step.args(words))?;
@@ -76,29 +68,24 @@ pub fn look(
     check().unwrap_or_else(|error| cannot(format!("{error:#}")))
 }
 
-/// Puts the library and its check into a folder to which only we can write, for what lies there
-/// runs with the tests. Returns the check.
-fn install(state: &State) -> Result<Utf8PathBuf> {
-    let folder = folder(state);
+/// Puts a file into a folder to which only we can write, for what lies there runs with the tests.
+fn install(state: &State, name: &str, content: &[u8]) -> Result<Utf8PathBuf> {
+    let folder = state.names.core();
     state.create(state.dir())?;
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
     made.with_context(|| format!("failed to make `{folder}`"))?;
-    let folders = [folder.as_path(), state.dir()];
-    for one in folders {
-        let metadata = fs::metadata(one).with_context(|| format!("failed to look at `{one}`"))?;
-        let others = metadata.mode() & 0o022 != 0 && one == folder || metadata.mode() & 0o002 != 0;
-        anyhow::ensure!(!others, "others can write to `{one}`");
+    refuse_writers(&folder, 0o022)?;
+    refuse_writers(state.dir(), 0o002)?;
+    let path = folder.join(name);
+    if !files::read(&path).is_ok_and(|there| there == content) {
+        files::replace(&path, content).with_context(|| format!("failed to write `{path}`"))?;
     }
-    write(&path(state), LIBRARY)?;
-    write(&folder.join("native.py"), NATIVE.as_bytes())?;
-    let check = folder.join("check_core.py");
-    write(&check, CHECK.as_bytes())?;
-    Ok(check)
+    Ok(path)
 }
 
-fn write(path: &Utf8Path, content: &[u8]) -> Result<()> {
-    if files::read(path).is_ok_and(|there| there == content) {
-        return Ok(());
-    }
-    files::replace(path, content).with_context(|| format!("failed to write `{path}`"))
+/// Fails where others, those with one of these bits, can write to a folder.
+fn refuse_writers(folder: &Utf8Path, bits: u32) -> Result<()> {
+    let metadata = fs::metadata(folder).with_context(|| format!("failed to look at `{folder}`"))?;
+    anyhow::ensure!(metadata.mode() & bits == 0, "others can write to `{folder}`");
+    Ok(())
 }

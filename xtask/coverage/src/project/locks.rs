@@ -77,7 +77,7 @@ fn is_lock_stale(steps: &Steps, project: &Project, state: &State) -> bool {
     let own = project.pyproject.environment_parts();
     let homes = Pyproject::read(&project.home).unwrap_or_default().environment_parts();
     let stamp = format!("1 {:08x} ", short_hash(&format!("{locked}{own}{homes}")));
-    let kept = state.dir().join("lock-checked");
+    let kept = state.names.checked_lock();
     let before = files::read_text(&kept).ok();
     if let Some(answer) = before.as_deref().and_then(|text| text.strip_prefix(&stamp)) {
         return answer == "stale";

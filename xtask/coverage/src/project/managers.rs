@@ -25,7 +25,7 @@ pub(super) fn find(steps: &Steps, project: &Project, state: &State) -> Result<Op
         return Ok(None);
     }
     let ask = || ask(steps, &program, project);
-    let cut_off = state.dir().join(CUT_OFF);
+    let cut_off = state.names.unfinished_environment();
     let there = ask().filter(|python| is_filled(python) && !cut_off.exists());
     match there {
         Some(python) if holds(project, &python) => return Ok(Some(kept(python, project))),
@@ -74,9 +74,6 @@ pub(super) fn fill(steps: &Steps, project: &Project, python: &Interpreter) -> Re
     install(steps, project, step)
 }
 
-/// There while a tool fills an environment for us.
-const CUT_OFF: &str = "environment-unfinished";
-
 fn kept(python: Utf8PathBuf, project: &Project) -> Interpreter {
     Interpreter::new(python, project.tool.name(), project.tool)
 }
@@ -109,7 +106,7 @@ fn holds(project: &Project, python: &Utf8Path) -> bool {
 /// An environment for one member of a uv workspace: in our own folder, for the one in the
 /// workspace is the user's, and may hold another member that this one conflicts with.
 fn own(steps: &Steps, uv: &Utf8Path, project: &Project, state: &State) -> Result<Interpreter> {
-    let folder = state.dir().join("uv");
+    let folder = state.names.uv_venv();
     if !is_finished(project, state)? {
         state.create(state.dir())?;
         let _ = fs::remove_file(stamp_file(state));
@@ -121,18 +118,18 @@ fn own(steps: &Steps, uv: &Utf8Path, project: &Project, state: &State) -> Result
 }
 
 fn own_member(state: &State) -> Interpreter {
-    let python = state.dir().join("uv/bin/python");
+    let python = state.names.uv_venv().join("bin/python");
     let found = Interpreter::new(python, "uv, for this member", Tool::Uv);
     Interpreter { owned: true, ..found }
 }
 
 fn is_finished(project: &Project, state: &State) -> Result<bool> {
-    let there = is_member(project) && in_environment(&state.dir().join("uv")).is_some();
+    let there = is_member(project) && in_environment(&state.names.uv_venv()).is_some();
     Ok(there && read_if_there(&stamp_file(state))? == Some(stamp(project)?))
 }
 
 fn stamp_file(state: &State) -> Utf8PathBuf {
-    state.dir().join("uv/xtask-stamp")
+    state.names.uv_venv().join("xtask-stamp")
 }
 
 fn stamp(project: &Project) -> Result<String> {

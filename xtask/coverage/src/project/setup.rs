@@ -37,7 +37,7 @@ pub fn bring(
         return Ok(ready);
     }
     // From here on nothing counts as ready until all of it is.
-    let _ = std::fs::remove_file(file(state));
+    let _ = std::fs::remove_file(state.names.ready());
     let was_there = python::existing(steps, project, named, state)?.is_some();
     let python = python::find(steps, project, named, state)?;
     let read = || kept::facts(steps, &python, project, None, &Typed::default(), state);
@@ -101,10 +101,6 @@ fn asked(steps: &Steps, project: &Project, named: Option<&str>) -> Result<String
     Ok(format!("1 {:08x}", short_hash(&seen)))
 }
 
-fn file(state: &State) -> Utf8PathBuf {
-    state.dir().join("ready")
-}
-
 /// What an environment holds, and which interpreter it has, as a number.
 fn held(executable: &Utf8Path) -> Option<u32> {
     let environment = executable.parent().and_then(Utf8Path::parent)?;
@@ -115,7 +111,7 @@ fn held(executable: &Utf8Path) -> Option<u32> {
 
 /// What the last call came to, where nothing has changed since.
 fn known(state: &State, asked: &str) -> Option<Ready> {
-    let text = crate::files::read_text(&file(state)).ok()?;
+    let text = crate::files::read_text(&state.names.ready()).ok()?;
     let mut lines = text.lines();
     let stamp = lines.next()?;
     let mut next = || lines.next().map(str::to_owned);
@@ -127,5 +123,5 @@ fn known(state: &State, asked: &str) -> Option<Ready> {
 fn keep(state: &State, asked: &str, ready: &Ready) -> Result<()> {
     let Ready { executable, origin, version, .. } = ready;
     let Some(held) = held(executable) else { return Ok(()) };
-    write(&file(state), &format!("{asked} {held:08x}\n{executable}\n{origin}\n{version}\n"))
+    write(&state.names.ready(), &format!("{asked} {held:08x}\n{executable}\n{origin}\n{version}\n"))
 }

@@ -172,9 +172,11 @@ mod tests {
     use super::*;
     use crate::shard::manifest::tests::manifest;
 
-    fn folder(name: &str) -> Utf8PathBuf {
-        let path = std::env::temp_dir().join(format!("xtask-{name}-{}", std::process::id()));
-        Utf8PathBuf::from_path_buf(path).expect("UTF-8")
+    /// A folder for shards; it is there as long as the first of the two.
+    fn folder() -> Result<(tempfile::TempDir, Utf8PathBuf)> {
+        let temp = tempfile::tempdir()?;
+        let out = Utf8Path::from_path(temp.path()).expect("UTF-8").join("out");
+        Ok((temp, out))
     }
 
     fn attempt(out: &Utf8Path, attempt: u64, tests: &str) -> Result<()> {
@@ -189,7 +191,7 @@ mod tests {
 
     #[test]
     fn the_later_attempt_stays_whichever_ends_last() -> Result<()> {
-        let out = folder("attempts");
+        let (_temp, out) = folder()?;
         attempt(&out, 1, "first")?;
         attempt(&out, 2, "second")?;
         attempt(&out, 1, "orphan")?;
@@ -199,13 +201,12 @@ mod tests {
         fs::write(out.join("shard-02-of-03/notes"), "mine")?;
         let error = attempt(&out, 3, "third").expect_err("somebody else's");
         assert!(format!("{error:#}").contains("is no folder of a shard"), "{error:#}");
-        fs::remove_dir_all(out)?;
         Ok(())
     }
 
     #[test]
     fn what_another_run_has_left_goes_first() -> Result<()> {
-        let out = folder("clear");
+        let (_temp, out) = folder()?;
         attempt(&out, 1, "first")?;
         clear(&out, &manifest(2, 3))?;
         assert_eq!(tests_of(&out), "first");
@@ -214,7 +215,6 @@ mod tests {
         attempt(&out, 1, "first")?;
         clear(&out, &Manifest { run: None, ..manifest(2, 3) })?;
         assert!(!out.join("shard-02-of-03").exists(), "without a name no two runs are one");
-        fs::remove_dir_all(out)?;
         Ok(())
     }
 }

@@ -16,12 +16,13 @@ use crate::exit::{self, Exit};
 use crate::history::outstanding::Outstanding;
 use crate::invocation::Invocation;
 use crate::prepare::{self, Prepared, shard};
+use crate::project::git::Head;
 use crate::project::{Project, runs};
 use crate::report::moved::{Moved, move_paths};
 use crate::screen::{count, seconds};
 use crate::shard::check::{Checked, Found, Here, check};
 use crate::shard::combine::{Origin, Part, Problem};
-use crate::shard::manifest::{Manifest, PlanDigest, plain};
+use crate::shard::manifest::{Manifest, Places, PlanDigest, plain};
 use crate::shard::read;
 use crate::split::{Portion, digest_of};
 
@@ -29,7 +30,8 @@ use crate::split::{Portion, digest_of};
 pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit> {
     let started = Instant::now();
     let asked = goals::Asked::ahead(invocation, project);
-    let (found, checked) = look(invocation, project)?;
+    let head = shard::head(project)?;
+    let (found, checked) = look(invocation, project, &head)?;
     let mut prepared = prepare::prepare(invocation, project)?;
     let first = checked.chosen.first().map(|&at| &found[at].manifest);
     let first = first.cloned();
@@ -47,7 +49,8 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
         measure.branch = Some(measured.branches);
         measure.source.clone_from(&measured.sources);
     }
-    let mut all = All::new(invocation, project, &prepared, job, checked);
+    let here = shard::places(project, &prepared, &head);
+    let mut all = All::new(invocation, project, &prepared, here, job, checked);
     all.take(&found)?;
     all.announce(&found);
     let heal = invocation.typed.combining.heal && all.has_gaps();
@@ -83,7 +86,11 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
 }
 
 /// Finds the shards, and refuses those that are not of one run.
-fn look(invocation: &Invocation<'_>, project: &Project) -> Result<(Vec<Found>, Checked)> {
+fn look(
+    invocation: &Invocation<'_>,
+    project: &Project,
+    head: &Head,
+) -> Result<(Vec<Found>, Checked)> {
     let folders = &invocation.typed.combining.folders;
     // One that is not there is named by its own name.
     let real = |folder: &Utf8PathBuf| {
@@ -100,8 +107,7 @@ fn look(invocation: &Invocation<'_>, project: &Project) -> Result<(Vec<Found>, C
             folders.join(", ")
         );
     }
-    let head = shard::head(project)?;
-    let here = Here { project: shard::name(project, &head), commit: head.commit };
+    let here = Here { project: shard::name(project, head), commit: head.commit.clone() };
     let checked = check(&found, &broken, &here);
     if !checked.disagreements.is_empty() {
         bail!("these shards cannot be combined:\n  {}", checked.disagreements.join("\n  "));
@@ -120,7 +126,7 @@ fn engine(manifest: Option<&Manifest>) -> Engine {
 struct All<'a> {
     invocation: &'a Invocation<'a>,
     project: &'a Project,
-    here: crate::shard::manifest::Places,
+    here: Places,
     python: Utf8PathBuf,
     job: Job,
     ran: Ran,
@@ -138,16 +144,16 @@ impl<'a> All<'a> {
         invocation: &'a Invocation<'a>,
         project: &'a Project,
         prepared: &Prepared,
+        here: Places,
         mut job: Job,
         checked: Checked,
     ) -> All<'a> {
         // What is used are the lanes of the shards.
         job.pool.fixed = false;
-        let head = shard::head(project).unwrap_or_default();
         All {
             invocation,
             project,
-            here: shard::places(project, prepared, &head),
+            here,
             python: prepared.interpreter.executable.clone(),
             ran: Ran::new(0),
             job,
@@ -213,7 +219,7 @@ impl<'a> All<'a> {
             self.ran.expected.splits.insert(index);
         }
         self.ran.expected.parts.extend(parts);
-        let not_run = not_run(&record);
+        let not_run: Vec<String> = record.ledger.left_of(&record.planned).cloned().collect();
         if !not_run.is_empty() {
             self.not_run.insert(index, not_run);
         }
@@ -365,19 +371,6 @@ fn against(manifest: &Manifest, record: &Record) -> Option<String> {
     let run = record.ledger.keys().count() as u64;
     let is_so = tests.assigned == assigned && assigned == planned && tests.run == run;
     (!is_so).then(|| "counts its tests otherwise than it names them".to_owned())
-}
-
-/// The tests of a shard that were planned and have not come to an end.
-fn not_run(record: &Record) -> Vec<String> {
-    let mut ended = record.ledger.ended();
-    let is_left = |id: &&String| match ended.get_mut(id.as_str()) {
-        Some(count) if *count > 0 => {
-            *count -= 1;
-            false
-        }
-        _ => true,
-    };
-    record.planned.iter().filter(is_left).cloned().collect()
 }
 
 /// A shard, in a line.

@@ -165,8 +165,8 @@ mod tests {
 
     #[test]
     fn files_of_one_module_name_are_found() {
-        let temp = std::env::temp_dir().join(format!("xtask-doctor-{}", std::process::id()));
-        let root = Utf8Path::from_path(&temp).expect("UTF-8");
+        let temp = tempfile::tempdir().expect("a folder");
+        let root = Utf8Path::from_path(temp.path()).expect("UTF-8");
         let write = |name: &str| {
             let path = root.join(name);
             std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
@@ -178,6 +178,5 @@ mod tests {
         ["e/pyproject.toml", "e/test_x.py", ".venv/test_y.py"].into_iter().for_each(write);
         let names: Vec<String> = test_files(root).iter().map(|file| module(file)).collect();
         assert_eq!(names, ["test_x", "test_x", "c.test_x", "test_y"]);
-        std::fs::remove_dir_all(root).expect("a folder");
     }
 }

@@ -214,8 +214,8 @@ mod tests {
 
     #[test]
     fn projects_have_tests_and_are_no_samples() {
-        let temp = std::env::temp_dir().join(format!("xtask-survey-{}", std::process::id()));
-        let root = Utf8Path::from_path(&temp).expect("UTF-8");
+        let temp = tempfile::tempdir().expect("a folder");
+        let root = Utf8Path::from_path(temp.path()).expect("UTF-8");
         let write = |name: &str, text: &str| {
             let path = root.join(name);
             std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
@@ -238,6 +238,5 @@ mod tests {
         let mut files = Vec::new();
         walk(root, root, &mut files);
         assert_eq!(projects(root, &files), ["libs/b", "services/a"]);
-        std::fs::remove_dir_all(root).expect("a folder");
     }
 }
