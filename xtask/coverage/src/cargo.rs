@@ -6,7 +6,7 @@ use std::process::Command;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::cli::Env;
+use crate::env::Env;
 
 /// Where cargo has started this program, it begins anew without what cargo has added. To begin
 /// anew is the one way that holds for every process that we start, whoever starts it: a variable

@@ -4,7 +4,6 @@
 mod ci;
 mod shards;
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 mod workshop;
@@ -15,22 +14,15 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub use self::ci::{Pipeline, Service, Wanted as WantedPipeline};
 pub use self::shards::{Combining, Planning, Shards};
+use crate::bounds;
+use crate::env::Env;
 use crate::exit::Exit;
-use crate::report::coverage::Kind;
-use crate::settings::{bounds, layer};
+use crate::model::ReportKind;
+use crate::settings::layer;
 use crate::shard::engines;
 use crate::split::Shard;
 
 pub use workshop::{Init, Source};
-
-/// The environment, as a value.
-pub type Env = BTreeMap<String, String>;
-
-/// The environment of this process. What is not UTF-8 in it is replaced: none of it is ours.
-pub fn env() -> Env {
-    let text = |text: OsString| text.to_string_lossy().into_owned();
-    std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect()
-}
 
 /// A command line, understood.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -854,7 +846,7 @@ pub enum Wanted {
     /// No report at all.
     Nothing,
     /// This one.
-    Report(Kind),
+    Report(ReportKind),
 }
 
 impl Limits {
@@ -912,7 +904,14 @@ fn report(word: &str) -> Result<Wanted, String> {
     if word == "none" {
         return Ok(Wanted::Nothing);
     }
-    let kinds = [Kind::Term, Kind::Html, Kind::Xml, Kind::Json, Kind::Lcov, Kind::Markdown];
+    let kinds = [
+        ReportKind::Term,
+        ReportKind::Html,
+        ReportKind::Xml,
+        ReportKind::Json,
+        ReportKind::Lcov,
+        ReportKind::Markdown,
+    ];
     let found = kinds.into_iter().find(|kind| kind.name() == word);
     found.map(Wanted::Report).ok_or_else(|| {
         format!("unknown report `{word}` (known: term, html, xml, json, lcov, markdown, none)")

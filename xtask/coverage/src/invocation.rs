@@ -5,7 +5,8 @@ use std::cell::RefCell;
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::cli::{Env, Typed};
+use crate::cli::Typed;
+use crate::env::Env;
 use crate::exit;
 use crate::project::Workspace;
 use crate::screen::Screen;

@@ -5,16 +5,20 @@
 //! splits leave is combined strictly ([`shard`]) and reported ([`report`]); the [`exit`] code
 //! says how it ended. [`tasks`] are the recipes, and only the [`screen`] prints.
 
+mod bounds;
 mod cargo;
 pub mod cli;
 mod conclusion;
+mod digest;
 pub mod engine;
+pub mod env;
 pub mod exit;
 mod files;
 mod history;
 mod invocation;
 pub mod layout;
 pub mod machine;
+pub mod model;
 mod prepare;
 pub mod project;
 pub mod report;
@@ -31,7 +35,7 @@ pub use cli::Tasks;
 
 /// Runs the task named on the command line.
 pub fn main() -> ExitCode {
-    let env = cli::env();
+    let env = env::env();
     cargo::shed(&env);
     run(cli::parse(std::env::args_os(), &env), &env)
 }
@@ -39,13 +43,13 @@ pub fn main() -> ExitCode {
 impl Tasks {
     /// Runs the task, for an `xtask` that has others besides: see `cargo xtask init`.
     pub fn run(self) -> ExitCode {
-        let env = cli::env();
+        let env = env::env();
         cargo::shed(&env);
         run(self.typed(&env), &env)
     }
 }
 
-fn run(typed: anyhow::Result<cli::Typed>, env: &cli::Env) -> ExitCode {
+fn run(typed: anyhow::Result<cli::Typed>, env: &env::Env) -> ExitCode {
     let ended = match typed {
         Ok(typed) => {
             let screen = screen::Screen::new(&typed.general.output, env);
@@ -60,7 +64,7 @@ fn run(typed: anyhow::Result<cli::Typed>, env: &cli::Env) -> ExitCode {
 }
 
 /// A command line that names no task: help, or an error.
-fn usage(error: &anyhow::Error, env: &cli::Env) -> exit::Exit {
+fn usage(error: &anyhow::Error, env: &env::Env) -> exit::Exit {
     match cli::said(error) {
         Some((message, ending)) => {
             let _ = message.print();

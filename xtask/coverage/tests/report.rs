@@ -7,11 +7,12 @@ use std::sync::OnceLock;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use xtask_coverage::exit::{self, Exit};
+use xtask_coverage::model::{Expected, Origin, Part, ReportKind};
 use xtask_coverage::report::coverage::{
-    Config, Data, Hidden, Kind, Rendered, Report, Reporter, Request, render,
+    Config, Data, Hidden, Rendered, Report, Reporter, Request, render,
 };
 use xtask_coverage::report::summary;
-use xtask_coverage::shard::combine::{Expected, Origin, Part, check};
+use xtask_coverage::shard::combine::check;
 
 /// A Python environment with coverage and pytest, made once and kept under `target/`.
 fn environment(name: &str, packages: &[&str]) -> Utf8PathBuf {
@@ -113,7 +114,7 @@ impl Project {
             guessed: Vec::new(),
             lines_of: Vec::new(),
             xml_top: None,
-            reports: vec![Report { kind: Kind::Term, path: None }],
+            reports: vec![Report { kind: ReportKind::Term, path: None }],
             fail_under: None,
             processes: 2,
         }
@@ -129,7 +130,8 @@ impl Project {
 fn reports_on_many_files_as_coverage_does() {
     let project = Project::new("many");
     (0..60).for_each(|n| project.write(&format!("pkg/m{n}.py"), "def f(x):\n    return x\n"));
-    let reports = [Kind::Term, Kind::Html, Kind::Xml].map(|kind| Report { kind, path: None });
+    let reports = [ReportKind::Term, ReportKind::Html, ReportKind::Xml]
+        .map(|kind| Report { kind, path: None });
     let parts = [project.part("one.py", 1)];
     let rendered =
         render(&Request { reports: reports.into(), ..project.request(&parts) }).expect("an answer");
@@ -152,7 +154,7 @@ fn combines_and_reports_as_coverage_does() {
     let project = Project::new("whole");
     let parts = [project.part("one.py", 1), project.part("two.py", 2)];
     let request = Request {
-        reports: [Kind::Xml, Kind::Term, Kind::Html]
+        reports: [ReportKind::Xml, ReportKind::Term, ReportKind::Html]
             .map(|kind| Report { kind, path: None })
             .to_vec(),
         fail_under: Some(100.0),
@@ -175,7 +177,7 @@ fn combines_and_reports_as_coverage_does() {
     assert_eq!((totals.statements, totals.missing, totals.branches, totals.files), (4, 0, 2, 2));
     assert_eq!(totals.percent_text, "100");
     assert_eq!(rendered.files[1].path, "pkg/a.py");
-    assert_eq!(rendered.reports[&Kind::Xml].path, Some(project.root.join("coverage.xml")));
+    assert_eq!(rendered.reports[&ReportKind::Xml].path, Some(project.root.join("coverage.xml")));
     let written = ["htmlcov/index.html", "coverage.xml"].map(|name| project.root.join(name));
     assert_eq!(rendered.written().into_values().collect::<Vec<_>>(), written);
     assert!(written.iter().all(|path| path.exists()));
@@ -202,8 +204,8 @@ fn what_could_not_be_reported_is_said() {
     let project = Project::new("unreported");
     let parts = [project.part("one.py", 1)];
     let reports = vec![
-        Report { kind: Kind::Json, path: Some("c.json".into()) },
-        Report { kind: Kind::Xml, path: Some("one.py/c.xml".into()) },
+        Report { kind: ReportKind::Json, path: Some("c.json".into()) },
+        Report { kind: ReportKind::Xml, path: Some("one.py/c.xml".into()) },
     ];
     let request = Request { reports, ..project.request(&parts) };
     let rendered = render(&request).expect("an answer");

@@ -4,7 +4,7 @@ use camino::Utf8PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::{Chosen, General, Output, Typed, text};
-use crate::settings::bounds;
+use crate::bounds;
 
 /// What runs the jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -6,7 +6,7 @@ use clap::Args;
 use super::{
     Chosen, General, Limits, Measure, Options, Output, Pool, Pytest, Reporting, Task, Typed,
 };
-use crate::settings::bounds;
+use crate::bounds;
 use crate::shard::engines::{self, Wanted};
 
 /// One of several machines.

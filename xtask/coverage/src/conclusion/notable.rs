@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::value::{Conclusion, Finished};
-use crate::engine::event::TestOutcome;
+use crate::model::TestOutcome;
+use crate::model::format::{one_line, seconds};
 use crate::report::coverage::Rendered;
 use crate::report::notable;
-use crate::screen::{one_line, seconds};
 
 impl Finished<'_> {
     /// Files that fell, if this was a complete run; slow tests, tests that are not to be relied

@@ -12,10 +12,10 @@ use super::words::{counts, title};
 use crate::engine::samples::{busy_share, limited_by};
 use crate::engine::{Limit, Ran};
 use crate::files;
+use crate::model::format::{one_line, seconds};
 use crate::report::coverage::Rendered;
 use crate::report::page::{Coverage, Page, Test, Unit, render};
 use crate::report::summary::Seconds;
-use crate::screen::{one_line, seconds};
 use crate::settings::Workers;
 
 /// Writes it into the folder of the run, also of partial runs, and says where.

@@ -6,9 +6,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::request::reports;
 use crate::files::is_writable;
+use crate::model::ReportKind;
 use crate::prepare::Prepared;
 use crate::project::Project;
-use crate::report::coverage::{Kind, Report};
+use crate::report::coverage::Report;
 
 /// Places of results.
 #[derive(Debug)]
@@ -58,23 +59,23 @@ fn usual_data(project: &Project, prepared: &Prepared) -> Utf8PathBuf {
 }
 
 /// Where the project's configuration puts a report; none where it is printed.
-fn configured(project: &Project, prepared: &Prepared, kind: Kind) -> Option<Utf8PathBuf> {
+fn configured(project: &Project, prepared: &Prepared, kind: ReportKind) -> Option<Utf8PathBuf> {
     let coverage = prepared.facts.coverage.as_ref()?;
     Some(match kind {
-        Kind::Term => return None,
-        Kind::Html => coverage.html_dir.clone(),
-        Kind::Xml => coverage.xml_output.clone(),
-        Kind::Json => coverage.json_output.clone(),
-        Kind::Lcov => coverage.lcov_output.clone(),
+        ReportKind::Term => return None,
+        ReportKind::Html => coverage.html_dir.clone(),
+        ReportKind::Xml => coverage.xml_output.clone(),
+        ReportKind::Json => coverage.json_output.clone(),
+        ReportKind::Lcov => coverage.lcov_output.clone(),
         // coverage itself has no file for it.
-        Kind::Markdown => project.root.join("coverage.md"),
+        ReportKind::Markdown => project.root.join("coverage.md"),
     })
 }
 
 /// Whether something can be put there. A file is replaced, which its folder must allow.
-fn can_be_written(path: &Utf8Path, kind: Kind) -> bool {
+fn can_be_written(path: &Utf8Path, kind: ReportKind) -> bool {
     match path.parent() {
-        Some(folder) if kind != Kind::Html => is_writable(folder),
+        Some(folder) if kind != ReportKind::Html => is_writable(folder),
         _ => is_writable(path),
     }
 }

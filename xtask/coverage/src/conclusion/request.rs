@@ -6,9 +6,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::engine::{Job, Ran};
 use crate::layout::RunFolder;
 use crate::machine::Machine;
+use crate::model::ReportKind;
 use crate::prepare::Prepared;
 use crate::project::{Project, State, packages};
-use crate::report::coverage::{Config, Data, Hidden, Kind, Report, Reporter, Request};
+use crate::report::coverage::{Config, Data, Hidden, Report, Reporter, Request};
 use crate::settings::{Origin, Settings};
 use crate::shard::combine::{self, Checked};
 
@@ -85,12 +86,12 @@ pub(crate) fn request(
 /// folder of ours.
 pub(crate) fn reports(settings: &Settings, aside: Option<&Utf8Path>) -> Vec<Report> {
     let name = |kind| match kind {
-        Kind::Term => None,
-        Kind::Html => Some("htmlcov"),
-        Kind::Xml => Some("coverage.xml"),
-        Kind::Json => Some("coverage.json"),
-        Kind::Lcov => Some("coverage.lcov"),
-        Kind::Markdown => Some("coverage.md"),
+        ReportKind::Term => None,
+        ReportKind::Html => Some("htmlcov"),
+        ReportKind::Xml => Some("coverage.xml"),
+        ReportKind::Json => Some("coverage.json"),
+        ReportKind::Lcov => Some("coverage.lcov"),
+        ReportKind::Markdown => Some("coverage.md"),
     };
     let path = |kind| Some(aside?.join(name(kind)?));
     settings.reports.value.iter().map(|&kind| Report { kind, path: path(kind) }).collect()

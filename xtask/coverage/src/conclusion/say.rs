@@ -4,10 +4,10 @@
 use super::value::{Conclusion, Finished};
 use super::words::{say_reports, say_weighed, time_line, verdict_line};
 use super::{history, missing, page};
-use crate::report::coverage::Kind;
+use crate::model::ReportKind;
+use crate::model::format::count;
 use crate::report::failures::{self, Limits};
 use crate::report::thresholds::Missed;
-use crate::screen::count;
 
 impl Finished<'_> {
     /// Says all of it, and has services and the next run know.
@@ -119,7 +119,7 @@ impl Finished<'_> {
             screen.say(&format!("Run page: {page}"));
         }
         if self.invocation.typed.general.open && self.ran.interrupted.is_none() {
-            let html = conclusion.reports.get(Kind::Html.name()).cloned();
+            let html = conclusion.reports.get(ReportKind::Html.name()).cloned();
             self.invocation.pages.borrow_mut().push(html.unwrap_or(page));
         }
     }

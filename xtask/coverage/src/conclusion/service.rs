@@ -11,14 +11,16 @@ use super::value::{Conclusion, Finished};
 use super::words::{counts, word};
 use crate::exit::Exit;
 use crate::invocation::Invocation;
+use crate::model::format::seconds;
+use crate::model::{Annotation, Level};
 use crate::prepare::Prepared;
 use crate::project::Project;
-use crate::report::ci::{Annotation, Level, Page, Places, of_failures, of_patch, render};
+use crate::report::ci::{Page, Places, of_failures, of_patch, render};
 use crate::report::failures::{self, Limits};
 use crate::report::patch::Patch;
 use crate::report::thresholds::Missed;
 use crate::report::verdict::Verdict;
-use crate::screen::{Service, seconds};
+use crate::screen::Service;
 
 /// Bytes that GitHub takes for the page, from all that a step writes; more is an error there.
 const MOST_PAGE: usize = 1024 * 1024;

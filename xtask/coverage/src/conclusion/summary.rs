@@ -6,11 +6,10 @@ use super::value::{Conclusion, Finished};
 use crate::engine::{Ran, SplitEnd, SplitState};
 use crate::exit::Exit;
 use crate::invocation::Invocation;
+use crate::model::Tally;
 use crate::prepare::Prepared;
 use crate::project::Facts;
-use crate::report::summary::{
-    self, Coverage, Outcome, SCHEMA, Seconds, Splits, Summary, Tally, Versions,
-};
+use crate::report::summary::{self, Coverage, Outcome, SCHEMA, Seconds, Splits, Summary, Versions};
 
 /// Writes the file that is asked for.
 pub(super) fn write(run: &Finished<'_>, conclusion: &Conclusion) -> Result<()> {

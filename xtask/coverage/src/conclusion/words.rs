@@ -8,16 +8,18 @@ use camino::Utf8Path;
 use crate::engine::Ran;
 use crate::exit::Exit;
 use crate::invocation::Invocation;
+use crate::model::format::{seconds, thousands};
+use crate::model::{NodeId, Tally};
 use crate::prepare::Prepared;
 use crate::project::{Project, discover};
-use crate::report::again::{Again, file_of};
+use crate::report::again::Again;
 use crate::report::coverage::Rendered;
 use crate::report::notable;
 use crate::report::patch::Patch;
-use crate::report::summary::{Outcome, Seconds, Tally};
+use crate::report::summary::{Outcome, Seconds};
 use crate::report::thresholds::Missed;
 use crate::report::verdict::Verdict;
-use crate::screen::{self, Paint, Screen};
+use crate::screen::{Paint, Screen};
 
 /// Says what came of the reports, for a run and for `report`.
 /// `before` is the percentage of the last complete run.
@@ -78,7 +80,8 @@ pub(crate) fn again(
     ran: &Ran,
 ) -> Again {
     let rootdir = prepared.rootdir(project);
-    let files: BTreeSet<&str> = ran.ledger.failed_ids().iter().map(|id| file_of(id)).collect();
+    let files: BTreeSet<&str> =
+        ran.ledger.failed_ids().iter().map(|id| NodeId(id).file()).collect();
     let no_files = files.into_iter().filter(|file| !rootdir.join(file).exists());
     let no_files = no_files.map(str::to_owned).collect();
     let command = rerun_command(invocation, project);
@@ -125,7 +128,7 @@ pub(crate) fn counts(tally: &Tally) -> String {
     let counts: Vec<String> = counts
         .into_iter()
         .filter(|(_, n)| *n > 0)
-        .map(|(name, n)| format!("{} {name}", screen::thousands(n)))
+        .map(|(name, n)| format!("{} {name}", thousands(n)))
         .collect();
     if counts.is_empty() { "no tests".to_owned() } else { counts.join(", ") }
 }
@@ -155,24 +158,24 @@ pub(crate) fn verdict_line(paint: Paint, verdict: &Verdict, tally: &Tally) -> St
 }
 
 /// Where the time went, in one line.
-pub(crate) fn time_line(seconds: &Seconds, parts: usize, combined: bool) -> String {
+pub(crate) fn time_line(spent: &Seconds, parts: usize, combined: bool) -> String {
     let mut steps = vec![
-        ("environment", seconds.environment),
-        ("collection", seconds.collect),
-        ("tests", seconds.run),
+        ("environment", spent.environment),
+        ("collection", spent.collect),
+        ("tests", spent.run),
     ];
     if combined {
-        steps.extend([("combine", seconds.combine), ("reports", seconds.report)]);
+        steps.extend([("combine", spent.combine), ("reports", spent.report)]);
     }
     // With the stock engine, collection is a part of every split.
     steps.retain(|(name, seconds)| *name != "collection" || *seconds > 0.0);
-    let line = |(name, seconds)| {
+    let line = |(name, took)| {
         let in_parts = match name {
             "collection" if parts > 1 => format!(" in {parts} parts"),
             _ => String::new(),
         };
-        format!("{name} {}{in_parts}", screen::seconds(seconds))
+        format!("{name} {}{in_parts}", seconds(took))
     };
     let steps: Vec<String> = steps.into_iter().map(line).collect();
-    format!("Time: {} ({})", screen::seconds(seconds.total), steps.join(", "))
+    format!("Time: {} ({})", seconds(spent.total), steps.join(", "))
 }

@@ -9,7 +9,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::clock;
-use super::event::TestOutcome;
+use crate::model::TestOutcome;
 
 /// One unit as it ran. Times are seconds since the run began.
 #[derive(Clone, Debug, Deserialize, Serialize)]

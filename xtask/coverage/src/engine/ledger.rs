@@ -5,10 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::event::{Details, TestOutcome};
-use crate::report::failures::{Failure, Phase};
-use crate::report::junit::{Case, Ending};
-use crate::report::summary::Tally;
+use crate::model::NodeId;
+use crate::model::{Case, Details, Ending, Failure, Phase, Tally, TestOutcome};
 
 /// See the module.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -225,13 +223,13 @@ impl Ledger {
         let repeated = by_test(&self.repeated);
         let mut tests: Vec<_> =
             self.tests.iter().filter(|(_, it)| it.outcome().is_some()).collect();
-        tests.sort_by_key(|((id, copy), test)| (file(id), test.place, id.as_str(), *copy));
+        tests.sort_by_key(|((id, copy), test)| (NodeId(id).file(), test.place, id.as_str(), *copy));
         let cases = tests.into_iter().map(|((id, copy), test)| Case {
             id,
             ending: test.ending(),
             failures: failures.get(&(id.as_str(), *copy)).cloned().unwrap_or_default(),
             repeated: repeated.get(&(id.as_str(), *copy)).cloned().unwrap_or_default(),
-            seconds: test.details.as_ref().map(|details| details.seconds.into()),
+            seconds: test.details.as_ref().map(|details| details.seconds),
             properties: test.details.as_ref().map_or(&[], |details| &details.properties),
         });
         let skipped = self
@@ -364,11 +362,6 @@ fn by_test(failures: &[Failure]) -> HashMap<(&str, u32), Vec<&Failure>> {
     map
 }
 
-/// The file of a node id.
-fn file(id: &str) -> &str {
-    id.split("::").next().unwrap_or_default()
-}
-
 /// Of two phases in which one test failed, the one it counts under.
 fn worse(earlier: Option<Phase>, later: Phase) -> Phase {
     match (earlier, later) {
@@ -380,7 +373,7 @@ fn worse(earlier: Option<Phase>, later: Phase) -> Phase {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::failures::Blow;
+    use crate::model::Blow;
 
     fn failure(id: &str, phase: Phase) -> Failure {
         Failure::new(id.to_owned(), Some(1), Blow::new(phase, String::new()), None)

@@ -28,16 +28,13 @@ use std::time::Duration;
 use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 
-use self::event::TestOutcome;
 use self::journal::UnitRun;
 use self::ledger::Ledger;
 use self::seed::HashSeed;
 use crate::files;
 use crate::layout::RunFolder;
-use crate::report::failures::Failure;
-use crate::report::warnings::Warnings;
+use crate::model::{Expected, Failure, Problem, TestOutcome, Warnings};
 use crate::settings::Workers;
-use crate::shard::combine::{Expected, Problem};
 use crate::split::order::{Known, Order};
 use crate::split::{Dist, Durations, FileCost, Isolation, NotFound, Planned, Portion, Share};
 

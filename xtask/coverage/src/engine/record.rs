@@ -6,8 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::journal::{TestRun, UnitRun};
 use super::ledger::Ledger;
 use super::{Process, Ran, SplitEnd};
-use crate::report::warnings::Warnings;
-use crate::shard::combine::Problem;
+use crate::model::{Problem, Warnings};
 
 /// See the module.
 #[derive(Clone, Debug, Deserialize, Serialize)]

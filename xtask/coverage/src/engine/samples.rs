@@ -201,8 +201,8 @@ fn shares(samples: &[Sample], collect_seconds: f64) -> Option<(f64, f64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::event::TestOutcome;
     use crate::engine::journal::TestRun;
+    use crate::model::TestOutcome;
 
     const GIB: u64 = 1 << 30;
 

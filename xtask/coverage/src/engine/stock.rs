@@ -16,14 +16,13 @@ use serde_json::json;
 
 use super::child::{self, Child, Command, FIRST_PIPE, Lines, Orphaned};
 use super::clock;
-use super::event::{Event, TestOutcome};
+use super::event::Event;
 use super::journal::{Journal, TestRun, UnitRun};
 use super::{
     Happening, Job, LAST_FAILED, Measure, Ran, Refusal, SplitEnd, SplitState, Started, TEMPORARY,
     TOGETHER, orphans, signals, tail,
 };
-use crate::report::failures::{Blow, Failure, Phase};
-use crate::shard::combine::{Origin, Part, Problem};
+use crate::model::{Blow, Failure, Origin, Part, Phase, Problem, TestOutcome};
 use crate::split::{Cut, Plan, Sum, check_union, copies, together, turns_of_splits};
 
 /// Our plugin, and the words by which an interpreter compiles it.

@@ -11,8 +11,9 @@ use serde_json::json;
 use crate::engine::{Job, Ran};
 use crate::files;
 use crate::layout::StateFolder;
+use crate::model::NodeId;
+use crate::model::format::count;
 use crate::project::State;
-use crate::screen::count;
 
 /// `last-failed.json` in the state folder: node ids, and files that could not be collected.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
@@ -84,7 +85,7 @@ impl Outstanding {
     pub(crate) fn narrow(&self, job: &mut Job, rootdir: &Utf8Path, is_part: bool) -> Result<()> {
         let files: Option<BTreeSet<Utf8PathBuf>> = self
             .listed()
-            .map(|id| Some(rootdir.join(file_of(id))).filter(|file| file.is_file()))
+            .map(|id| Some(rootdir.join(NodeId(id).file())).filter(|file| file.is_file()))
             .collect();
         let ids: Vec<&String> = self.listed().collect();
         let list = json!({"ids": ids, "files": files, "narrowed": is_part});
@@ -106,13 +107,14 @@ impl Outstanding {
         if whole && !ran.planned.is_empty() {
             return now;
         }
-        let seen: HashSet<&str> = ran.planned.iter().flat_map(|id| with_all_above(id)).collect();
-        let functions: HashSet<&str> = ran.planned.iter().map(|id| function_of(id)).collect();
+        let seen: HashSet<&str> =
+            ran.planned.iter().flat_map(|id| NodeId(id).and_all_above()).collect();
+        let functions: HashSet<&str> = ran.planned.iter().map(|id| NodeId(id).function()).collect();
         let gone: BTreeSet<&String> = ran.not_found.ids.iter().collect();
         let is_open = |id: &String| !seen.contains(id.as_str()) && !gone.contains(id);
         let kept = |ids: BTreeSet<String>| ids.into_iter().filter(is_open);
         let lost = gone.iter().copied().chain(&self.not_found);
-        let lost = lost.filter(|id| !functions.contains(function_of(id)));
+        let lost = lost.filter(|id| !functions.contains(NodeId(id).function()));
         let mut all = Outstanding {
             not_found: lost.filter(|id| !seen.contains(id.as_str())).cloned().collect(),
             failed: kept(self.failed).chain(now.failed).collect(),
@@ -129,27 +131,10 @@ fn file(state: &State) -> Utf8PathBuf {
     files.into_iter().next().unwrap_or_else(|| state.names.last_failed())
 }
 
-fn file_of(id: &str) -> &str {
-    id.split("::").next().unwrap_or(id)
-}
-
-/// Without its parameters.
-fn function_of(id: &str) -> &str {
-    id.split('[').next().unwrap_or(id)
-}
-
-/// An id, and those of its class, its file and the folders that this is in: one of these is on
-/// the list where it could not be collected.
-fn with_all_above(id: &str) -> impl Iterator<Item = &str> {
-    let ends = id.match_indices("::").chain(file_of(id).match_indices('/'));
-    std::iter::once(id).chain(ends.map(|(at, _)| &id[..at]))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::event::{Details, TestOutcome};
-    use crate::report::failures::{Blow, Failure, Phase};
+    use crate::model::{Blow, Details, Failure, Phase, TestOutcome};
 
     fn outstanding(failed: &[&str], not_run: &[&str]) -> Outstanding {
         let set = |ids: &[&str]| ids.iter().map(|&id| id.to_owned()).collect();
@@ -216,13 +201,6 @@ mod tests {
         assert_eq!(left.words(), "2 tests not found again, so all tests");
         assert_eq!(left.after(&ran, true), Outstanding::default());
         assert_eq!(Outstanding::default().again(), Again::Nothing);
-    }
-
-    #[test]
-    fn what_could_not_be_collected_is_a_folder_a_file_or_a_class() {
-        let above: Vec<&str> = with_all_above("a/b/c.py::D::e[x::/y]").collect();
-        let wanted = ["a/b/c.py::D::e[x::/y]", "a/b/c.py", "a/b/c.py::D", "a/b/c.py::D::e[x"];
-        assert_eq!(above, [&wanted[..], &["a", "a/b"]].concat());
     }
 
     #[test]

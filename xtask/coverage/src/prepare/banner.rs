@@ -6,8 +6,9 @@ use super::prepared::Prepared;
 use super::{engine, isolation};
 use crate::cli::Engine;
 use crate::engine::seed::HashSeed;
+use crate::model::format::count;
 use crate::project::{Facts, Project};
-use crate::screen::{Screen, count};
+use crate::screen::Screen;
 use crate::settings::{Origin, Setting, Settings, Workers};
 
 /// Says what will run, in the way of a banner.

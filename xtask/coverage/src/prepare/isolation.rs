@@ -3,7 +3,7 @@
 use super::prepared::Prepared;
 use crate::cli::{Engine, Isolate};
 use crate::history::Means;
-use crate::screen::seconds;
+use crate::model::format::seconds;
 use crate::split::{Because, Isolation, Observation, isolation};
 
 /// What the fork engine is to do with so many slots.

@@ -4,13 +4,14 @@ use anyhow::{Context, Result};
 use camino::Utf8Path;
 
 use super::prepared::Prepared;
+use crate::digest;
 use crate::engine::Job;
 use crate::invocation::Invocation;
 use crate::project::{Project, Steps, git};
 use crate::settings::Origin;
 use crate::shard::manifest::Places;
 use crate::shard::plan::PlanFile;
-use crate::split::{Portion, Shard, digest_of};
+use crate::split::{Portion, Shard};
 use crate::{exit, files};
 
 /// What a plan can have of tests: a file of hundreds of thousands.
@@ -81,7 +82,7 @@ pub(crate) fn goes_without_reports(job: &Job, prepared: &Prepared) -> bool {
 pub(crate) fn durations(job: &Job) -> String {
     match job.committed.is_empty() {
         true => String::new(),
-        false => digest_of([job.committed.to_string().as_str()].into_iter()),
+        false => digest::of_texts([job.committed.to_string().as_str()].into_iter()),
     }
 }
 

@@ -2,7 +2,6 @@
 //! built with us (`build.rs`) and lies in the state folder.
 
 use std::fs;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 
 use anyhow::{Context, Result};
@@ -10,6 +9,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::steps::{Step, last_lines};
 use super::{Facts, Interpreter, NativeCore, Project, State, Steps, versions};
+use crate::digest;
 use crate::files;
 
 /// Empty where it could not be built.
@@ -29,9 +29,7 @@ pub fn library(state: &State) -> Result<Utf8PathBuf> {
 
 /// A number that changes with the core, and with how it is checked.
 pub(super) fn hash() -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (LIBRARY, NATIVE, CHECK).hash(&mut hasher);
-    hasher.finish()
+    digest::number(&(LIBRARY, NATIVE, CHECK))
 }
 
 /// What is against the native core in this project. Nothing is if in this interpreter it has the same

@@ -3,7 +3,6 @@
 //! many a test.
 
 use std::fs::{File, Metadata};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, SystemTime};
@@ -12,7 +11,9 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
+use crate::digest;
 use crate::files;
+use crate::model::NodeId;
 
 use super::probe::Typed;
 use super::{Facts, Interpreter, Project, State, Steps, core, packages, probe, state};
@@ -107,7 +108,7 @@ fn relevant(typed: &Typed, root: &Utf8Path) -> Typed {
 fn folders_of(paths: &[String], root: &Utf8Path) -> Vec<Utf8PathBuf> {
     let mut found = Vec::new();
     for path in paths {
-        let path = root.join(path.split("::").next().unwrap_or_default());
+        let path = root.join(NodeId(path).file());
         let Ok(path) = path.canonicalize_utf8() else { continue };
         let folder = if path.is_dir() { Some(path.as_path()) } else { path.parent() };
         let ways = folder.into_iter().flat_map(Utf8Path::ancestors);
@@ -151,7 +152,8 @@ fn surroundings(
     if start == *b"#!" {
         return None;
     }
-    let mut seen = format!("1 {:016x} {:016x}\n{executable}\n", hash(probe::PROBE), core::hash());
+    let mut seen =
+        format!("1 {:016x} {:016x}\n{executable}\n", digest::number(probe::PROBE), core::hash());
     seen += &look(executable);
     let environment = executable.parent().and_then(Utf8Path::parent)?;
     seen += &content(&environment.join("pyvenv.cfg"));
@@ -188,7 +190,10 @@ fn variables(all: bool) -> String {
 /// What decides which packages there are: their folders' names, and the files by which Python
 /// finds further folders as it starts.
 fn installed(folders: &[Utf8PathBuf]) -> String {
-    folders.iter().map(|folder| format!("{folder}: {:016x}\n", hash(&names(folder)))).collect()
+    folders
+        .iter()
+        .map(|folder| format!("{folder}: {:016x}\n", digest::number(&names(folder))))
+        .collect()
 }
 
 fn names(folder: &Utf8Path) -> Vec<String> {
@@ -225,13 +230,5 @@ fn look(path: &Utf8Path) -> String {
 fn content(path: &Utf8Path) -> String {
     let Ok(text) = files::read(path) else { return "-\n".to_owned() };
     let names_variables = if text.contains(&b'$') { "$" } else { "" };
-    format!("{:016x}{names_variables}\n", hash(&text))
-}
-
-/// Sixteen digits that tell contents apart. Should another Rust hash differently, the
-/// interpreter is asked again.
-fn hash<T: Hash + ?Sized>(value: &T) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    value.hash(&mut hasher);
-    hasher.finish()
+    format!("{:016x}{names_variables}\n", digest::number(&text))
 }

@@ -1,7 +1,6 @@
 //! Where everything of ours about one project lives, and the lock that keeps two runs apart.
 
 use std::fs::{self, File, OpenOptions};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::MetadataExt;
 
@@ -11,6 +10,7 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
 use super::{Project, Workspace, runs};
+use crate::digest;
 use crate::layout::StateFolder;
 use crate::{exit, files};
 
@@ -196,12 +196,9 @@ fn real(folder: &Utf8Path) -> Utf8PathBuf {
     there.unwrap_or_else(|| folder.to_owned())
 }
 
-/// Eight digits that tell paths and contents apart. Should another Rust hash differently,
-/// a state folder or an environment is made anew: no harm.
+/// Eight digits that tell paths and contents apart.
 pub(super) fn short_hash(text: &str) -> u32 {
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    hasher.finish() as u32
+    digest::number(text) as u32
 }
 
 /// True where an open file is what has this name.

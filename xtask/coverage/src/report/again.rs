@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::model::NodeId;
 use camino::{Utf8Path, Utf8PathBuf};
 
 /// How the user runs tests of a project again.
@@ -39,7 +40,7 @@ impl Again {
 
     /// What pytest is given to find a test, from the project's folder.
     fn argument(&self, id: &str) -> Option<String> {
-        let file = file_of(id);
+        let file = NodeId(id).file();
         // pytest takes what follows the first bracket for parameters, in a path too.
         if file.is_empty() || file.contains('[') || self.no_files.contains(file) {
             return None;
@@ -55,11 +56,6 @@ impl Again {
         let escape = if path.as_str().starts_with(['-', '@']) { "./" } else { "" };
         Some(format!("{escape}{path}{}", &id[file.len()..]))
     }
-}
-
-/// The part of an id that is the name of a file.
-pub fn file_of(id: &str) -> &str {
-    id.split("::").next().unwrap_or(id)
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use super::patch::FileLines;
 pub use super::program::Program;
 use super::program::{Code, ask};
 use crate::exit;
-use crate::shard::combine::{Part, Problem};
+use crate::model::{Part, Problem, ReportKind};
 
 /// Who combines and reports: an interpreter that has coverage, and coverage's settings there.
 #[derive(Clone, Debug)]
@@ -124,41 +124,9 @@ pub enum Data {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// Its kind.
-    pub kind: Kind,
+    pub kind: ReportKind,
     /// A file, or a folder for HTML.
     pub path: Option<Utf8PathBuf>,
-}
-
-/// The kinds of report that coverage makes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// The table of `coverage report`, as text.
-    Term,
-    /// A folder of pages.
-    Html,
-    /// Cobertura.
-    Xml,
-    /// Coverage's own JSON.
-    Json,
-    /// LCOV.
-    Lcov,
-    /// The table, as Markdown.
-    Markdown,
-}
-
-impl Kind {
-    /// The name that users type and the summary has.
-    pub fn name(self) -> &'static str {
-        match self {
-            Kind::Term => "term",
-            Kind::Html => "html",
-            Kind::Xml => "xml",
-            Kind::Json => "json",
-            Kind::Lcov => "lcov",
-            Kind::Markdown => "markdown",
-        }
-    }
 }
 
 /// What came of it.
@@ -191,7 +159,7 @@ pub struct Rendered {
     /// The table, exactly as `coverage report` prints it.
     pub term: Option<String>,
     /// What became of each report.
-    pub reports: BTreeMap<Kind, Made>,
+    pub reports: BTreeMap<ReportKind, Made>,
     /// How long the steps took (`combine`, `report`), seconds.
     pub seconds: BTreeMap<String, f64>,
 }
@@ -215,7 +183,8 @@ impl Rendered {
         finished
             .filter_map(|(&kind, made)| {
                 let path = made.path.as_ref()?;
-                let page = if kind == Kind::Html { path.join("index.html") } else { path.clone() };
+                let page =
+                    if kind == ReportKind::Html { path.join("index.html") } else { path.clone() };
                 Some((kind.name().to_owned(), page))
             })
             .collect()

@@ -1,103 +1,13 @@
 //! The failing tests as they are shown at the end: each once, with what it takes to
 //! understand it and the line that runs it again. Pure, plain text.
 
+use crate::model::Failure;
+use crate::model::format::one_line;
 use std::fmt::Write;
 
 use camino::Utf8PathBuf;
-use serde::{Deserialize, Serialize};
 
 use super::again::Again;
-
-/// One failure of one test. A test that fails and then errs in its teardown has two.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Failure {
-    /// The node id; for a collection error, the file.
-    pub id: String,
-    /// Which of the tests with this id, where several have it.
-    pub copy: u32,
-    /// 1-based.
-    pub split: Option<u32>,
-    /// Where it failed.
-    pub phase: Phase,
-    /// pytest's traceback, or what is known of a crash.
-    pub text: String,
-    /// The exception alone; empty where there is none.
-    pub message: String,
-    /// Captured output and log: titles and texts.
-    pub sections: Vec<(String, String)>,
-    /// The log that holds all of it.
-    pub log: Option<Utf8PathBuf>,
-}
-
-impl Failure {
-    /// What was told of a test.
-    pub fn new(id: String, split: Option<u32>, blow: Blow, log: Option<Utf8PathBuf>) -> Failure {
-        let Blow { phase, text, message, sections } = blow;
-        Failure { id, copy: 0, split, phase, text, message, sections, log }
-    }
-
-    /// The same of another test with this id.
-    pub fn of_copy(self, copy: u32) -> Failure {
-        Failure { copy, ..self }
-    }
-}
-
-/// What pytest reports of a phase that failed.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Blow {
-    /// Where.
-    pub phase: Phase,
-    /// The traceback.
-    pub text: String,
-    /// The exception alone; empty where there is none.
-    #[serde(default)]
-    pub message: String,
-    /// Captured output and log: titles and texts.
-    #[serde(default)]
-    pub sections: Vec<(String, String)>,
-}
-
-impl Blow {
-    /// What is known where pytest could report nothing.
-    pub fn new(phase: Phase, text: String) -> Blow {
-        Blow { phase, text, message: String::new(), sections: Vec::new() }
-    }
-}
-
-/// Where a test failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Phase {
-    /// A fixture, before the test.
-    Setup,
-    /// The test.
-    Call,
-    /// A fixture, after the test.
-    Teardown,
-    /// Its file could not be imported.
-    Collect,
-    /// An error that nobody could raise, found when the tests of its file were over.
-    Late,
-    /// Its process died.
-    Crash,
-    /// It was stopped at the time limit.
-    Timeout,
-}
-
-impl Phase {
-    /// In words.
-    pub fn words(self) -> &'static str {
-        match self {
-            Phase::Setup => "error in setup",
-            Phase::Call => "failed",
-            Phase::Teardown => "error in teardown",
-            Phase::Late => "left an error behind",
-            Phase::Collect => "could not be collected",
-            Phase::Crash => "crashed",
-            Phase::Timeout => "timed out",
-        }
-    }
-}
 
 /// How much is shown.
 #[derive(Clone, Copy, Debug)]
@@ -271,14 +181,10 @@ pub(crate) fn rerun_all(ids: &[&str], again: &Again, limits: &Limits) -> String 
     if ids.len() <= limits.rerun_ids { again.line(ids) } else { again.last_failed() }
 }
 
-/// A name on one line: pytest lets a custom id hold line breaks.
-fn one_line(id: &str) -> String {
-    id.replace('\n', "\\n").replace('\r', "\\r")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Blow, Phase};
 
     fn failure(id: &str, phase: Phase) -> Failure {
         let text = "def test():\n>   assert 0\nE   assert 0\n".to_owned();

@@ -10,6 +10,8 @@ use serde_json::json;
 
 use super::coverage::Reporter;
 use super::program::{Code, ask};
+use crate::model::NodeId;
+use crate::model::format::ranges;
 
 const CODE: Code = Code {
     program: include_str!("../../host/compare.py"),
@@ -77,16 +79,6 @@ impl Place {
     }
 }
 
-/// `3-5,9`.
-fn ranges(lines: &[u32]) -> String {
-    let runs = lines.chunk_by(|a, b| a + 1 == *b);
-    let words = runs.map(|run| match run {
-        [first, .., last] => format!("{first}-{last}"),
-        _ => run[0].to_string(),
-    });
-    words.collect::<Vec<_>>().join(",")
-}
-
 /// What became of each test of a run, by node id, in a word.
 pub type Outcomes = BTreeMap<String, &'static str>;
 
@@ -107,7 +99,7 @@ pub fn compare_outcomes(sequential: &[Outcomes], parallel: &Outcomes) -> Differi
     let ids: BTreeSet<&String> =
         sequential.iter().chain([parallel]).flat_map(BTreeMap::keys).collect();
     let word = |outcomes: &Outcomes, id| outcomes.get(id).copied().unwrap_or("not run");
-    let function = |id: &str| id.split('[').next().unwrap_or_default().to_owned();
+    let function = |id: &str| NodeId(id).function().to_owned();
     let comes_and_goes = |id: &&&String| {
         let there = sequential.iter().filter(|outcomes| outcomes.contains_key(**id)).count();
         there > 0 && there < sequential.len()
@@ -138,7 +130,7 @@ mod tests {
         let file = Utf8PathBuf::from("src/a.py");
         let place =
             Place { file, whole: false, lines: vec![3, 4, 5, 9, 11, 12], arcs: vec![(-1, 3)] };
-        assert_eq!(place.rows(), ["src/a.py:3-5,9,11-12", "src/a.py: arcs -1→3"]);
+        assert_eq!(place.rows(), ["src/a.py:3-5, 9, 11-12", "src/a.py: arcs -1→3"]);
         assert_eq!(Place { whole: true, ..place }.rows(), ["src/a.py: the whole file"]);
         assert_eq!(Place::default().rows(), [""; 0]);
     }

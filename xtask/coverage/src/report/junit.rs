@@ -9,7 +9,8 @@ use anyhow::{Context, Result};
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
 
-use super::failures::{Failure, Phase};
+use crate::model::{Case, Ending, NodeId, PhaseSeconds};
+use crate::model::{Failure, Phase};
 
 /// A whole file.
 #[derive(Clone, Debug)]
@@ -26,59 +27,6 @@ pub struct Suite<'a> {
     pub properties: Vec<(&'a str, String)>,
     /// The tests.
     pub cases: Vec<Case<'a>>,
-}
-
-/// One test.
-#[derive(Clone, Debug)]
-pub struct Case<'a> {
-    /// The node id.
-    pub id: &'a str,
-    /// How it ended, where it did not fail.
-    pub ending: Ending<'a>,
-    /// How it failed; several where a teardown, or a subtest, failed too.
-    pub failures: Vec<&'a Failure>,
-    /// Attempts before the last one.
-    pub repeated: Vec<&'a Failure>,
-    /// None where the run was stopped before it was known.
-    pub seconds: Option<PhaseTimes>,
-    /// What it recorded: names and values.
-    pub properties: &'a [(String, String)],
-}
-
-impl Case<'_> {
-    /// A test of which nothing is known.
-    pub fn new(id: &str) -> Case<'_> {
-        Case {
-            id,
-            ending: Ending::Ran,
-            failures: Vec::new(),
-            repeated: Vec::new(),
-            seconds: None,
-            properties: &[],
-        }
-    }
-}
-
-/// How a test ended, where it did not fail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending<'a> {
-    /// It passed, or its failures say how it ended.
-    Ran,
-    /// It was skipped: why.
-    Skipped(&'a str),
-    /// It failed as expected: why that was expected.
-    Xfailed(&'a str),
-    /// A module or class was skipped as a whole: why.
-    SkippedWhole(&'a str),
-}
-
-/// Seconds of one test.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct PhaseTimes {
-    /// Setup and call.
-    pub until_teardown: f64,
-    /// Teardown.
-    pub teardown: f64,
 }
 
 /// The text of the file.
@@ -119,10 +67,10 @@ impl Xml {
     }
 
     fn node(&mut self, node: &Node<'_>, files: bool) -> std::io::Result<()> {
-        let (classname, name) = names(node.case.id);
+        let (classname, name) = NodeId(node.case.id).junit_names();
         let time = node.seconds.map(seconds);
         let mut attributes = vec![("classname", classname.as_str()), ("name", name.as_str())];
-        let file = node.case.id.split("::").next().unwrap_or_default();
+        let file = NodeId(node.case.id).file();
         attributes.extend(files.then_some(("file", file)));
         attributes.extend(time.as_deref().map(|time| ("time", time)));
         self.element("testcase", &attributes, |xml| {
@@ -223,10 +171,10 @@ fn nodes<'a>(case: &'a Case<'a>) -> Vec<Node<'a>> {
     let called = case.failures.iter().any(|failure| failure.phase == Phase::Call);
     let own = |failure: &&Failure| called && failure.phase == Phase::Teardown;
     let (after, before): (Vec<_>, Vec<_>) = case.failures.iter().copied().partition(own);
-    let time = |of: fn(PhaseTimes) -> f64| case.seconds.map(of);
+    let time = |of: fn(PhaseSeconds) -> f64| case.seconds.map(of);
     let mut first = Node {
         case,
-        seconds: time(|it| it.until_teardown + it.teardown),
+        seconds: time(|it| it.setup + it.call + it.teardown),
         results: results(case.ending, &before),
         attempts: attempts(case),
         failures: before,
@@ -234,7 +182,7 @@ fn nodes<'a>(case: &'a Case<'a>) -> Vec<Node<'a>> {
     if after.is_empty() {
         return vec![first];
     }
-    first.seconds = time(|it| it.until_teardown);
+    first.seconds = time(|it| it.setup + it.call);
     let second = Node {
         case,
         seconds: time(|it| it.teardown),
@@ -304,17 +252,6 @@ fn exception(message: &str) -> &str {
     if word.is_empty() || !word.chars().all(is_name) { "AssertionError" } else { word }
 }
 
-/// A node id as pytest cuts it: `tests/test_a.py::TestB::test_c[d]` is `test_c[d]` of
-/// `tests.test_a.TestB`. What is in brackets may hold slashes and colons of its own.
-fn names(id: &str) -> (String, String) {
-    let (path, parameters) = id.find('[').map_or((id, ""), |at| id.split_at(at));
-    let mut names: Vec<&str> = path.split("::").collect();
-    let file = names[0].replace('/', ".");
-    names[0] = file.strip_suffix(".py").unwrap_or(&file);
-    let last = names.pop().unwrap_or_default();
-    (names.join("."), format!("{last}{parameters}"))
-}
-
 /// A title as pytest writes it above captured output: in the middle of 80 dashes.
 fn ruled(title: &str) -> String {
     format!("{:-^80}", format!(" {title} "))
@@ -354,7 +291,7 @@ fn legal(text: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::failures::Blow;
+    use crate::model::Blow;
 
     fn failure(phase: Phase, text: &str) -> Failure {
         Failure::new("t.py::a".to_owned(), None, Blow::new(phase, text.to_owned()), None)
@@ -377,14 +314,14 @@ mod tests {
             ("README.md::README.md", "README.md", "README.md"),
         ];
         for (id, classname, name) in table {
-            assert_eq!(names(id), (classname.to_owned(), name.to_owned()));
+            assert_eq!(NodeId(id).junit_names(), (classname.to_owned(), name.to_owned()));
         }
     }
 
     #[test]
     fn a_whole_file() {
         let broken = failure(Phase::Setup, "file t.py\nE   fixture 'x' not found\n");
-        let seconds = Some(PhaseTimes { until_teardown: 0.25, teardown: 0.5 });
+        let seconds = Some(PhaseSeconds { setup: 0.0, call: 0.25, teardown: 0.5 });
         let failing = Case { failures: vec![&broken], seconds, ..Case::new("t.py::a") };
         let skipped = Case { ending: Ending::Skipped("Skipped: \u{1}&"), ..Case::new("t.py::b") };
         let wanted = "\

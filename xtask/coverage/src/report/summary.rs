@@ -7,6 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::files;
+use crate::model::Tally;
 use crate::report::coverage::Rendered;
 use crate::report::patch::Patch;
 
@@ -95,40 +96,6 @@ pub struct Splits {
     pub failed: u32,
     /// Stopped on the way or never started.
     pub not_run: u32,
-}
-
-/// What became of the tests. Each counts once, except in `reruns`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Tally {
-    /// Found and selected.
-    pub collected: u64,
-    /// Passed.
-    pub passed: u64,
-    /// Failed in the call phase.
-    pub failed: u64,
-    /// Failed in setup, teardown or collection.
-    pub errors: u64,
-    /// Skipped.
-    pub skipped: u64,
-    /// Failed as expected.
-    pub xfailed: u64,
-    /// Passed unexpectedly, and that was no failure.
-    pub xpassed: u64,
-    /// Attempts that were repeated.
-    pub reruns: u64,
-    /// Their process died.
-    pub crashed: u64,
-    /// Stopped at the time limit.
-    pub timed_out: u64,
-    /// Never finished, because the run was stopped.
-    pub not_run: u64,
-}
-
-impl Tally {
-    /// All that counts as a failure.
-    pub fn failures(&self) -> u64 {
-        self.failed + self.errors + self.crashed + self.timed_out
-    }
 }
 
 /// The coverage of the run.

@@ -3,9 +3,10 @@
 use anyhow::Result;
 
 use crate::exit::{self, Exit};
-use crate::report::summary::{Outcome, Tally};
+use crate::model::format::count;
+use crate::model::{Problem, Tally};
+use crate::report::summary::Outcome;
 use crate::report::thresholds::Missed;
-use crate::shard::combine::Problem;
 
 /// All that the verdict depends on.
 #[derive(Clone, Debug, Default)]
@@ -148,15 +149,17 @@ fn outcome(worst: Exit, evidence: &Evidence) -> Outcome {
 fn sentence(worst: Exit, evidence: &Evidence) -> String {
     let tally = &evidence.tally;
     match worst {
-        Exit::Passed => format!("{} passed", tests(tally.passed + tally.xfailed + tally.xpassed)),
+        Exit::Passed => {
+            format!("{} passed", count(tally.passed + tally.xfailed + tally.xpassed, "test"))
+        }
         Exit::TestsFailed if evidence.aborted => {
-            format!("stopped after {}{}", failures(tally.failures()), not_run(tally))
+            format!("stopped after {}{}", count(tally.failures(), "failure"), not_run(tally))
         }
         Exit::TestsFailed if tally.failures() == 0 => {
             format!("{}{}", evidence.findings.join("; "), not_run(tally))
         }
         Exit::TestsFailed | Exit::Pytest(_) => {
-            format!("{} of {} failed", tally.failures(), tests(tally.collected))
+            format!("{} of {} failed", tally.failures(), count(tally.collected, "test"))
         }
         Exit::BelowThreshold => below(&evidence.counted().collect::<Vec<_>>()),
         Exit::Incomplete | Exit::Usage | Exit::Outdated => match evidence.broken.is_empty() {
@@ -190,7 +193,7 @@ fn incomplete(evidence: &Evidence) -> String {
     let problems = &evidence.problems;
     let what = if evidence.unmeasured { "the run" } else { "coverage data" };
     let Some(first) = problems.first() else {
-        let lost = tests(evidence.tally.not_run);
+        let lost = count(evidence.tally.not_run, "test");
         return format!("{what} is incomplete: {lost} did not run, and nothing says why");
     };
     format!("{what} is incomplete: {first}{}", more_problems(problems.len() - 1))
@@ -206,20 +209,8 @@ fn more_problems(others: usize) -> String {
 fn not_run(tally: &Tally) -> String {
     match tally.not_run {
         0 => String::new(),
-        n => format!("; {} did not run", tests(n)),
+        n => format!("; {} did not run", count(n, "test")),
     }
-}
-
-fn tests(n: u64) -> String {
-    plural(n, "test")
-}
-
-fn failures(n: u64) -> String {
-    plural(n, "failure")
-}
-
-fn plural(n: u64, noun: &str) -> String {
-    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
 }
 
 #[cfg(test)]

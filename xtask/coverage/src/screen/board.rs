@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::forecast::{Forecast, Progress};
-use crate::engine::event::TestOutcome;
 use crate::engine::{Happening, Started, clock};
+use crate::model::TestOutcome;
 
 /// What is going on.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use console::{measure_text_width, truncate_str};
 
 use super::board::{Board, Running, Stage, Tests};
 use super::paint::Paint;
-use super::words::{count, one_line, thousands, whole_seconds};
+use crate::model::format::{count, one_line, thousands, whole_seconds};
 
 /// A test has a line of its own once it takes longer.
 const LONG: Duration = Duration::from_secs(1);
@@ -123,8 +123,8 @@ fn end_of(text: &str, columns: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::event::TestOutcome;
     use crate::engine::{Happening, Sample, Started};
+    use crate::model::TestOutcome;
 
     const COLUMNS_80: Size = Size { rows: 24, columns: 80 };
 

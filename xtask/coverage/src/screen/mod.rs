@@ -5,6 +5,7 @@
 //! in place, or in the way of a service that runs jobs. All know what is going on from the
 //! [`board`].
 
+mod annotations;
 mod board;
 mod fold;
 mod forecast;
@@ -33,12 +34,13 @@ pub use self::fold::Fold;
 pub use self::paint::Paint;
 pub use self::service::Service;
 use self::terminal::{Percent, Terminal};
-pub use self::words::{count, one_line, seconds, thousands};
 use self::writer::{Stream, Writer};
-use crate::cli::{self, Color, Env, Output};
+use crate::cli::{self, Color, Output};
 use crate::engine::signals::{self, Notice};
 use crate::engine::{Happening, SplitEnd, SplitState, clock};
-use crate::report::ci::{Annotation, Room};
+use crate::env::Env;
+use crate::model::Annotation;
+use crate::model::format::{count, one_line, seconds, thousands};
 use crate::threads;
 
 /// How often the bars change at the most, and slow tests are looked for.
@@ -50,7 +52,7 @@ pub struct Screen {
     verbose: bool,
     report: Paint,
     progress: Arc<Progress>,
-    room: Mutex<Room>,
+    annotations: Mutex<annotations::Remaining>,
 }
 
 /// What the threads of the screen share with it.
@@ -111,7 +113,7 @@ impl Screen {
             verbose: output.verbose,
             report: paint(std::io::stdout().is_terminal()),
             progress: Arc::new(progress),
-            room: Mutex::default(),
+            annotations: Mutex::default(),
         }
     }
 
@@ -180,7 +182,8 @@ impl Screen {
     /// Marks places in the repository, as many as there is room for; on GitHub only.
     pub fn annotate(&self, annotations: &[Annotation]) {
         if self.service() == Some(Service::GitHub) {
-            let lines = self.room.lock().unwrap_or_else(PoisonError::into_inner).take(annotations);
+            let mut remaining = self.annotations.lock().unwrap_or_else(PoisonError::into_inner);
+            let lines = remaining.take(annotations);
             lines.iter().for_each(|it| self.progress.writer.say(Stream::Out, format!("{it}\n")));
         }
     }

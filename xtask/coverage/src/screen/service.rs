@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use crate::cli::Env;
+use crate::env::Env;
 
 /// A service that runs jobs and reads what they print.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

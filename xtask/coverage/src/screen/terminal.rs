@@ -7,7 +7,7 @@ use console::{Term, measure_text_width};
 
 use super::frame::Size;
 use super::writer::{Stream, Writer};
-use crate::cli::Env;
+use crate::env::Env;
 
 /// The terminal behind stderr.
 #[derive(Debug)]

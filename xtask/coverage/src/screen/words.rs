@@ -1,37 +1,8 @@
 //! Numbers and names as they are read.
 
 use crate::engine::Sample;
+use crate::model::format::{count, gib, one_line};
 use crate::split::NotFound;
-
-/// `1 test`, `2 tests`, `11,433 tests`.
-pub fn count(n: u64, noun: &str) -> String {
-    let plural = if n == 1 { "" } else { "s" };
-    format!("{} {noun}{plural}", thousands(n))
-}
-
-/// `11,433`.
-pub fn thousands(n: u64) -> String {
-    let digits = n.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// `0.4s`, `12.4s`, `3m 05s`.
-pub fn seconds(seconds: f64) -> String {
-    if seconds < 100.0 { format!("{seconds:.1}s") } else { whole_seconds(seconds) }
-}
-
-/// `0s`, `12s`, `3m 05s`: for what changes while it is read.
-pub(super) fn whole_seconds(seconds: f64) -> String {
-    let whole = seconds.round() as u64;
-    if whole < 100 { format!("{whole}s") } else { format!("{}m {:02}s", whole / 60, whole % 60) }
-}
 
 /// `4 workers, 2 before: 1.3 of 2 cores busy, 5.2 GiB of 7.7 GiB free`.
 pub(super) fn machine(sample: &Sample, before: Option<u32>) -> String {
@@ -45,20 +16,6 @@ pub(super) fn machine(sample: &Sample, before: Option<u32>) -> String {
         sample.busy,
         free.unwrap_or_default()
     )
-}
-
-/// `5.2 GiB`.
-fn gib(bytes: u64) -> String {
-    format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30))
-}
-
-/// A name on one line: pytest lets a custom id hold line breaks and worse.
-pub fn one_line(id: &str) -> String {
-    let shown = |c: char| match c.is_control() {
-        true => c.escape_default().collect::<String>(),
-        false => c.to_string(),
-    };
-    id.chars().map(shown).collect()
 }
 
 /// The first of some names, and how many more there are.
@@ -112,19 +69,5 @@ mod tests {
         assert_eq!(machine(&sample, Some(2)), words);
         let sample = Sample { busy: 2.0, cores: 2.0, processes: 1, ..Sample::default() };
         assert_eq!(machine(&sample, None), "1 worker: 2.0 of 2 cores busy");
-    }
-
-    #[test]
-    fn numbers_read_well() {
-        let counts = [count(0, "test"), count(1, "split"), count(999, "test"), count(1000, "test")];
-        assert_eq!(counts, ["0 tests", "1 split", "999 tests", "1,000 tests"]);
-        assert_eq!(thousands(1_234_567), "1,234,567");
-        assert_eq!([seconds(0.04), seconds(12.35), seconds(185.2)], ["0.0s", "12.3s", "3m 05s"]);
-        assert_eq!([0.4, 99.4, 185.2].map(whole_seconds), ["0s", "99s", "3m 05s"]);
-    }
-
-    #[test]
-    fn a_name_stays_on_its_line() {
-        assert_eq!(one_line("t.py::é[a\nb\x1b[2J]"), "t.py::é[a\\nb\\u{1b}[2J]");
     }
 }

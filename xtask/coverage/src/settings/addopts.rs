@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 
-use super::bounds;
 use super::origin::Origin;
+use crate::bounds;
 use crate::exit;
 use crate::split::Dist;
 

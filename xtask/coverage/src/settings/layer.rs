@@ -9,7 +9,8 @@ use clap::{Arg, ArgAction, Args, Command};
 use toml::{Table, Value};
 
 use super::origin::Origin;
-use crate::cli::{Env, Options};
+use crate::cli::Options;
+use crate::env::Env;
 use crate::exit;
 
 /// Options that were given in one place.

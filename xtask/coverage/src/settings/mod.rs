@@ -2,7 +2,6 @@
 //! here touches the disk, the clock or a process.
 
 pub mod addopts;
-pub(crate) mod bounds;
 mod goals;
 pub(crate) mod layer;
 mod origin;
@@ -20,11 +19,12 @@ use anyhow::Result;
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 use toml::Table;
 
-use crate::cli::{Collect, Core, Engine, Env, Isolate, Options, Wanted};
+use crate::cli::{Collect, Core, Engine, Isolate, Options, Wanted};
+use crate::env::Env;
 use crate::exit;
 use crate::machine::Machine;
+use crate::model::ReportKind;
 use crate::project::{CoverageConfig, Facts, Pyproject, Workspace};
-use crate::report::coverage::Kind;
 
 /// All that settings are made from.
 #[derive(Clone, Copy, Debug)]
@@ -117,7 +117,7 @@ pub struct Settings {
     /// Further thresholds, and the patch.
     pub goals: Goals,
     /// Which reports to make.
-    pub reports: Setting<Vec<Kind>>,
+    pub reports: Setting<Vec<ReportKind>>,
     /// coverage's configuration file, where `--cov-config` names one.
     pub cov_config: Option<Setting<String>>,
     /// `--cov-context`: `test` is all pytest-cov knows.
@@ -384,9 +384,10 @@ fn is_coverages<T>(setting: &Setting<T>) -> bool {
     matches!(setting.origin, Origin::File(_) | Origin::Plugin(_))
 }
 
-fn reports(layers: &[Layer]) -> Result<Setting<Vec<Kind>>> {
+fn reports(layers: &[Layer]) -> Result<Setting<Vec<ReportKind>>> {
     let wanted = first(layers, |it| Some(it.reporting.report.clone()).filter(|it| !it.is_empty()));
-    let wanted = wanted.or_default(vec![Wanted::Report(Kind::Term), Wanted::Report(Kind::Html)]);
+    let wanted =
+        wanted.or_default(vec![Wanted::Report(ReportKind::Term), Wanted::Report(ReportKind::Html)]);
     if wanted.value.contains(&Wanted::Nothing) && wanted.value.len() > 1 {
         let origin = wanted.origin;
         return Err(exit::usage(format!("`--report` ({origin}): `none` stands alone")).into());

@@ -1,7 +1,7 @@
 //! Which of pytest's plugins are loaded: as addopts, what is typed and the environment say. Pure.
 
 use super::Addopts;
-use crate::cli::Env;
+use crate::env::Env;
 
 /// What is said of plugins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -6,12 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use anyhow::Result;
 
-use super::bounds::ALL_WORKERS;
 use super::layer::Layer;
 use super::origin::{Origin, Setting};
+use crate::bounds::ALL_WORKERS;
 use crate::cli::{Engine, Pool, Profile};
 use crate::exit;
 use crate::machine::Machine;
+use crate::model::format::{count, gib};
 
 /// What a worker is taken to need while none has been measured, and of one that shares the
 /// collected suite with the process that it was forked from.
@@ -173,7 +174,7 @@ fn complete(
     machine: &Machine,
 ) -> (Setting<u32>, Setting<u32>) {
     let cores = cores(machine);
-    let ours = |value| Setting::new(value, Origin::Machine(counted(cores, "core")));
+    let ours = |value| Setting::new(value, Origin::Machine(count(cores.into(), "core")));
     let rest = |given: u32| (cores / given.max(1)).max(1);
     match (at_once, workers) {
         (Some(at_once), Some(workers)) => (at_once, workers),
@@ -229,7 +230,7 @@ fn warnings(
     let total = at_once.value.saturating_mul(workers.value);
     let room = room(machine, per_worker).unwrap_or(ALL_WORKERS);
     let too_many = if total > cores(machine).saturating_mul(2) {
-        format!("on {}", counted(cores(machine), "core"))
+        format!("on {}", count(cores(machine).into(), "core"))
     } else if total > room {
         format!("in {} of free memory", gib(machine.available.unwrap_or(0)))
     } else {
@@ -239,7 +240,7 @@ fn warnings(
     vec![format!(
         "{} at once {too_many} slow the machine down; `--max-concurrent-splits {splits} \
          --workers-per-split {each}` fits this machine",
-        counted(total, "worker")
+        count(total.into(), "worker")
     )]
 }
 
@@ -249,15 +250,6 @@ fn fitting(cores: u32, room: u32, engine: Engine) -> (u32, u32) {
     let (splits, workers) = for_cores(most, engine);
     let within = (1..=splits).map(|splits| (splits, workers.min(most / splits)));
     within.max_by_key(|(splits, workers)| splits * workers).unwrap_or((1, 1))
-}
-
-fn counted(count: u32, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
-}
-
-fn gib(bytes: u64) -> String {
-    let tenths = bytes.saturating_mul(10) / (1024 * MIB);
-    format!("{}.{} GiB", tenths / 10, tenths % 10)
 }
 
 #[cfg(test)]
@@ -420,7 +412,7 @@ mod tests {
             (none(), 24 * 300, None, format!("4 ({cores}) x 6 ({cores})")),
             (none(), 24 * 300 - 1, None, format!("4 ({cores}) x 5 (7.0 GiB of memory)")),
             (none(), 1536, None, format!("4 ({cores}) x 1 (1.5 GiB of memory)")),
-            (none(), 700, None, "2 (0.6 GiB of memory) x 1 (0.6 GiB of memory)".to_owned()),
+            (none(), 700, None, "2 (0.7 GiB of memory) x 1 (0.7 GiB of memory)".to_owned()),
             (none(), 10, None, "1 (0.0 GiB of memory) x 1 (0.0 GiB of memory)".to_owned()),
             (none(), 1536, Some(64), format!("4 ({cores}) x 6 ({cores})")),
             (

@@ -1,17 +1,15 @@
 //! Writes the folder of a shard: complete, or not there at all.
 
 use std::fs::{self, File};
-use std::io::Read;
 
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
-use sha2::{Digest, Sha256};
 
-use super::combine::Origin;
 use super::manifest::{Delivered, MANIFEST, Manifest, TESTS};
+use crate::digest;
 use crate::exit;
 use crate::files;
-use crate::split::hex;
+use crate::model::Origin;
 
 /// A data file of a run, and who wrote it.
 #[derive(Clone, Copy, Debug)]
@@ -98,23 +96,8 @@ fn kind(origin: Origin) -> &'static str {
 
 /// The copy is what is described: nobody writes to it.
 fn described(file: &Utf8Path, name: String, origin: Option<Origin>) -> Result<Delivered> {
-    let (size, digest) = digest(File::open(file)?)?;
+    let (size, digest) = digest::of_reader(File::open(file)?)?;
     Ok(Delivered { name, size, digest, origin })
-}
-
-/// How many bytes there are, and their digest.
-pub fn digest(mut from: impl Read) -> Result<(u64, String)> {
-    let (mut sum, mut size) = (Sha256::new(), 0);
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        match from.read(&mut buffer)? {
-            0 => return Ok((size, hex(&sum.finalize()))),
-            read => {
-                sum.update(&buffer[..read]);
-                size += read as u64;
-            }
-        }
-    }
 }
 
 /// Takes the place of an earlier attempt. Where a node was lost its job may still run when it was

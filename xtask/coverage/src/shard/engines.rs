@@ -5,8 +5,8 @@
 //! matrix, a job that is not parallel at all, the one element that is run again. So the total is
 //! always that of the command line, and what the engine says must agree with it.
 
-use crate::cli::Env;
-use crate::settings::bounds;
+use crate::bounds;
+use crate::env::Env;
 use crate::split::Shard;
 
 /// What was typed.

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
-use super::combine::Origin;
-use crate::settings::bounds;
+use crate::bounds;
+use crate::model::Origin;
 use crate::split::{Fingerprint, Shard};
 
 /// Rises when a field changes its meaning or goes away.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::settings::bounds;
+use crate::bounds;
 use crate::split::{Plan, Planned};
 
 /// Rises when a field changes its meaning or goes away.

@@ -11,8 +11,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
 
 use super::check::{Broken, Found};
-use super::deliver::digest;
 use super::manifest::{Delivered, MANIFEST, Manifest, plain};
+use crate::digest;
 use crate::exit;
 
 /// A manifest has some KB; with ten thousand shards, a MB.
@@ -143,8 +143,8 @@ fn compare(path: &Utf8Path, file: &Delivered) -> Result<(), String> {
         return Err(why);
     }
     // No more than was announced, should it grow.
-    let read =
-        digest(from.take(file.size + 1)).map_err(|error| format!("cannot be read: {error}"))?;
+    let read = digest::of_reader(from.take(file.size + 1))
+        .map_err(|error| format!("cannot be read: {error}"))?;
     match read == (file.size, file.digest.clone()) {
         true => Ok(()),
         false => Err("is not what was written: its digest is another".to_owned()),
@@ -171,7 +171,7 @@ pub fn take(found: &Found, file: &Delivered, target: &Utf8Path) -> Result<(), St
         }
         let mut to = File::create(target)?;
         let mut from = Tee { from: from.take(file.size + 1), to: &mut to };
-        let read = digest(&mut from)?;
+        let read = digest::of_reader(&mut from)?;
         to.flush()?;
         Ok(read)
     };

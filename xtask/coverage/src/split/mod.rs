@@ -19,7 +19,7 @@ pub use chunks::{Sum, chunks};
 pub use copies::copies;
 pub use deal::{Deal, FileCost, deal};
 pub use durations::{Durations, share_of_cpu};
-pub use portion::{Fingerprint, Planned, Portion, Shard, Share, digest_of, hex};
+pub use portion::{Fingerprint, Planned, Portion, Shard, Share};
 pub use rows::{
     Because, Isolation, NEXT_WAITS, Observation, isolation, observe, pick_first, pick_next,
 };

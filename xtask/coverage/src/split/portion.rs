@@ -4,9 +4,8 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use sha2::{Digest, Sha256};
-
 use super::{Plan, Split, copies, places};
+use crate::digest;
 
 /// A split that has a machine to itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,24 +71,8 @@ pub struct Fingerprint {
 impl Fingerprint {
     /// One digest of all.
     pub fn digest(&self) -> String {
-        digest_of(self.splits.iter().map(String::as_str))
+        digest::of_texts(self.splits.iter().map(String::as_str))
     }
-}
-
-/// A digest of texts in their order.
-pub fn digest_of<'a>(texts: impl Iterator<Item = &'a str>) -> String {
-    let mut sum = Sha256::new();
-    for text in texts {
-        // The length first: no two lists look alike.
-        sum.update(text.len().to_le_bytes());
-        sum.update(text);
-    }
-    hex(&sum.finalize())
-}
-
-/// Bytes as text.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A plan that was made before, and elsewhere.
@@ -154,7 +137,8 @@ impl Plan {
 
     /// What other machines must come to as well; tests go by these names.
     pub fn fingerprint(&self, names: &[String]) -> Fingerprint {
-        let digest = |tests: &[usize]| digest_of(tests.iter().map(|&test| names[test].as_str()));
+        let digest =
+            |tests: &[usize]| digest::of_texts(tests.iter().map(|&test| names[test].as_str()));
         Fingerprint {
             tests: self.ids.len(),
             splits: self.splits.iter().map(|split| digest(&split.tests)).collect(),
@@ -253,7 +237,7 @@ mod tests {
         for other in [print("a b c d", 3), print("a b d c", 2), print("a b c dd", 2)] {
             assert_ne!(known, other);
         }
-        let texts = |all: &[&str]| digest_of(all.iter().copied());
+        let texts = |all: &[&str]| digest::of_texts(all.iter().copied());
         assert_ne!(texts(&["ab", "c"]), texts(&["a", "bc"]));
         assert_ne!(texts(&[]), texts(&[""]));
     }

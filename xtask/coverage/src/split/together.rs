@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::units::root;
+use crate::model::NodeId;
 
 /// A promise of pytest-xdist's `--dist`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,8 +43,8 @@ impl Dist {
     /// By which part of its id a test belongs to others; as in xdist, parameters may mislead it.
     fn scope(self, id: &str) -> Option<&str> {
         match self {
-            Dist::Scope => Some(id.rsplit_once("::").map_or(id, |(scope, _)| scope)),
-            Dist::File => Some(id.split_once("::").map_or(id, |(file, _)| file)),
+            Dist::Scope => Some(NodeId(id).scope()),
+            Dist::File => Some(NodeId(id).file()),
             Dist::Group => None,
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Marks;
+use crate::model::NodeId;
 
 /// Tests that were to run again and that nobody has collected.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
@@ -91,10 +92,9 @@ fn under_one_name(cuts: &BTreeMap<u32, Cut>) -> BTreeMap<u32, Cut> {
         let here = counts(&cut.before);
         let pairs = cut.before.iter().zip(&first.before);
         let alien = |(id, name): &(&String, &String)| {
-            let function = |id: &str| id.split('[').next().map(str::to_owned);
             !known.contains_key(id.as_str())
                 && !here.contains_key(name.as_str())
-                && function(id) == function(name)
+                && NodeId(id).function() == NodeId(name).function()
         };
         let same_length = cut.before.len() == first.before.len();
         let names: BTreeMap<&String, &String> =

@@ -7,6 +7,7 @@ use std::hash::Hash;
 use serde::{Deserialize, Serialize};
 
 use super::Plan;
+use crate::model::NodeId;
 
 /// What one process runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -216,18 +217,15 @@ impl<'a> Cutter<'a> {
 
     fn file(&self, test: usize) -> Bond<'a> {
         let id = &self.plan.ids[test];
-        Bond::File(id.split_once("::").map_or(id, |(file, _)| file))
+        Bond::File(NodeId(id).file())
     }
 
     fn group_or_file(&self, test: usize) -> Bond<'a> {
         self.groups.get(&test).map_or_else(|| self.file(test), |group| Bond::Group(group))
     }
 
-    /// Parameters are cut off first: they can hold `::` too.
     fn class_or_test(&self, test: usize) -> Bond<'a> {
-        let (_, name) = self.plan.ids[test].split_once("::").unwrap_or_default();
-        let name = name.split_once('[').map_or(name, |(name, _)| name);
-        name.rsplit_once("::").map_or(Bond::Test(test), |(class, _)| Bond::Class(class))
+        NodeId(&self.plan.ids[test]).class().map_or(Bond::Test(test), Bond::Class)
     }
 }
 

@@ -10,21 +10,22 @@ use camino::Utf8PathBuf;
 use super::suite;
 use crate::cli::Engine;
 use crate::conclusion::{Finished, goals};
+use crate::digest;
 use crate::engine::record::Record;
 use crate::engine::{Happening, Job, Ran};
 use crate::exit::{self, Exit};
 use crate::history::outstanding::Outstanding;
 use crate::invocation::Invocation;
+use crate::model::format::{count, seconds};
+use crate::model::{Origin, Part, Problem};
 use crate::prepare::{self, Prepared, shard};
 use crate::project::git::Head;
 use crate::project::{Project, runs};
 use crate::report::moved::{Moved, move_paths};
-use crate::screen::{count, seconds};
 use crate::shard::check::{Checked, Found, Here, check};
-use crate::shard::combine::{Origin, Part, Problem};
 use crate::shard::manifest::{Manifest, Places, PlanDigest, plain};
 use crate::shard::read;
-use crate::split::{Portion, digest_of};
+use crate::split::Portion;
 
 /// Combines, and runs what is missing where that is asked for.
 pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit> {
@@ -360,7 +361,7 @@ fn against(manifest: &Manifest, record: &Record) -> Option<String> {
     let Manifest { plan, tests, index, .. } = manifest;
     let plan = plan.as_ref()?;
     let known: BTreeSet<&String> = record.planned.iter().collect();
-    let assigned = digest_of(record.assigned.iter().map(String::as_str));
+    let assigned = digest::of_texts(record.assigned.iter().map(String::as_str));
     if plan.shards.get(*index as usize - 1) != Some(&assigned) {
         return Some("has other tests than it was planned to have".to_owned());
     }

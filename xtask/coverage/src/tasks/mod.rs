@@ -18,8 +18,9 @@ use std::cell::RefCell;
 use anyhow::Result;
 use camino::Utf8Path;
 
-use crate::cli::{Chosen, Env, Task, Typed};
+use crate::cli::{Chosen, Task, Typed};
 use crate::engine::{child, signals};
+use crate::env::Env;
 use crate::exit::Exit;
 use crate::invocation::{Invocation, here};
 use crate::project::{Project, Workspace, discover};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use camino::Utf8Path;
 
-use crate::cli::Env;
+use crate::env::Env;
 use crate::screen::Screen;
 
 /// How long a program may take to say that it cannot; one that still runs shows the page.

@@ -8,9 +8,10 @@ use crate::engine::{Job, collect};
 use crate::exit::{self, Exit};
 use crate::files;
 use crate::invocation::Invocation;
+use crate::model::format::{count, seconds};
 use crate::prepare::{self, Prepared, banner, shard};
 use crate::project::{Project, runs};
-use crate::screen::{Screen, count, seconds};
+use crate::screen::Screen;
 use crate::shard::plan::PlanFile;
 use crate::split::{Cut, Plan, Sum};
 

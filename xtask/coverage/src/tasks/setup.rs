@@ -13,9 +13,9 @@ use crate::engine::signals;
 use crate::exit::{self, Exit};
 use crate::invocation::Invocation;
 use crate::machine::Machine;
+use crate::model::format::count;
 use crate::project::setup::{Ready, bring};
 use crate::project::{Project, State, Steps, Tool, Workspace};
-use crate::screen::count;
 
 /// Sets up these projects; all of them, whatever becomes of one.
 pub(super) fn run(invocation: &Invocation<'_>, projects: &[Project]) -> Result<Exit> {

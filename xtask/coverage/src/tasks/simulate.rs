@@ -12,9 +12,11 @@ use crate::exit::{self, Exit, Fault};
 use crate::history::{Collection, STARTING, durations};
 use crate::invocation::Invocation;
 use crate::machine::Machine;
+use crate::model::NodeId;
+use crate::model::format::{count, one_line, seconds, thousands};
 use crate::prepare::{self, Prepared, banner, isolation};
 use crate::project::{Project, runs};
-use crate::screen::{Screen, count, one_line, seconds, thousands};
+use crate::screen::Screen;
 use crate::settings::Workers;
 use crate::split::{Deal, FileCost, Observation, Plan, deal, share_of_cpu};
 
@@ -130,10 +132,9 @@ impl<'a> Known<'a> {
 }
 
 /// The test files in order, and the place of each test's file among them.
-fn files<'a>(plan: &'a Plan) -> (Vec<&'a str>, Vec<usize>) {
+fn files(plan: &Plan) -> (Vec<&str>, Vec<usize>) {
     let (mut files, mut places) = (Vec::new(), BTreeMap::new());
-    let file = |id: &'a String| id.split_once("::").map_or(id.as_str(), |(file, _)| file);
-    let places = plan.ids.iter().map(file).map(|file| {
+    let places = plan.ids.iter().map(|id| NodeId(id).file()).map(|file| {
         *places.entry(file).or_insert_with(|| {
             files.push(file);
             files.len() - 1

@@ -13,13 +13,14 @@ use crate::engine::{Happening, Job, Ran};
 use crate::exit::{self, Exit};
 use crate::invocation::Invocation;
 use crate::layout::RunFolder;
+use crate::model::Problem;
+use crate::model::format::{count, seconds};
 use crate::prepare::{self, Prepared, banner};
 use crate::project::{Project, runs};
 use crate::report::coverage::{Data, render};
 use crate::report::identity::{self, Compared, Differing, Outcomes, Place};
-use crate::screen::{Screen, count, seconds};
+use crate::screen::Screen;
 use crate::settings::{Origin, Setting};
-use crate::shard::combine::Problem;
 
 /// So many rows of differences are shown, unless `-v` wants all.
 const ROWS: usize = 40;

@@ -6,14 +6,12 @@ use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::engine::event::{Details, PhaseSeconds, TestOutcome};
 use crate::engine::journal::{Journal, TestRun, UnitRun};
 use crate::engine::samples::Growth;
 use crate::engine::schedule::{Cause, Ended, Fate, UnitOver, Verdict};
 use crate::engine::{Happening, Job, Ran, Sample, SplitEnd, SplitState, Started};
 use crate::machine::meter::Reading;
-use crate::report::failures::{Blow, Failure, Phase};
-use crate::shard::combine::Problem;
+use crate::model::{Blow, Details, Failure, Phase, PhaseSeconds, Problem, TestOutcome};
 use crate::split::{Plan, copies};
 
 /// See the module.

@@ -11,7 +11,8 @@ use super::driver::{Driver, Stage};
 use super::host::Mode;
 use crate::engine::schedule::{FINISHING, Input, UnitOver, Verdict, Why};
 use crate::engine::{Happening, Refusal, SplitState, child, tail};
-use crate::report::failures::{Blow, Failure, Phase};
+use crate::model::NodeId;
+use crate::model::{Blow, Failure, Phase};
 
 /// How a unit's process ended.
 #[derive(Debug, Default)]
@@ -334,8 +335,7 @@ impl Driver<'_> {
         if self.account.is_trial(slot) {
             return;
         }
-        let id = self.account.id(test);
-        let file = id.split("::").next().unwrap_or_default().to_owned();
+        let file = NodeId(&self.account.id(test)).file().to_owned();
         let split = self.account.split_in(slot);
         self.failure_outside(host, file, split, Blow::new(Phase::Late, text));
     }

@@ -10,7 +10,7 @@ use super::ends::Exit;
 use super::host::{HostEvent, Mode, Source, UnitData, UnitEvent};
 use crate::engine::schedule::{Input, Suite, Why};
 use crate::engine::{Happening, Refusal, tail};
-use crate::shard::combine::{Origin, Part};
+use crate::model::{Origin, Part};
 use crate::split::{Grain, Isolation, Marks, NotFound, Plan, together, units};
 
 /// The first hazards, and how many more there are.

@@ -16,11 +16,11 @@ use serde_json::{Value, json};
 
 use super::Message;
 use crate::engine::child::{Child, Command, FIRST_PIPE, Lines, Orphaned};
-use crate::engine::event::{Details, TestOutcome};
 use crate::engine::{Job, LAST_FAILED, Measure, TEMPORARY, TOGETHER};
 use crate::files;
+use crate::model::NodeId;
+use crate::model::{Blow, Details, TestOutcome};
 use crate::project::core::NATIVE;
-use crate::report::failures::Blow;
 use crate::split::NotFound;
 use crate::split::order::{Known, Order};
 
@@ -628,7 +628,7 @@ fn configuration(job: &Job, setup: &Setup<'_>) -> Value {
 
 /// A list for a host that is to know but a few tests, and to import their files alone.
 fn list_of(job: &Job, setup: &Setup<'_>) -> Result<Utf8PathBuf> {
-    let only = setup.only.iter().map(|id| id.split("::").next().unwrap_or_default());
+    let only = setup.only.iter().map(|id| NodeId(id).file());
     let modules: BTreeSet<&str> = only.collect();
     let list = json!({"ids": setup.only, "files": null, "modules": modules, "narrowed": true});
     let file = job.folder.host_selection(setup.number);

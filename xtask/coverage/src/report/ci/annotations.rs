@@ -1,114 +1,15 @@
-//! Marks at lines of the repository, as workflow commands of GitHub Actions.
+//! Marks at lines of the repository, for failures and for changed lines that did not run.
 
 use std::collections::HashMap;
-use std::fmt;
 
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 
-use crate::report::failures::{Failure, Phase};
+use crate::model::{Annotation, Level, NodeId};
+use crate::model::{Failure, Phase};
 use crate::report::patch::Patch;
 
-/// What GitHub shows of each level, for each step of a job.
-const MOST: usize = 10;
 /// Bytes of one text: the log has the rest.
 const MOST_TEXT: usize = 2000;
-
-/// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Level {
-    /// Something failed.
-    Error,
-    /// Something to look at.
-    Warning,
-}
-
-/// A mark at a place, or at none.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Annotation {
-    /// How bad it is.
-    pub level: Level,
-    /// Relative to the top of the repository.
-    pub file: Option<Utf8PathBuf>,
-    /// The first line and the last.
-    pub lines: Option<(u32, u32)>,
-    /// A line.
-    pub title: String,
-    /// What there is to say.
-    pub text: String,
-}
-
-/// The command that makes it.
-impl fmt::Display for Annotation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let level = match self.level {
-            Level::Error => "error",
-            Level::Warning => "warning",
-        };
-        let mut properties = Vec::new();
-        properties.extend(self.file.as_ref().map(|file| ("file", file.to_string())));
-        if let Some((first, last)) = self.lines {
-            properties.push(("line", first.to_string()));
-            properties.extend((last > first).then(|| ("endLine", last.to_string())));
-        }
-        properties.push(("title", self.title.clone()));
-        let properties = properties.iter().map(|(name, value)| {
-            let value = escaped(value).replace(':', "%3A").replace(',', "%2C");
-            format!("{name}={value}")
-        });
-        let properties: Vec<String> = properties.collect();
-        write!(f, "::{level} {}::{}", properties.join(","), escaped(&self.text))
-    }
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
-}
-
-/// How many more annotations are shown.
-#[derive(Debug)]
-pub struct Room {
-    errors: usize,
-    warnings: usize,
-}
-
-impl Default for Room {
-    fn default() -> Room {
-        Room { errors: MOST, warnings: MOST }
-    }
-}
-
-impl Room {
-    /// The commands for the first of them, and one that counts the rest.
-    pub fn take(&mut self, annotations: &[Annotation]) -> Vec<String> {
-        let mut lines = Vec::new();
-        let (mut errors, mut warnings) = (0, 0);
-        for annotation in annotations {
-            let (room, left_out) = match annotation.level {
-                Level::Error => (&mut self.errors, &mut errors),
-                Level::Warning => (&mut self.warnings, &mut warnings),
-            };
-            match room.checked_sub(1) {
-                Some(less) => {
-                    *room = less;
-                    lines.push(annotation.to_string());
-                }
-                None => *left_out += 1,
-            }
-        }
-        if errors + warnings > 0 {
-            let (errors, warnings) = (counted(errors, "error"), counted(warnings, "warning"));
-            let counts: Vec<String> = errors.into_iter().chain(warnings).collect();
-            let counts = counts.join(" and ");
-            lines.push(format!("::notice title=Not annotated::{counts} more: see the log"));
-        }
-        lines
-    }
-}
-
-fn counted(n: usize, noun: &str) -> Option<String> {
-    let plural = if n == 1 { "" } else { "s" };
-    (n > 0).then(|| format!("{n} {noun}{plural}"))
-}
 
 /// Where the paths in reports begin. All absolute.
 #[derive(Clone, Debug)]
@@ -140,7 +41,7 @@ impl Places {
     /// The file, and the line where it is known: the last one in the test's own file, or in
     /// another of the repository, where a fixture failed.
     fn of(&self, failure: &Failure) -> (Option<Utf8PathBuf>, Option<u32>) {
-        let file = failure.id.split("::").next().unwrap_or_default();
+        let file = NodeId(&failure.id).file();
         let own = self.in_repository(&self.rootdir, file);
         let places: Vec<(Utf8PathBuf, u32)> = failure
             .text
@@ -247,7 +148,7 @@ pub fn of_patch(patch: &Patch, places: &Places) -> Vec<Annotation> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::failures::Blow;
+    use crate::model::Blow;
     use crate::report::patch::PatchFile;
 
     fn places() -> Places {
@@ -290,17 +191,6 @@ mod tests {
     }
 
     #[test]
-    fn commands_are_escaped() {
-        let text = "tests/é, b.py:2: E";
-        let mut failure = failure("tests/é, b.py::test[100%:a]", Phase::Call, text);
-        failure.message = "50% :: a\r\nb".to_owned();
-        let lines = Room::default().take(&of_failures(&[failure], &places()));
-        let wanted = "::error file=api/tests/é%2C b.py,line=2,title=tests/é%2C b.py%3A%3Atest[100%25%3Aa] \
-            failed::50%25 :: a%0D%0Ab";
-        assert_eq!(lines, [wanted]);
-    }
-
-    #[test]
     fn failures_at_one_line_share_an_annotation_and_collection_comes_first() {
         let failures = [
             failure("tests/a.py::x", Phase::Crash, "the process died"),
@@ -324,26 +214,12 @@ mod tests {
         let missing = vec![3, 7, 8, 9];
         let files = vec![PatchFile { path, file, missing, lines: 9, ..PatchFile::default() }];
         let patch = Patch { files, ..Patch::default() };
+        let found = of_patch(&patch, &places());
+        let told: Vec<_> = found.iter().map(|it| (it.lines, it.text.as_str())).collect();
         let wanted = [
-            "::warning file=api/src/a.py,line=7,endLine=9,title=Not covered::Lines 7-9 were changed and did not run",
-            "::warning file=api/src/a.py,line=3,title=Not covered::Line 3 was changed and did not run",
+            (Some((7, 9)), "Lines 7-9 were changed and did not run"),
+            (Some((3, 3)), "Line 3 was changed and did not run"),
         ];
-        assert_eq!(Room::default().take(&of_patch(&patch, &places())), wanted);
-    }
-
-    /// The limit is that of a step, whatever the number of projects that run in it.
-    #[test]
-    fn what_is_more_than_github_shows_is_counted_once() {
-        let failures: Vec<Failure> = (0..8)
-            .map(|n| {
-                failure(&format!("tests/{n}.py::x"), Phase::Call, &format!("tests/{n}.py:1: E"))
-            })
-            .collect();
-        let annotations = of_failures(&failures, &places());
-        let mut room = Room::default();
-        assert_eq!(room.take(&annotations).len(), 8);
-        let second = room.take(&annotations);
-        assert_eq!(second.len(), 3);
-        assert_eq!(second[2], "::notice title=Not annotated::6 errors more: see the log");
+        assert_eq!(told, wanted);
     }
 }

@@ -4,5 +4,5 @@
 mod annotations;
 mod page;
 
-pub use self::annotations::{Annotation, Level, Places, Room, of_failures, of_patch};
+pub use self::annotations::{Places, of_failures, of_patch};
 pub use self::page::{Page, render};

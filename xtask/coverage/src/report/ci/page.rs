@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use crate::report::coverage::{FileTotals, Rendered};
 use crate::report::failures::Shown;
+use crate::report::html::escape;
 use crate::report::patch::Patch;
 use crate::report::thresholds::{Missed, percent};
 
@@ -141,8 +142,7 @@ fn plain(text: &str) -> String {
 }
 
 fn escaped(text: &str) -> String {
-    let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    text.replace(['\n', '\r'], " ")
+    escape(text).replace(['\n', '\r'], " ")
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@
 use std::fmt::Write;
 
 use super::Page;
-use super::text::escape;
 use crate::machine::meter::Sample;
+use crate::report::html::escape;
 
 /// The height of a chart, pixels.
 const TALL: f64 = 44.0;

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::Page;
 use super::text::name;
+use crate::model::NodeId;
 
 /// Seconds.
 const TICK: f64 = 1e-4;
@@ -45,10 +46,7 @@ pub(super) fn render(page: &Page<'_>) -> String {
     let tests = tests
         .into_iter()
         .map(|test| {
-            let (file, rest) = match test.id.split_once("::") {
-                Some((file, rest)) => (file, Some(name(rest))),
-                None => (test.id, None),
-            };
+            let (file, rest) = (NodeId(test.id).file(), NodeId(test.id).within_file().map(name));
             let (file, outcome) = (files.of(&name(file)), outcomes.of(test.outcome));
             let (start, length) = (ticks(page.began + test.started), ticks(test.seconds));
             (file, rest, test.slot, start, length, outcome, test.split)

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::Page;
-use super::text::{count, escape, percent, thousands};
+use super::text::percent;
+use crate::model::format::{count, thousands};
 use crate::report::coverage::FileTotals;
+use crate::report::html::escape;
 
 /// A tree of so many files is open from the start.
 const SMALL: usize = 40;
@@ -21,7 +23,7 @@ pub(super) fn render(page: &Page<'_>) -> String {
     let _ = writeln!(
         out,
         "<p class=\"say\">{}. The most missing first.</p>",
-        count(coverage.files.len(), "file")
+        count(coverage.files.len() as u64, "file")
     );
     out.push_str("<div class=\"tree\">\n<div class=\"row head\"><span>Folder, file</span><span></span><span>Covered</span><span>Missing</span><span>Statements</span></div>\n");
     root.write(&mut out, 0, coverage.files.len() <= SMALL);

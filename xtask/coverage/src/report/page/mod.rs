@@ -14,9 +14,9 @@ use camino::Utf8PathBuf;
 
 use super::again::Again;
 use super::coverage::{FileTotals, Totals};
-use super::failures::Failure;
-use super::summary::{Outcome, Seconds, Tally};
+use super::summary::{Outcome, Seconds};
 use crate::machine::meter::Sample;
+use crate::model::{Failure, Tally};
 
 /// All that the page tells.
 #[derive(Clone, Debug)]

@@ -3,10 +3,14 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 
-use super::text::{count, cut, duration, escape, link, name, thousands};
+use super::text::{cut, link, name};
 use super::{Page, Test};
+use crate::model::Failure;
+use crate::model::NodeId;
+use crate::model::format::{count, duration, thousands};
 use crate::report::again::Again;
-use crate::report::failures::{self, Failure, Limits};
+use crate::report::failures::{self, Limits};
+use crate::report::html::escape;
 use crate::report::summary::Outcome;
 
 /// Rows of the tables; the script shows more of the tests.
@@ -86,7 +90,7 @@ pub(super) fn figures(page: &Page<'_>) -> String {
         figure(&mut out, "Coverage", &format!("{}%", totals.percent_text), class, &note);
     }
     let sum: f64 = page.tests.iter().map(|test| test.seconds).sum();
-    let note = format!("{} of tests in {}", duration(sum), count(page.slots, "slot"));
+    let note = format!("{} of tests in {}", duration(sum), count(page.slots as u64, "slot"));
     figure(&mut out, "Time", &duration(page.seconds.total), "", &note);
     if let Some(span) = Span::of(page) {
         let note =
@@ -299,7 +303,7 @@ pub(super) fn slowest(page: &Page<'_>) -> String {
 pub(super) fn files(page: &Page<'_>) -> String {
     let mut files: HashMap<&str, (f64, usize)> = HashMap::new();
     for test in &page.tests {
-        let file = test.id.split("::").next().unwrap_or_default();
+        let file = NodeId(test.id).file();
         let (seconds, tests) = files.entry(file).or_default();
         *seconds += test.seconds;
         *tests += 1;

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use super::*;
-use crate::report::failures::{Blow, Phase};
+use crate::model::{Blow, Failure, Phase, Tally};
 
 const NASTY: &str = "tests/test_x.py::test_y[</script><b a=\"'>&\x07\x1b[31mé\u{202e}\n{{data}}]";
 
@@ -314,9 +314,4 @@ fn links_are_relative_and_texts_are_cut() {
     assert_eq!(text::cut("ééééé", 5), "é\n[6 bytes left out]\né");
     assert_eq!(text::cut("abc", 3), "abc");
     assert_eq!([99.97, 0.01, 100.0, 0.0].map(text::percent), ["99.9", "0.1", "100.0", "0.0"]);
-    assert_eq!(
-        [0.004, 0.25, 12.34, 185.2].map(text::duration),
-        ["4 ms", "0.25 s", "12.3 s", "3 min 05 s"]
-    );
-    assert_eq!([0, 999, 1000, 1_234_567].map(text::thousands), ["0", "999", "1,000", "1,234,567"]);
 }

@@ -8,6 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::thresholds::{displayed, percent};
+use crate::model::format::ranges;
 
 /// What was changed since a base.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -192,16 +193,6 @@ impl PatchFile {
 
 /// Digits after the point of a patch's percentage.
 pub const PRECISION: u32 = 1;
-
-/// `3-5, 9`.
-fn ranges(lines: &[u32]) -> String {
-    let runs = lines.chunk_by(|a, b| a + 1 == *b);
-    let words = runs.map(|run| match run {
-        [first, .., last] => format!("{first}-{last}"),
-        _ => run[0].to_string(),
-    });
-    words.collect::<Vec<_>>().join(", ")
-}
 
 #[cfg(test)]
 mod tests {

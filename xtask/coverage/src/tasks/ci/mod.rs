@@ -11,7 +11,8 @@ use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use self::render::{AGAIN, Facts, Places, WRITTEN, from, render};
-use crate::cli::{Env, Pipeline, Service, Typed, WantedPipeline};
+use crate::cli::{Pipeline, Service, Typed, WantedPipeline};
+use crate::env::Env;
 use crate::exit::{self, Exit};
 use crate::files;
 use crate::project::{Project, Workspace, canonical, discover};

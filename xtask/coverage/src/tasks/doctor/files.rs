@@ -7,9 +7,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::Finding;
 use super::Level::{Error, Note, Warning};
 use crate::files;
+use crate::model::NodeId;
+use crate::model::format::count;
 use crate::prepare;
 use crate::project::{Facts, Project, Steps, git};
-use crate::screen::count;
 use crate::split::Durations;
 
 pub(super) fn look(project: &Project, facts: Option<&Facts>) -> Vec<Finding> {
@@ -103,10 +104,7 @@ fn durations(project: &Project, facts: &Facts) -> Option<Finding> {
     }
     let table: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&text).ok()?;
     let rootdir = facts.pytest.as_ref().map_or(&project.root, |pytest| &pytest.rootdir);
-    let is_gone = |id: &&String| {
-        let file = id.split("::").next().unwrap_or_default();
-        !rootdir.join(file).exists()
-    };
+    let is_gone = |id: &&String| !rootdir.join(NodeId(id).file()).exists();
     let gone = table.keys().filter(is_gone).count();
     (gone > 0).then(|| {
         let all = count(table.len() as u64, "test");

@@ -9,6 +9,7 @@ use nix::sys::statvfs::statvfs;
 use super::Level::{Good, Note, Warning};
 use super::{Finding, Invocation};
 use crate::machine::Machine;
+use crate::model::format::gib;
 
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
@@ -35,13 +36,13 @@ fn whole() -> Machine {
 }
 
 fn size(ours: &Machine, whole: &Machine) -> Finding {
-    let gib = |bytes: Option<u64>| match bytes {
-        Some(bytes) => format!("{:.1} GiB", bytes as f64 / GIB as f64),
+    let memory = |bytes: Option<u64>| match bytes {
+        Some(bytes) => gib(bytes),
         None => "unknown memory".to_owned(),
     };
-    let what = format!("{} cores, {}", ours.cores, gib(ours.memory));
+    let what = format!("{} cores, {}", ours.cores, memory(ours.memory));
     let is_limited = ours.cores < whole.cores || ours.memory < whole.memory;
-    let of = format!(" of {} and {}: a cgroup or affinity", whole.cores, gib(whole.memory));
+    let of = format!(" of {} and {}: a cgroup or affinity", whole.cores, memory(whole.memory));
     let of = if is_limited && whole.cores > 0 { of } else { String::new() };
     Finding::new("machine", if of.is_empty() { Good } else { Note }, what + &of)
 }

@@ -11,8 +11,9 @@ use serde::Serialize;
 
 use crate::exit::Exit;
 use crate::invocation::Invocation;
+use crate::model::format::count;
 use crate::project::Project;
-use crate::screen::{Screen, count};
+use crate::screen::Screen;
 
 /// How bad something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

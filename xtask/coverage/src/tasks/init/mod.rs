@@ -15,7 +15,8 @@ use self::survey::Survey;
 use crate::cli::Init;
 use crate::exit::{self, Exit};
 use crate::files;
-use crate::screen::{Screen, count};
+use crate::model::format::count;
+use crate::screen::Screen;
 
 /// Does, or shows, what is missing in the repository.
 pub(super) fn run(asked: &Init, here: &Utf8Path, screen: &Screen) -> Result<Exit> {

@@ -8,7 +8,7 @@ const SPLITS: u32 = 10_000;
 /// How many splits may run at once, and how many workers each of them may have.
 const WORKERS: u32 = 1_000;
 /// How many workers there may be in all.
-pub(super) const ALL_WORKERS: u32 = 10_000;
+pub(crate) const ALL_WORKERS: u32 = 10_000;
 /// How many times a failed test may be tried again.
 const RETRIES: u32 = 1_000;
 /// How many failures, or lines, may be counted: more than there are of either.

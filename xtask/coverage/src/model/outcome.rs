@@ -1,0 +1,126 @@
+//! How tests end, and how many in which way.
+
+use serde::{Deserialize, Serialize};
+
+/// How a test ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TestOutcome {
+    /// It passed.
+    Passed,
+    /// Its call failed.
+    Failed,
+    /// Its setup or teardown failed.
+    Error,
+    /// It was skipped.
+    Skipped,
+    /// It failed as expected.
+    Xfailed,
+    /// It passed against expectation.
+    Xpassed,
+    /// Its process died.
+    Crashed,
+    /// It was stopped at its time limit.
+    TimedOut,
+}
+
+impl TestOutcome {
+    /// True where a test is to blame.
+    pub fn is_failure(self) -> bool {
+        use TestOutcome::{Crashed, Error, Failed, TimedOut};
+        matches!(self, Failed | Error | Crashed | TimedOut)
+    }
+
+    /// As it is said.
+    pub fn word(self) -> &'static str {
+        match self {
+            TestOutcome::Passed => "passed",
+            TestOutcome::Failed => "failed",
+            TestOutcome::Error => "error",
+            TestOutcome::Skipped => "skipped",
+            TestOutcome::Xfailed => "xfailed",
+            TestOutcome::Xpassed => "xpassed",
+            TestOutcome::Crashed => "crashed",
+            TestOutcome::TimedOut => "timed out",
+        }
+    }
+}
+
+/// What is told of a test at its end, beside its outcome.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+pub struct Details {
+    /// How long it took.
+    #[serde(flatten)]
+    pub seconds: PhaseSeconds,
+    /// Why it was skipped, or expected to fail.
+    pub reason: Option<String>,
+    /// What it recorded with `record_property`: names and values.
+    #[serde(default)]
+    pub properties: Vec<(String, String)>,
+    /// Seconds of CPU that its process used meanwhile, with children that were waited for.
+    pub cpu: Option<f64>,
+    /// Bytes of anonymous memory that its process had at its end, what it shares with the process
+    /// that it was forked from among them; not told at the end of each of many short tests.
+    pub memory: Option<u64>,
+}
+
+impl From<PhaseSeconds> for Details {
+    fn from(seconds: PhaseSeconds) -> Details {
+        Details { seconds, ..Details::default() }
+    }
+}
+
+/// Seconds that the phases of a test took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize)]
+pub struct PhaseSeconds {
+    /// Fixtures before the test.
+    #[serde(default)]
+    pub setup: f64,
+    /// The test itself.
+    #[serde(default)]
+    pub call: f64,
+    /// Fixtures after the test.
+    #[serde(default)]
+    pub teardown: f64,
+}
+
+impl PhaseSeconds {
+    /// Their sum, in the order in which pytest-split adds them up.
+    pub fn total(self) -> f64 {
+        self.setup + self.teardown + self.call
+    }
+}
+
+/// What became of the tests. Each counts once, except in `reruns`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Tally {
+    /// Found and selected.
+    pub collected: u64,
+    /// Passed.
+    pub passed: u64,
+    /// Failed in the call phase.
+    pub failed: u64,
+    /// Failed in setup, teardown or collection.
+    pub errors: u64,
+    /// Skipped.
+    pub skipped: u64,
+    /// Failed as expected.
+    pub xfailed: u64,
+    /// Passed unexpectedly, and that was no failure.
+    pub xpassed: u64,
+    /// Attempts that were repeated.
+    pub reruns: u64,
+    /// Their process died.
+    pub crashed: u64,
+    /// Stopped at the time limit.
+    pub timed_out: u64,
+    /// Never finished, because the run was stopped.
+    pub not_run: u64,
+}
+
+impl Tally {
+    /// All that counts as a failure.
+    pub fn failures(&self) -> u64 {
+        self.failed + self.errors + self.crashed + self.timed_out
+    }
+}
