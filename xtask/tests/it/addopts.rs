@@ -131,6 +131,21 @@ def test_third_time_lucky():
         assert!(!project.has(".coverage"));
     }
 
+    fn the_value_of_an_option_of_a_conftest_is_no_path(engine) {
+        let project = shop("addopts = '--backend sqlite'", "");
+        let conftest = "def pytest_addoption(parser):\n    parser.addoption('--backend')\n    \
+                        parser.addoption('-D', type=int)\n";
+        project.write("conftest.py", conftest);
+        let test = "def test_options(pytestconfig):\n    \
+                    assert pytestconfig.getoption('--backend') == 'tests'\n    \
+                    assert pytestconfig.getoption('-D') == 3\n";
+        project.write("tests/test_options.py", test);
+        let args = ["--", "--backend", "tests", "-D", "3", "--strict-markers", "tests"];
+        let output = project.run(&coverage(engine, &args)).exits(0);
+        let output = output.never_says("Partial: ");
+        assert!(project.has(".coverage"), "{output}");
+    }
+
     fn node_ids_with_spaces_select_their_tests(engine) {
         let project = shop("", "");
         let id = "tests/test_price.py::test_price[a few]";

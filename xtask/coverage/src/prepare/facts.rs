@@ -4,13 +4,61 @@ use anyhow::Result;
 use camino::Utf8Path;
 
 use crate::files;
-use crate::project::probe::Typed;
-use crate::project::{Facts, Interpreter, Project, State, Steps, kept};
+use crate::model::NodeId;
+use crate::project::probe::{self, Typed};
+use crate::project::{Facts, Interpreter, Project, PytestConfig, State, Steps, kept};
 use crate::settings::{Origin, addopts};
+
+/// The facts, and the words that were typed, with the value of each option in one word with it where
+/// it could be taken for a path.
+pub(super) fn read(
+    steps: &Steps<'_>,
+    interpreter: &Interpreter,
+    project: &Project,
+    typed: &[String],
+    state: &State,
+) -> Result<(Facts, Vec<String>)> {
+    let mut facts = as_typed(steps, interpreter, project, typed, state)?;
+    let Some(pytest) = &mut facts.pytest else { return Ok((facts, typed.to_vec())) };
+    let unknown = [addopts::unknown(typed), addopts::unknown(&pytest.addopts)].concat();
+    if unknown.is_empty() {
+        return Ok((facts, typed.to_vec()));
+    }
+    let arguments = leading_to_plugins(project, typed, pytest)?;
+    let with_value = probe::options_with_value(steps, interpreter, project, &unknown, &arguments)?;
+    let joined = addopts::joined(typed, &with_value);
+    if joined != typed {
+        // A path less: pytest may take another ini file.
+        facts = as_typed(steps, interpreter, project, &joined, state)?;
+    }
+    if let Some(pytest) = &mut facts.pytest {
+        pytest.addopts = addopts::joined(&pytest.addopts, &with_value);
+    }
+    Ok((facts, joined))
+}
+
+/// What pytest must be given to load the plugins and conftests that it loads for these words.
+fn leading_to_plugins(
+    project: &Project,
+    typed: &[String],
+    pytest: &PytestConfig,
+) -> Result<Vec<String>> {
+    let words = [addopts::read(&pytest.addopts, &Origin::Addopts)?];
+    let words = words.into_iter().chain([addopts::read(typed, &Origin::CommandLine)?]);
+    let mut arguments = vec![format!("--rootdir={}", pytest.rootdir)];
+    arguments.extend(pytest.inifile.iter().map(|file| format!("--config-file={file}")));
+    for addopts in words {
+        arguments.extend(addopts.blocked.iter().map(|name| format!("-pno:{name}")));
+        arguments.extend(addopts.named.iter().map(|name| format!("-p{name}")));
+        let is_there = |path: &&String| project.root.join(NodeId(path).file()).exists();
+        arguments.extend(addopts.paths.iter().filter(is_there).cloned());
+    }
+    Ok(arguments)
+}
 
 /// `--cov-config` in addopts names another configuration of coverage than the one it finds: it
 /// is known only when pytest's configuration has been read.
-pub(super) fn read(
+fn as_typed(
     steps: &Steps<'_>,
     interpreter: &Interpreter,
     project: &Project,

@@ -40,10 +40,10 @@ pub(crate) fn prepare(invocation: &Invocation<'_>, project: &Project) -> Result<
     let named = invocation.typed.general.chosen.python.as_deref();
     let interpreter = python::find(&steps, project, named, &state)?;
     let typed = facts::with_words_of_files(project, &invocation.typed.pytest_args);
-    let mut facts = facts::read(&steps, &interpreter, project, &typed, &state)?;
+    let (mut facts, mut words) = facts::read(&steps, &interpreter, project, &typed, &state)?;
     let needed = if measures { &["pytest", "coverage"][..] } else { &["pytest"] };
     if python::ensure_packages(&steps, &interpreter, project, &facts.packages, needed)? {
-        facts = facts::read(&steps, &interpreter, project, &typed, &state)?;
+        (facts, words) = facts::read(&steps, &interpreter, project, &typed, &state)?;
     }
     for concern in locks::concerns(&steps, project, &interpreter, &facts, &state) {
         screen.warn(&concern);
@@ -51,7 +51,7 @@ pub(crate) fn prepare(invocation: &Invocation<'_>, project: &Project) -> Result<
     drop(finding);
     let state = part.unwrap_or(state);
     let history = History::read(&state);
-    let settings = read_settings(invocation, project, &typed, &facts, &history)?;
+    let settings = read_settings(invocation, project, &words, &facts, &history)?;
     let core = match measures {
         true => native_core(&settings, &facts, &state),
         false => Err("nothing is measured".to_owned()),

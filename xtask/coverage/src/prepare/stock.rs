@@ -40,7 +40,7 @@ pub(crate) fn plugins(
     let Prepared { interpreter, facts, state, .. } = &*prepared;
     if python::ensure_packages(&steps, interpreter, project, &facts.packages, &wanted)? {
         let typed = facts::with_words_of_files(project, &invocation.typed.pytest_args);
-        prepared.facts = facts::read(&steps, interpreter, project, &typed, state)?;
+        (prepared.facts, _) = facts::read(&steps, interpreter, project, &typed, state)?;
     }
     Ok(())
 }

@@ -10,6 +10,10 @@ use crate::exit;
 
 /// The program, which is run with `python -c`.
 pub(super) const PROBE: &str = include_str!("../../host/probe.py");
+/// Asks pytest's parser; run with `python -c`.
+const OPTIONS: &str = include_str!("../../host/options.py");
+/// Starts its answer.
+const OPTIONS_MARK: &str = "\u{1}xtask-options ";
 /// Starts the one line of the output that is ours; `sitecustomize` may print others.
 const MARK: &str = "\u{1}xtask-facts ";
 
@@ -51,6 +55,25 @@ pub fn read(
         }
         Answer::Error(message) => bail!(exit::usage(message)),
     }
+}
+
+/// Which of these options of pytest take a value, by its own parser; none where it cannot be
+/// asked, which tests will say more of. `arguments` lead it to plugins and conftests.
+pub fn options_with_value(
+    steps: &Steps,
+    python: &Interpreter,
+    project: &Project,
+    names: &[&str],
+    arguments: &[String],
+) -> Result<Vec<String>> {
+    let words = [serde_json::to_string(names), serde_json::to_string(arguments)];
+    let [names, arguments] = words.map(|words| words.context("failed to describe options"));
+    let step = Step::new(&python.executable, &project.root).args(["-c", OPTIONS]);
+    let output = steps.output(&step.args([names?, arguments?]))?;
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let line = printed.lines().find_map(|line| line.strip_prefix(OPTIONS_MARK));
+    line.map_or(Ok(Vec::new()), serde_json::from_str)
+        .context("failed to read what pytest says of its options")
 }
 
 #[derive(Deserialize)]

@@ -79,6 +79,47 @@ pub fn read(words: &[String], origin: &Origin) -> Result<Addopts> {
     Ok(addopts)
 }
 
+/// Options that nothing here knows, with a word behind them that may be their value.
+pub fn unknown(words: &[String]) -> Vec<&str> {
+    before_paths(words).windows(2).filter_map(|pair| may_take(&pair[0], &pair[1])).collect()
+}
+
+/// The words, with the values of these options in one word with them: `--name=value`, `-Xvalue`.
+pub fn joined(words: &[String], with_value: &[String]) -> Vec<String> {
+    let options = before_paths(words).len();
+    let mut joined = Vec::new();
+    let mut left = words.iter().enumerate().peekable();
+    while let Some((at, word)) = left.next() {
+        let next = left.peek().filter(|(next, _)| *next < options).map(|(_, next)| *next);
+        let value = next.filter(|next| {
+            at < options && may_take(word, next).is_some() && with_value.contains(word)
+        });
+        joined.push(match value {
+            Some(value) if word.starts_with("--") => format!("{word}={value}"),
+            Some(value) => format!("{word}{value}"),
+            None => word.clone(),
+        });
+        if value.is_some() {
+            left.next();
+        }
+    }
+    joined
+}
+
+/// What stands before `--`.
+fn before_paths(words: &[String]) -> &[String] {
+    let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
+    &words[..end]
+}
+
+/// A long option, or a short one of a plugin: pytest leaves capital letters to them.
+fn may_take<'a>(word: &'a str, next: &str) -> Option<&'a str> {
+    let is_long = word.starts_with("--") && !word.contains('=');
+    let is_plugins = matches!(word.as_bytes(), [b'-', b'A'..=b'Z']) && !matches!(word, "-V" | "-W");
+    let known = WITH_VALUE.contains(&word) || MAYBE_VALUE.contains(&word);
+    ((is_long || is_plugins) && !known && !next.starts_with('-')).then_some(word)
+}
+
 /// The options in one word, several where short ones are glued together (`-xq`), and how many
 /// words they take: two if the value stands in a word of its own.
 struct Options<'a> {
@@ -142,7 +183,7 @@ fn short_name(letter: char) -> &'static str {
 }
 
 /// Options of pytest and of well-known plugins that may stand before their value. Of any other
-/// the value must be written with `=`, or it is taken for a path.
+/// pytest is asked (`host/options.py`), which takes longer.
 const WITH_VALUE: &[&str] = &[
     // pytest
     "--maxfail",
@@ -513,6 +554,24 @@ mod tests {
         for (text, wanted) in table {
             assert_eq!(said(text), wanted, "{text}");
         }
+    }
+
+    #[test]
+    fn the_value_of_an_option_that_is_asked_about_is_one_word_with_it() {
+        let table = [
+            ("--backend sqlite -D 3 t.py", "--backend -D", "--backend=sqlite -D3 t.py"),
+            ("--backend sqlite --flag t.py", "--backend --flag", "--backend=sqlite --flag t.py"),
+            ("--backend=sqlite --backend -q", "", "--backend=sqlite --backend -q"),
+            ("--backend --backend x", "--backend", "--backend --backend=x"),
+            ("--tb short -k x -- --backend x", "", "--tb short -k x -- --backend x"),
+            ("--backend", "", "--backend"),
+        ];
+        for (text, asked, wanted) in table {
+            let all = words(text);
+            assert_eq!(unknown(&all), words(asked), "{text}");
+            assert_eq!(joined(&all, &words("--backend -D")), words(wanted), "{text}");
+        }
+        assert_eq!(unknown(&words("--tb short -W error -q --lf t.py -- --x y")), ["--lf"]);
     }
 
     #[test]
