@@ -611,8 +611,10 @@ pub struct General {
 
     /// Write what the scheduler hears and does to FILE
     ///
-    /// JSON Lines: the rules, then every input and every action with the seconds since the start
-    /// of the run. What is in it belongs to a bug report about what ran when. Not with the stock
+    /// Where FILE ends in `.json`, as a timeline that Perfetto (ui.perfetto.dev) and
+    /// chrome://tracing open: what each worker ran when, beside the use of processors and memory.
+    /// Else as JSON Lines: the rules, then every input and every action with the seconds since the
+    /// start of the run; these belong to a bug report about what ran when. Not with the stock
     /// engine.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub trace: Option<Utf8PathBuf>,

@@ -68,6 +68,7 @@ mod simulate;
 mod support;
 mod test;
 mod thresholds;
+mod trace;
 mod typed;
 mod unread;
 mod verdict;

@@ -48,6 +48,7 @@ impl Finished<'_> {
         let mut evidence = self.evidence();
         // First: a signal that comes while reports are made must not take them away.
         evidence.note(history::keep_times(self));
+        evidence.broken.extend(self.ran.unwritten_trace.clone().map(Broken::incomplete));
         let junit = evidence.note(junit::write(self)).flatten();
         let checked = evidence.note(check_parts(self.job, self.ran));
         let delivered = checked.as_ref().map(|checked| self.deliver(checked));

@@ -338,6 +338,8 @@ pub struct Ran {
     pub workers_reached: Option<u32>,
     /// What the machine was doing, in order.
     pub samples: Samples,
+    /// Why the trace that was asked for is not there, or not whole.
+    pub unwritten_trace: Option<String>,
 }
 
 impl Ran {
@@ -379,6 +381,7 @@ impl Ran {
             memory_growth: None,
             workers_reached: None,
             samples: Samples::default(),
+            unwritten_trace: None,
         }
     }
 }

@@ -116,6 +116,12 @@ pub(super) fn engine(
 ) -> Result<Engine> {
     let engine = prepare::engine::choose(invocation.screen, prepared)?;
     if engine == Engine::Stock {
+        if invocation.typed.general.trace.is_some() {
+            let why = "`--trace` writes what our scheduler does, and the stock engine runs the \
+                       tests without it: pytest-xdist decides what runs when; use `--engine fork` \
+                       or `spawn`";
+            return Err(exit::usage(why.to_owned()).into());
+        }
         if invocation.typed.shard.is_some() {
             // One split runs: all workers are its own.
             prepared.settings.workers_per_split.value = prepared.settings.all_workers();
@@ -138,6 +144,9 @@ fn with_stock(
 ) -> Result<(Engine, Ran)> {
     show(Happening::Note(&format!("the stock engine runs the tests: {why} runs them its own way")));
     prepare::engine::stock(prepared)?;
+    if let Some(path) = &job.trace {
+        show(Happening::Note(&format!("`{path}` ends here: the stock engine has no trace")));
+    }
     // xdist has a loop of its own, too, in each of its processes.
     if job.portion.is_whole() {
         prepared.settings.max_concurrent_splits.value = prepared.settings.all_workers();

@@ -1,12 +1,10 @@
 //! The driver: tells the scheduler what happens, and does what it wants done.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::BufWriter;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::json;
 
 use super::Message;
@@ -17,7 +15,8 @@ use super::list::Hosts;
 use super::parts::Parts;
 use super::session::Session;
 use super::stacks::Dumps;
-use crate::engine::schedule::{Action, FINISHING, Input, Rules, Scheduler, Trace, UnitOver};
+use super::trace_file::TraceFile;
+use crate::engine::schedule::{Action, FINISHING, Input, Rules, Scheduler, UnitOver};
 use crate::engine::{Job, Process, Ran, SplitState, clock};
 use crate::machine::meter::Meter;
 
@@ -50,7 +49,7 @@ pub(super) struct Driver<'a> {
     pub(super) trials: BTreeMap<u32, UnitOver>,
     pub(super) stage: Stage,
     scheduler: Scheduler,
-    trace: Option<Trace<BufWriter<File>>>,
+    trace: Option<TraceFile>,
     /// What runs in each slot.
     slots: Vec<Option<Given>>,
     dumps: Dumps,
@@ -79,10 +78,11 @@ impl<'a> Driver<'a> {
     /// Everything is before it; the hosts have begun to collect.
     pub(super) fn new(job: &'a Job, hosts: Hosts<'a>, account: Account<'a>) -> Result<Driver<'a>> {
         let rules = rules(job, hosts.mode());
-        let mut driver = Driver {
+        let trace = job.trace.as_ref().map(|path| TraceFile::begin(path, &rules)).transpose()?;
+        Ok(Driver {
             slots: vec![None; rules.slots()],
             scheduler: Scheduler::new(rules),
-            trace: None,
+            trace,
             hosts,
             account,
             session: Session::default(),
@@ -96,27 +96,24 @@ impl<'a> Driver<'a> {
             began: clock::now(),
             wanted: None,
             job,
-        };
-        driver.new_scheduler()?;
-        Ok(driver)
+        })
     }
 
     /// The hosts are others than before, and so are the rules.
-    pub(super) fn new_scheduler(&mut self) -> Result<()> {
+    pub(super) fn new_rules(&mut self) {
         let rules = rules(self.job, self.hosts.mode());
-        if let Some(path) = &self.job.trace {
-            let file = File::create(path).with_context(|| format!("failed to write `{path}`"))?;
-            self.trace = Some(Trace::begin(BufWriter::new(file), &rules)?);
-        }
+        let noted = self.trace.as_mut().map(|trace| trace.begin_anew(&rules));
+        self.traced(noted.unwrap_or(Ok(())));
         self.slots = vec![None; rules.slots()];
         self.scheduler = Scheduler::new(rules);
-        Ok(())
     }
 
-    /// The same, where that nothing was written of it yet is no reason to end.
-    pub(super) fn new_rules(&mut self) {
-        if let Err(error) = self.new_scheduler() {
-            self.account.warn(format!("{error:#}"));
+    /// Half of a trace is of no use: where some cannot be written, nothing more is.
+    fn traced(&mut self, written: std::io::Result<()>) {
+        if let (Err(error), Some(path)) = (written, &self.job.trace) {
+            let what = format!("failed to write the trace to `{path}`: {error}");
+            self.account.ran().unwritten_trace = Some(what);
+            self.trace = None;
         }
     }
 
@@ -243,11 +240,9 @@ impl<'a> Driver<'a> {
         let now = self.now();
         let noted = self.trace.is_some().then(|| input.clone());
         let actions = self.scheduler.handle(input, now);
-        if let (Some(trace), Some(input)) = (&mut self.trace, noted)
-            && let Err(error) = trace.note(now, &input, &actions)
-        {
-            self.account.warn(format!("failed to write the trace: {error}"));
-            self.trace = None;
+        if let (Some(trace), Some(input)) = (&mut self.trace, noted) {
+            let written = trace.note(now, &input, &actions, &self.account.plan().ids);
+            self.traced(written);
         }
         actions.into_iter().for_each(|action| self.obey(action));
     }
@@ -408,7 +403,9 @@ impl<'a> Driver<'a> {
     }
 
     /// What came of it.
-    pub(super) fn ran(self) -> Ran {
+    pub(super) fn ran(mut self) -> Ran {
+        let written = self.trace.take().map(TraceFile::finish);
+        self.traced(written.unwrap_or(Ok(())));
         self.account.close()
     }
 }

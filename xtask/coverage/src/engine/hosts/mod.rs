@@ -16,6 +16,7 @@ mod list;
 mod parts;
 mod session;
 mod stacks;
+mod trace_file;
 
 use std::process::ExitStatus;
 use std::sync::mpsc::channel;

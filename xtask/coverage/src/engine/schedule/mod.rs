@@ -19,12 +19,14 @@ mod simulate;
 mod splits;
 #[cfg(test)]
 mod tests;
+mod timeline;
 mod trace;
 
 use std::time::Duration;
 
 pub use self::io::{Action, Cause, Ended, Fate, Input, Rules, Suite, UnitOver, Verdict, Why};
 pub use self::simulate::{Costs, Pool, Schedule, simulate};
+pub use self::timeline::Timeline;
 pub use self::trace::{Trace, replay};
 
 use self::attempts::Attempts;

@@ -80,6 +80,7 @@ struct World {
     finished: u32,
     ended_splits: BTreeMap<u32, u32>,
     trace: Trace<Vec<u8>>,
+    timeline: Timeline<Vec<u8>>,
     /// Processes that have started and did not say so yet.
     pids: Vec<(usize, i32)>,
 }
@@ -114,6 +115,7 @@ impl World {
             finished: 0,
             ended_splits: BTreeMap::new(),
             trace,
+            timeline: Timeline::begin(Vec::new()).expect("in memory"),
             pids: Vec::new(),
         }
     }
@@ -147,6 +149,7 @@ impl World {
     fn handle(&mut self, input: Input) -> Vec<Action> {
         let actions = self.scheduler.handle(input.clone(), self.now);
         self.trace.note(self.now, &input, &actions).expect("a line in memory");
+        self.timeline.note(self.now, &input, &actions, &[]).expect("events in memory");
         actions
     }
 
@@ -425,7 +428,9 @@ impl World {
             }
         }
         self.check_end();
-        assert_eq!(replay(self.trace.into_inner().as_slice()), Ok(()), "a trace can be replayed");
+        let trace = self.trace.finish().expect("lines in memory");
+        assert_eq!(replay(trace.as_slice()), Ok(()), "a trace can be replayed");
+        timeline::check(&self.timeline.finish().expect("events in memory"));
     }
 
     fn check_end(&self) {

@@ -37,8 +37,17 @@ impl<W: Write> Trace<W> {
     /// Where it cannot be written.
     pub fn begin(to: W, rules: &Rules) -> std::io::Result<Trace<W>> {
         let mut trace = Trace { to };
-        trace.line(&Line { rules: Some(rules.clone()), ..Line::default() })?;
+        trace.begin_anew(rules)?;
         Ok(trace)
+    }
+
+    /// Another scheduler, with these rules, takes its place.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be written.
+    pub fn begin_anew(&mut self, rules: &Rules) -> std::io::Result<()> {
+        self.line(&Line { rules: Some(rules.clone()), ..Line::default() })
     }
 
     /// It was told this, and wants that done.
@@ -58,10 +67,14 @@ impl<W: Write> Trace<W> {
         actions.try_for_each(|action| self.line(&Line { at, action, ..Line::default() }))
     }
 
-    /// Where it was written to.
-    #[cfg(test)]
-    pub(super) fn into_inner(self) -> W {
-        self.to
+    /// Nothing more happens. Returns where it was written to.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be written.
+    pub fn finish(mut self) -> std::io::Result<W> {
+        self.to.flush()?;
+        Ok(self.to)
     }
 
     fn line(&mut self, line: &Line) -> std::io::Result<()> {
