@@ -130,7 +130,7 @@ impl Finished<'_> {
     fn has_something_to_combine(&self) -> bool {
         let unasked = shard::goes_without_reports(self.job, self.prepared);
         let measured = self.job.measure.is_some() && !unasked && !self.ran.withheld;
-        measured && self.ran.interrupted.is_none() && self.ran.ledger.done() > 0
+        measured && self.ran.interrupted.is_none() && self.ran.ledger.has_ended()
     }
 
     fn render(&self, checked: Checked, partial: bool, ready: Option<Program>) -> Result<Rendered> {

@@ -19,6 +19,9 @@ pub struct Ledger {
     failures: Vec<Failure>,
     failed_ids: Vec<String>,
     failed_tests: u64,
+    /// How many of the tests with each id have failed; of a ledger that was read nothing is known.
+    #[serde(skip)]
+    failed_of: HashMap<String, u32>,
     collect_errors: HashSet<String>,
     /// Why, by node id.
     skipped_files: BTreeMap<String, String>,
@@ -38,6 +41,9 @@ struct Test {
     details: Option<Details>,
     /// How many tests ended before it did.
     place: usize,
+    /// How many of the failures are its own.
+    #[serde(skip)]
+    failures: usize,
 }
 
 impl Ledger {
@@ -75,10 +81,13 @@ impl Ledger {
         let test = self.tests.entry((failure.id.clone(), failure.copy)).or_default();
         if test.failed_in.is_none() {
             self.failed_tests += 1;
-            if failure.copy == 0 || !self.failed_ids.contains(&failure.id) {
+            let failed = self.failed_of.entry(failure.id.clone()).or_default();
+            *failed += 1;
+            if *failed == 1 {
                 self.failed_ids.push(failure.id.clone());
             }
         }
+        test.failures += 1;
         test.failed_in = Some(worse(test.failed_in, failure.phase));
         self.failures.push(failure);
         if self.exhausted() {
@@ -98,12 +107,19 @@ impl Ledger {
             return;
         }
         let key = (attempt.id.clone(), attempt.copy);
-        if self.tests.remove(&key).is_some_and(|test| test.failed_in.is_some()) {
+        if let Some(test) = self.tests.remove(&key).filter(|test| test.failed_in.is_some()) {
             let is_it = |failure: &Failure| failure.id == key.0 && failure.copy == key.1;
-            self.failures.retain(|failure| !is_it(failure));
+            for _ in 0..test.failures {
+                remove_last(&mut self.failures, is_it);
+            }
             self.failed_tests -= 1;
-            if !self.failures.iter().any(|failure| failure.id == key.0) {
-                self.failed_ids.retain(|failed| *failed != key.0);
+            let others = self.failed_of.get(&key.0).map_or(0, |failed| failed.saturating_sub(1));
+            match others {
+                0 => {
+                    self.failed_of.remove(&key.0);
+                    remove_last(&mut self.failed_ids, |failed| *failed == key.0);
+                }
+                _ => drop(self.failed_of.insert(key.0, others)),
             }
         }
         self.repeated.push(attempt);
@@ -126,9 +142,9 @@ impl Ledger {
         self.skipped_files.insert(id.to_owned(), reason);
     }
 
-    /// How many tests have ended.
-    pub fn done(&self) -> usize {
-        self.tests.values().filter(|test| test.outcome.is_some()).count()
+    /// Whether a test has ended.
+    pub fn has_ended(&self) -> bool {
+        self.tests.values().any(|test| test.outcome.is_some())
     }
 
     /// All failures, in order of arrival.
@@ -362,6 +378,14 @@ fn by_test(failures: &[Failure]) -> HashMap<(&str, u32), Vec<&Failure>> {
     map
 }
 
+/// Takes the last of those out of a list. What is repeated has just failed: to look from the end
+/// on does not take longer the more has failed before.
+fn remove_last<T>(list: &mut Vec<T>, is_it: impl Fn(&T) -> bool) {
+    if let Some(at) = list.iter().rposition(is_it) {
+        list.remove(at);
+    }
+}
+
 /// Of two phases in which one test failed, the one it counts under.
 fn worse(earlier: Option<Phase>, later: Phase) -> Phase {
     match (earlier, later) {
@@ -407,10 +431,15 @@ mod tests {
         let mut ledger = Ledger::new(0);
         ledger.failed(failure("a", Phase::Call));
         ledger.failed(failure("a", Phase::Call).of_copy(1));
+        ledger.failed(failure("a", Phase::Teardown).of_copy(1));
+        ledger.failed(failure("b", Phase::Call));
         ledger.rerun(failure("a", Phase::Call).of_copy(1));
-        assert_eq!((ledger.failures().len(), ledger.failed_ids().len()), (1, 1));
+        assert_eq!((ledger.failures().len(), ledger.failed_ids().len()), (2, 2));
         ledger.finished("a", 1, TestOutcome::Passed, Details::default());
-        assert_eq!((ledger.flaky(), ledger.tally().failed), (vec!["a"], 1));
+        assert_eq!((ledger.flaky(), ledger.tally().failed), (vec!["a"], 2));
+        ledger.rerun(failure("a", Phase::Call));
+        let ids: Vec<&str> = ledger.failures().iter().map(|failure| failure.id.as_str()).collect();
+        assert_eq!((ids, ledger.failed_ids()), (vec!["b"], &["b".to_owned()][..]));
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod together;
 mod turns;
 mod union;
 mod units;
+mod waiting;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -20,13 +21,12 @@ pub use copies::copies;
 pub use deal::{Deal, FileCost, deal};
 pub use durations::{Durations, share_of_cpu};
 pub use portion::{Fingerprint, Planned, Portion, Shard, Share};
-pub use rows::{
-    Because, Isolation, NEXT_WAITS, Observation, isolation, observe, pick_first, pick_next,
-};
+pub use rows::{Because, Isolation, NEXT_WAITS, Observation, isolation, observe};
 pub use together::{Dist, Marks, together};
 pub use turns::{Turns, turns_of_splits};
 pub use union::{Cut, NotFound, check_union, places};
 pub use units::{Grain, Unit, units};
+pub use waiting::{Place, Waiting};
 
 /// Every collected test, in collection order, and the splits they are in.
 #[derive(Clone, Debug, PartialEq)]

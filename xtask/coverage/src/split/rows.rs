@@ -1,18 +1,16 @@
-//! Rows: how long a process goes on with further units, so that starting it stays cheap, and with
-//! which. Pure.
+//! Rows: how long a process goes on with further units, so that starting it stays cheap. Pure.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Grain, Unit};
+use super::Grain;
 
 /// How much more than at best the tests may take for the sake of more processes, and how much of
 /// a process's work its start may be.
 const SHARE: f64 = 0.05;
 /// Seconds of tests that a process runs at least.
-const LEAST: f64 = 1.0;
+pub(super) const LEAST: f64 = 1.0;
 /// While shorter rows are as good, those of the next run are so many times shorter.
 const STRIDE: f64 = 2.0;
 /// Rows that differ by less than this factor are of the same length.
@@ -51,53 +49,6 @@ impl Isolation {
             Isolation::Row(_) | Isolation::Worker => grain,
         }
     }
-}
-
-/// Where in the queue the unit is that a new process begins with, if one may run.
-///
-/// If no other unit follows it, that is the first of the queue. Else it is one early in the
-/// order of collection, so that much may follow.
-pub fn pick_first(
-    queue: &VecDeque<Unit>,
-    slots: usize,
-    isolation: Isolation,
-    may_run: impl Fn(&Unit) -> bool,
-) -> Option<usize> {
-    match isolation {
-        Isolation::File => queue.iter().position(may_run),
-        Isolation::Row(_) | Isolation::Worker => pick(queue, slots, may_run),
-    }
-}
-
-/// Where in the queue the unit is that follows another one in its process, if one may.
-///
-/// It comes later in the order of collection, so that whatever a process runs has the order of a
-/// sequential run. Suites count on that: pytest-django puts the tests that empty the database
-/// last.
-pub fn pick_next(
-    queue: &VecDeque<Unit>,
-    slots: usize,
-    after: &Unit,
-    may_follow: impl Fn(&Unit) -> bool,
-) -> Option<usize> {
-    let later = |unit: &Unit| unit.tests.first() > after.tests.last();
-    pick(queue, slots, |unit| later(unit) && may_follow(unit))
-}
-
-/// The next one in the order of collection, unless another would be the tail of the run: it takes
-/// longer than the other slots need for the rest, and is worth a process. Not earlier, as what it skips in its process
-/// may have to run in a new one.
-fn pick(queue: &VecDeque<Unit>, slots: usize, may: impl Fn(&Unit) -> bool) -> Option<usize> {
-    let order = |unit: &Unit| unit.tests.first().copied();
-    let candidates = || queue.iter().enumerate().filter(|(_, unit)| may(unit));
-    let by_length =
-        |a: &Unit, b: &Unit| a.seconds.total_cmp(&b.seconds).then_with(|| order(b).cmp(&order(a)));
-    let (longest, unit) = candidates().max_by(|a, b| by_length(a.1, b.1))?;
-    let rest = queue.iter().map(|unit| unit.seconds).sum::<f64>() - unit.seconds;
-    if unit.seconds >= LEAST && unit.seconds * (slots.max(1) - 1) as f64 > rest {
-        return Some(longest);
-    }
-    candidates().min_by_key(|(_, unit)| order(unit)).map(|(at, _)| at)
 }
 
 /// What a run of the whole suite tells about the cost of processes.
@@ -206,50 +157,6 @@ mod tests {
     #[track_caller]
     fn check_isolation(observed: &[Observation], expected: Isolation) {
         assert_eq!(isolation(observed, 2).0, expected);
-    }
-
-    /// Where in a queue of units, each of one test, lies what follows the unit of test 2.
-    #[track_caller]
-    fn check_next(queue: &[(usize, f64)], slots: usize, expected: Option<usize>) {
-        let unit = |&(test, seconds): &(usize, f64)| Unit {
-            split: 1,
-            tests: vec![test],
-            seconds,
-            groups: [].into(),
-        };
-        let queue: VecDeque<Unit> = queue.iter().map(unit).collect();
-        let may_follow = |unit: &Unit| unit.tests != [9];
-        assert_eq!(pick_next(&queue, slots, &unit(&(2, 1.0)), may_follow), expected);
-    }
-
-    #[test]
-    fn what_follows_is_next_in_collection_unless_it_would_be_the_tail() {
-        let small = [(4, 1.0), (0, 1.0), (3, 1.0), (1, 1.0), (5, 1.0)];
-        check_next(&small, 1, Some(2));
-        check_next(&small, 2, Some(2));
-        check_next(&[(3, 1.0), (4, 3.0), (0, 3.0)], 1, Some(0));
-        check_next(&[(3, 1.0), (4, 3.0), (0, 3.0)], 2, Some(0));
-        check_next(&[(3, 1.0), (4, 5.0), (0, 3.0)], 2, Some(1));
-        check_next(&[(3, 1.0), (4, 3.0), (5, 9.0)], 2, Some(2));
-        check_next(&[(9, 8.0), (3, 1.0)], 2, Some(1));
-        check_next(&[(9, 8.0)], 2, None);
-        check_next(&[], 2, None);
-    }
-
-    #[test]
-    fn what_follows_comes_later_in_collection() {
-        check_next(&[(1, 1.0), (0, 1.0)], 2, None);
-        check_next(&[(1, 9.0), (3, 1.0)], 2, Some(1));
-    }
-
-    #[test]
-    fn a_new_process_begins_early_if_others_follow() {
-        let unit = |test| Unit { split: 1, tests: vec![test], seconds: 1.0, groups: [].into() };
-        let queue = VecDeque::from([unit(3), unit(0), unit(2), unit(1)]);
-        let first = |isolation| pick_first(&queue, 2, isolation, |unit| unit.tests != [0]);
-        assert_eq!(first(Isolation::File), Some(0));
-        assert_eq!(first(Isolation::Worker), Some(3));
-        assert_eq!(pick_first(&queue, 2, Isolation::Worker, |_| false), None);
     }
 
     #[test]

@@ -216,7 +216,7 @@ impl<'a> All<'a> {
 
     fn add(&mut self, manifest: &Manifest, later: f64, record: Record, parts: Vec<Part>) {
         let index = manifest.index;
-        if manifest.measured.is_some() && record.ledger.done() > 0 {
+        if manifest.measured.is_some() && record.ledger.has_ended() {
             self.ran.expected.splits.insert(index);
         }
         self.ran.expected.parts.extend(parts);

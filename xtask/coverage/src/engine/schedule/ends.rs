@@ -3,7 +3,7 @@
 use super::io::{Action, Cause, Ended, Fate, UnitOver, Why};
 use super::running::{Limit, Next, Reason, Running};
 use super::{Scheduler, Stage};
-use crate::split::Unit;
+use crate::split::{Place, Unit};
 
 /// How many units in a row may die outside of any test before no new ones are started.
 const DEATHS: u32 = 3;
@@ -127,7 +127,7 @@ impl Scheduler {
     }
 
     /// Where in the queue the unit is that follows in the process of a slot, if one may.
-    fn following(&self, slot: usize, running: &Running) -> Option<usize> {
+    fn following(&self, slot: usize, running: &Running) -> Option<Place> {
         let goes_on = match self.rules.forks {
             true => self.isolation().goes_on(running.process.age(self.now)),
             false => true,

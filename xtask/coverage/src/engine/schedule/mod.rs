@@ -37,7 +37,7 @@ use self::queue::Queue;
 use self::running::Running;
 use self::splits::Splits;
 use crate::machine::meter::Reading;
-use crate::split::{Isolation, Unit};
+use crate::split::{Isolation, Place, Unit};
 
 /// How long everything may take to end, once it was told to.
 pub const FINISHING: Duration = Duration::from_secs(4);
@@ -251,7 +251,7 @@ impl Scheduler {
     }
 
     /// A free slot with a host that obeys, and the first unit that may run beside the others.
-    fn next_start(&self) -> Option<(usize, usize, usize)> {
+    fn next_start(&self) -> Option<(usize, usize, Place)> {
         let idle = |slot: &usize| self.slots[*slot].is_none() && self.hosts.serves(*slot);
         let slot = (0..self.pool.most()).find(idle)?;
         let at = self.queue.first(self.pool.allowed(), self.isolation(), |unit| {

@@ -1,24 +1,19 @@
 //! The units that wait, and the turns of groups that were cut.
 
-use std::collections::VecDeque;
-
-use crate::split::{Isolation, Turns, Unit, pick_first, pick_next};
+use crate::split::{Isolation, Place, Turns, Unit, Waiting};
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    units: VecDeque<Unit>,
+    units: Waiting,
     turns: Turns,
-    /// What those that wait take, kept up: to add it up for each message would grow with the suite.
-    seconds: f64,
 }
 
 impl Queue {
     /// These wait.
     pub(super) fn new(units: Vec<Unit>) -> Queue {
         let turns = Turns::of(&units);
-        let seconds = units.iter().map(|unit| unit.seconds).sum();
-        Queue { units: units.into(), turns, seconds }
+        Queue { units: units.into_iter().collect(), turns }
     }
 
     /// Nothing waits.
@@ -28,30 +23,26 @@ impl Queue {
 
     /// Seconds that what waits is expected to take, one after the other.
     pub(super) fn seconds(&self) -> f64 {
-        self.seconds.max(0.0)
+        self.units.seconds()
     }
 
     /// The unit at a place.
-    pub(super) fn get(&self, at: usize) -> Option<&Unit> {
+    pub(super) fn get(&self, at: Place) -> Option<&Unit> {
         self.units.get(at)
     }
 
     /// Takes the unit at a place.
-    pub(super) fn remove(&mut self, at: usize) -> Option<Unit> {
-        let unit = self.units.remove(at)?;
-        self.seconds -= unit.seconds;
-        Some(unit)
+    pub(super) fn remove(&mut self, at: Place) -> Option<Unit> {
+        self.units.remove(at)
     }
 
     /// Takes one of those that are to run these tests.
     pub(super) fn take(&mut self, tests: &[usize]) -> bool {
-        let found = self.units.iter().position(|unit| unit.tests == tests);
-        found.and_then(|at| self.remove(at)).is_some()
+        self.units.find(tests).and_then(|at| self.remove(at)).is_some()
     }
 
     /// Puts back a unit that was taken and did not begin.
     pub(super) fn put_back(&mut self, unit: Unit) {
-        self.seconds += unit.seconds;
         self.units.push_front(unit);
     }
 
@@ -63,8 +54,7 @@ impl Queue {
 
     /// Nothing waits any more.
     pub(super) fn clear(&mut self) {
-        self.units.clear();
-        self.seconds = 0.0;
+        self.units = Waiting::default();
     }
 
     /// Nothing more comes of a unit that was taken.
@@ -84,8 +74,8 @@ impl Queue {
         slots: usize,
         isolation: Isolation,
         may_run: impl Fn(&Unit) -> bool,
-    ) -> Option<usize> {
-        pick_first(&self.units, slots, isolation, may_run)
+    ) -> Option<Place> {
+        self.units.pick_first(slots, isolation, may_run)
     }
 
     /// Where the unit is that follows another one in its process.
@@ -94,7 +84,7 @@ impl Queue {
         slots: usize,
         after: &Unit,
         may_follow: impl Fn(&Unit) -> bool,
-    ) -> Option<usize> {
-        pick_next(&self.units, slots, after, may_follow)
+    ) -> Option<Place> {
+        self.units.pick_next(slots, after, may_follow)
     }
 }
