@@ -5,7 +5,7 @@ use std::ptr;
 
 use crate::cpython::{self as py, Object, Owned, arguments};
 use crate::events;
-use crate::state::{Contexts, with_state, with_thread};
+use crate::state::{Contexts, Tracer, with_state};
 
 /// What a frame is known by: by what is known of its code, or by the code that is not measured.
 unsafe fn id(code: Object) -> usize {
@@ -18,17 +18,17 @@ unsafe fn id(code: Object) -> usize {
 unsafe fn traced_code(args: *const Object, count: isize) -> Option<Object> {
     // SAFETY: as the callback's.
     let [code] = unsafe { arguments::<1>(args, count) }?;
-    is_traced().then_some(*code)
+    with_tracer(|_| *code)
 }
 
-fn is_traced() -> bool {
-    let started = with_state(|state| state.started).unwrap_or(false);
-    started && with_thread(|thread| thread.traced).unwrap_or(false)
+/// Look at the tracer that measures this thread, or change it. Nothing may run Python code here.
+fn with_tracer<R>(act: impl FnOnce(&mut Tracer) -> R) -> Option<R> {
+    with_state(|state| state.tracers.current().map(act)).flatten()
 }
 
 /// Whether a context begins with the frame that runs now. `None` with Python's error set.
 unsafe fn begin() -> Option<bool> {
-    if with_thread(|thread| thread.in_context).unwrap_or(true) {
+    if with_tracer(|tracer| tracer.in_context).unwrap_or(true) {
         return Some(false);
     }
     let contexts = with_state(|state| state.contexts.clone());
@@ -43,7 +43,7 @@ unsafe fn begin() -> Option<bool> {
         if context.get() == py::none() {
             return Some(false);
         }
-        with_thread(|thread| thread.in_context = true);
+        with_tracer(|tracer| tracer.in_context = true);
         switch.call(&[context.get()])?;
     }
     Some(true)
@@ -59,11 +59,11 @@ unsafe fn enter(args: *const Object, count: isize, push: py::FastCall) -> Object
             return ptr::null_mut();
         }
         let id = id(code);
-        with_thread(|thread| {
+        with_tracer(|tracer| {
             if id == code as usize {
-                thread.stack.push(id, 0);
+                tracer.stack.push(id, 0);
             }
-            if let Some(frame) = thread.stack.top(id) {
+            if let Some(frame) = tracer.stack.top(id) {
                 frame.begins_context = begins_context;
             }
         });
@@ -77,15 +77,15 @@ unsafe fn leave(args: *const Object, count: isize, pop: py::FastCall) -> Object 
     unsafe {
         let Some(code) = traced_code(args, count) else { return py::return_none() };
         let id = id(code);
-        let top = with_thread(|thread| thread.stack.top(id).copied()).flatten();
+        let top = with_tracer(|tracer| tracer.stack.top(id).copied()).flatten();
         drop(Owned::new(pop(ptr::null_mut(), args, count)));
         if id == code as usize {
-            with_thread(|thread| thread.stack.pop(id));
+            with_tracer(|tracer| tracer.stack.pop(id));
         }
         if !top.is_some_and(|frame| frame.begins_context) {
             return py::return_none();
         }
-        with_thread(|thread| thread.in_context = false);
+        with_tracer(|tracer| tracer.in_context = false);
         let contexts = with_state(|state| state.contexts.clone());
         let Some(Contexts { switch, .. }) = contexts.flatten() else { return py::return_none() };
         switch.call(&[py::none()]).map_or(ptr::null_mut(), Owned::into_raw)

@@ -8,7 +8,7 @@ use std::ffi::{c_char, c_int};
 use std::ptr;
 
 use crate::cpython::{self as py, Object, Owned, arguments};
-use crate::state::{Code, State, Thread, with_state, with_thread};
+use crate::state::{Code, Executed, Interpreter, State, Tracer, with_state};
 
 fn number(object: Object) -> i32 {
     // SAFETY: an integer, by the contract of the event; -1 with an error set if not.
@@ -28,28 +28,23 @@ enum Told {
 
 /// What a callback does with the code that it is told of, if that is measured in this thread.
 #[inline]
-unsafe fn in_measured(code: Object, act: impl FnOnce(&mut State, &mut Thread, &mut Code)) -> Told {
-    let told = with_thread(|thread| {
-        if !thread.traced {
-            return Told::Untraced;
+unsafe fn in_measured(
+    code: Object,
+    act: impl FnOnce(&mut Executed, &mut Tracer, &mut Code, Interpreter),
+) -> Told {
+    let told = with_state(|state| {
+        // SAFETY: CPython hands over a code object, which lives as long as the call.
+        let known = unsafe { state.code(code) };
+        let State { tracers, executed, activity, interpreter, .. } = state;
+        let Some(tracer) = tracers.current() else { return Told::Untraced };
+        *activity = true;
+        match known {
+            Some(known) => {
+                act(executed, tracer, known, *interpreter);
+                Told::Measured
+            }
+            None => Told::Unknown,
         }
-        let told = with_state(|state| {
-            if !state.started {
-                // As a tracer that was stopped in another thread.
-                thread.traced = false;
-                return Told::Untraced;
-            }
-            state.activity = true;
-            // SAFETY: CPython hands over a code object, which lives as long as the call.
-            match unsafe { state.code(code) } {
-                Some(known) => {
-                    act(state, thread, known);
-                    Told::Measured
-                }
-                None => Told::Unknown,
-            }
-        });
-        told.unwrap_or(Told::Untraced)
     });
     told.unwrap_or(Told::Untraced)
 }
@@ -61,11 +56,11 @@ fn address(code: &Code) -> usize {
 /// `PY_START`: a frame begins.
 pub unsafe extern "C" fn on_start(_: Object, args: *const Object, count: isize) -> Object {
     let Some([code]) = (unsafe { arguments::<1>(args, count) }) else { return py::return_none() };
-    let push = |thread: &mut Thread, known: &mut Code| {
-        thread.stack.push(address(known), known.entry);
+    let push = |tracer: &mut Tracer, known: &mut Code| {
+        tracer.stack.push(address(known), known.entry);
     };
     unsafe {
-        let told = in_measured(*code, |_, thread, known| push(thread, known));
+        let told = in_measured(*code, |_, tracer, known, _| push(tracer, known));
         measured_or_never(told, *code, push)
     }
 }
@@ -74,7 +69,7 @@ pub unsafe extern "C" fn on_start(_: Object, args: *const Object, count: isize) 
 unsafe fn measured_or_never(
     told: Told,
     code: Object,
-    push: impl FnOnce(&mut Thread, &mut Code),
+    push: impl FnOnce(&mut Tracer, &mut Code),
 ) -> Object {
     match told {
         // SAFETY: a code object, which the running frame keeps alive.
@@ -84,7 +79,7 @@ unsafe fn measured_or_never(
 }
 
 /// Is this code measured? If so its events are wanted from here on; if not, none ever again.
-unsafe fn decide(code: Object, push: impl FnOnce(&mut Thread, &mut Code)) -> Option<Object> {
+unsafe fn decide(code: Object, push: impl FnOnce(&mut Tracer, &mut Code)) -> Option<Object> {
     let handed = with_state(|state| {
         let python = &state.python;
         (python.should_trace.clone(), python.cache.clone(), python.disable.clone())
@@ -136,7 +131,7 @@ unsafe fn source_of(disposition: Object) -> Option<Option<Owned>> {
 unsafe fn begin(
     code: Object,
     source: Object,
-    push: impl FnOnce(&mut Thread, &mut Code),
+    push: impl FnOnce(&mut Tracer, &mut Code),
 ) -> Option<Object> {
     // SAFETY: a code object, a string, and the GIL is held.
     unsafe {
@@ -156,7 +151,7 @@ unsafe fn begin(
         if set_local_events.call(&[tool.get(), code, events.get()]).is_none() {
             py::PyErr_Clear();
         }
-        in_measured(code, |_, thread, known| push(thread, known));
+        in_measured(code, |_, tracer, known, _| push(tracer, known));
     }
     Some(py::return_none())
 }
@@ -166,20 +161,20 @@ pub unsafe extern "C" fn on_resume(_: Object, args: *const Object, count: isize)
     let Some([code, offset]) = (unsafe { arguments::<2>(args, count) }) else {
         return py::return_none();
     };
-    let push = |thread: &mut Thread, known: &mut Code| {
-        resume(thread, known, *code, number(*offset));
+    let push = |tracer: &mut Tracer, known: &mut Code| {
+        resume(tracer, known, *code, number(*offset));
     };
     unsafe {
-        let told = in_measured(*code, |_, thread, known| push(thread, known));
+        let told = in_measured(*code, |_, tracer, known, _| push(tracer, known));
         measured_or_never(told, *code, push)
     }
 }
 
-fn resume(thread: &mut Thread, known: &mut Code, code: Object, offset: i32) {
+fn resume(tracer: &mut Tracer, known: &mut Code, code: Object, offset: i32) {
     // SAFETY: `known` hangs on `code`.
     let line = unsafe { known.line_at(code, offset) };
     let last = if line < 0 { line_of_frame() } else { line };
-    thread.stack.push(address(known), last);
+    tracer.stack.push(address(known), last);
 }
 
 fn line_of_frame() -> i32 {
@@ -195,17 +190,17 @@ pub unsafe extern "C" fn on_throw(_: Object, args: *const Object, count: isize) 
     let Some([code, offset]) = (unsafe { arguments::<2>(args, count) }) else {
         return py::return_none();
     };
-    let push = |thread: &mut Thread, known: &mut Code| {
+    let push = |tracer: &mut Tracer, known: &mut Code| {
         let at = number(*offset);
         let argument = usize::try_from(at).ok().and_then(|at| byte_of(*code, at + 1));
         if argument == Some(0) {
-            thread.stack.push(address(known), known.entry);
+            tracer.stack.push(address(known), known.entry);
         } else {
-            resume(thread, known, *code, at);
+            resume(tracer, known, *code, at);
         }
     };
     unsafe {
-        let told = in_measured(*code, |_, thread, known| push(thread, known));
+        let told = in_measured(*code, |_, tracer, known, _| push(tracer, known));
         let result = measured_or_never(told, *code, push);
         // This event is one of those that cannot be disabled.
         if result.is_null() {
@@ -247,8 +242,8 @@ pub unsafe extern "C" fn on_line(_: Object, args: *const Object, count: isize) -
     };
     let mut needless = false;
     unsafe {
-        in_measured(*code, |state, thread, known| {
-            needless = execute(state, thread, known, number(*line)) && state.once;
+        in_measured(*code, |executed, tracer, known, _| {
+            needless = execute(executed, tracer, known, number(*line)) && executed.once;
         });
     }
     if needless { disable() } else { py::return_none() }
@@ -256,10 +251,10 @@ pub unsafe extern "C" fn on_line(_: Object, args: *const Object, count: isize) -
 
 /// Whether the line is kept: not if its frame began before measuring did.
 #[inline]
-fn execute(state: &mut State, thread: &mut Thread, known: &mut Code, line: i32) -> bool {
-    let Some(frame) = thread.stack.top(address(known)) else { return false };
+fn execute(executed: &mut Executed, tracer: &mut Tracer, known: &mut Code, line: i32) -> bool {
+    let Some(frame) = tracer.stack.top(address(known)) else { return false };
     let from = std::mem::replace(&mut frame.last, line);
-    state.record(known, from, line)
+    executed.record(known, from, line)
 }
 
 /// `JUMP`: a trace function hears of a jump back within a line, as of a line.
@@ -271,11 +266,11 @@ pub unsafe extern "C" fn on_jump(_: Object, args: *const Object, count: isize) -
     let mut wanted = to <= from;
     if wanted {
         unsafe {
-            in_measured(*code, |state, thread, known| {
+            in_measured(*code, |executed, tracer, known, _| {
                 let line = known.line_at(*code, to);
                 wanted = line == known.line_at(*code, from);
                 if wanted && line >= 0 {
-                    execute(state, thread, known, line);
+                    execute(executed, tracer, known, line);
                 }
             });
         }
@@ -293,10 +288,13 @@ fn disable() -> Object {
 pub unsafe extern "C" fn on_return(_: Object, args: *const Object, count: isize) -> Object {
     if let Some([code, offset]) = unsafe { arguments::<2>(args, count) } {
         unsafe {
-            in_measured(*code, |state, thread, known| {
-                let at = number(*offset);
-                // `known` hangs on `code`.
-                exit(state, thread, known, |known| known.line_at(*code, at));
+            in_measured(*code, |executed, tracer, known, interpreter| {
+                let line = |known: &mut Code| {
+                    let at = number(*offset);
+                    // `known` hangs on `code`.
+                    known.line_at(*code, at)
+                };
+                exit(executed, tracer, known, interpreter, line);
             });
         }
     }
@@ -305,19 +303,20 @@ pub unsafe extern "C" fn on_return(_: Object, args: *const Object, count: isize)
 
 /// A frame is left for good, at a line that may not have been told of.
 fn exit(
-    state: &mut State,
-    thread: &mut Thread,
+    executed: &mut Executed,
+    tracer: &mut Tracer,
     known: &mut Code,
+    interpreter: Interpreter,
     line: impl FnOnce(&mut Code) -> i32,
 ) {
-    if state.interpreter.line_at_return && state.branch {
+    if interpreter.line_at_return && executed.branch {
         let line = line(known);
-        if thread.stack.top(address(known)).is_some_and(|frame| frame.last != line) {
-            execute(state, thread, known, line);
+        if tracer.stack.top(address(known)).is_some_and(|frame| frame.last != line) {
+            execute(executed, tracer, known, line);
         }
     }
-    if let Some(last) = thread.stack.pop(address(known)) {
-        state.record_exit(known, last);
+    if let Some(last) = tracer.stack.pop(address(known)) {
+        executed.record_exit(known, last);
     }
 }
 
@@ -325,8 +324,8 @@ fn exit(
 pub unsafe extern "C" fn on_yield(_: Object, args: *const Object, count: isize) -> Object {
     if let Some([code]) = unsafe { arguments::<1>(args, count) } {
         unsafe {
-            in_measured(*code, |_, thread, known| {
-                thread.stack.pop(address(known));
+            in_measured(*code, |_, tracer, known, _| {
+                tracer.stack.pop(address(known));
             });
         }
     }
@@ -337,11 +336,11 @@ pub unsafe extern "C" fn on_yield(_: Object, args: *const Object, count: isize) 
 pub unsafe extern "C" fn on_unwind(_: Object, args: *const Object, count: isize) -> Object {
     if let Some([code]) = unsafe { arguments::<1>(args, count) } {
         unsafe {
-            in_measured(*code, |state, thread, known| {
-                if is_suspended(*code, state.interpreter) {
-                    thread.stack.pop(address(known));
+            in_measured(*code, |executed, tracer, known, interpreter| {
+                if is_suspended(*code, interpreter) {
+                    tracer.stack.pop(address(known));
                 } else {
-                    exit(state, thread, known, |_| line_of_frame());
+                    exit(executed, tracer, known, interpreter, |_| line_of_frame());
                 }
             });
         }
@@ -352,7 +351,7 @@ pub unsafe extern "C" fn on_unwind(_: Object, args: *const Object, count: isize)
 /// Whether the C tracer takes the frame for one that yields: it stands before a `RESUME`. The
 /// offset of the event is another where an exception is raised again in a generator that was
 /// thrown into or closed, so that of the frame counts.
-fn is_suspended(code: Object, interpreter: crate::state::Interpreter) -> bool {
+fn is_suspended(code: Object, interpreter: Interpreter) -> bool {
     // SAFETY: the frame is borrowed, and used at once.
     let last: c_int = unsafe {
         let frame = py::PyEval_GetFrame();

@@ -4,7 +4,7 @@
 use std::ptr;
 
 use crate::cpython::{self as py, Object, Owned, arguments};
-use crate::state::{self, Contexts, Interpreter, Python, State, with_state, with_thread};
+use crate::state::{self, Contexts, Interpreter, Python, State, Tracer, set_tracer, with_state};
 
 /// `==` of `PyObject_RichCompareBool`.
 const EQUAL: i32 = 2;
@@ -13,11 +13,11 @@ fn too_few() -> Object {
     py::raise(unsafe { py::PyExc_TypeError }, c"too few arguments")
 }
 
-/// `configure(tracer, should_trace, cache, tool, local_events, set_local_events, disable,
+/// `configure(should_trace, cache, tool, local_events, set_local_events, disable,
 /// settrace, gettrace, free_tool_id, resume, to_resume, line_at_return)`.
 pub unsafe extern "C" fn configure(_: Object, args: *const Object, count: isize) -> Object {
-    let Some(args) = (unsafe { arguments::<13>(args, count) }) else { return too_few() };
-    let [tracer, should_trace, cache, tool, local_events, set_local_events, disable, ..] = *args;
+    let Some(args) = (unsafe { arguments::<12>(args, count) }) else { return too_few() };
+    let [should_trace, cache, tool, local_events, set_local_events, disable, ..] = *args;
     let [.., settrace, gettrace, free_tool, resume, to_resume, line_at_return] = *args;
     // SAFETY: objects that live as long as the call, and the GIL is held.
     let made = unsafe {
@@ -25,7 +25,6 @@ pub unsafe extern "C" fn configure(_: Object, args: *const Object, count: isize)
         let number = |object| py::PyLong_AsLong(object);
         (|| {
             let python = Python {
-                tracer: owned(tracer)?,
                 should_trace: owned(should_trace)?,
                 cache: owned(cache)?,
                 tool: owned(tool)?,
@@ -57,26 +56,42 @@ pub unsafe extern "C" fn configure(_: Object, args: *const Object, count: isize)
     }
 }
 
-/// `start(branch, once)`: this thread is measured, as if its trace function were set. With `once`
-/// the collector need not be told of a line again that it knows.
+/// `add(tracer)`: the number of a tracer that coverage has made. It knows of no frame that runs
+/// already.
+pub unsafe extern "C" fn add(_: Object, args: *const Object, count: isize) -> Object {
+    let Some([object]) = (unsafe { arguments::<1>(args, count) }) else { return too_few() };
+    // SAFETY: an object, and the GIL is held.
+    let Some(object) = (unsafe { Owned::of_borrowed(*object) }) else { return too_few() };
+    let number = with_state(|state| state.tracers.add(object)).flatten();
+    match number.and_then(|number| number.try_into().ok()) {
+        // SAFETY: the GIL is held.
+        Some(number) => unsafe { py::PyLong_FromLong(number) },
+        None => py::raise(unsafe { py::PyExc_RuntimeError }, c"no room for a tracer"),
+    }
+}
+
+/// `start(number, branch, once)`: this thread is measured by a tracer, as if that were its trace
+/// function. With `once` the collector need not be told of a line again that it knows.
 pub unsafe extern "C" fn start(_: Object, args: *const Object, count: isize) -> Object {
-    let Some(args) = (unsafe { arguments::<2>(args, count) }) else { return too_few() };
+    let Some([number, flags @ ..]) = (unsafe { arguments::<3>(args, count) }) else {
+        return too_few();
+    };
     // SAFETY: objects, and the GIL is held.
-    let [branch, once] = args.map(|one| unsafe { py::PyObject_IsTrue(one) } == 1);
+    let [branch, once] = flags.map(|one| unsafe { py::PyObject_IsTrue(one) } == 1);
     with_state(|state| {
-        state.started = true;
-        state.branch = branch;
-        state.once = once && !branch;
+        state.executed.branch = branch;
+        state.executed.once = once && !branch;
     });
-    with_thread(|thread| thread.traced = true);
+    // SAFETY: an object.
+    set_tracer(unsafe { with_numbered(*number, |tracer| tracer.started = true) });
     py::return_none()
 }
 
-/// `new_tracer()`: coverage has made a tracer for this thread. One of its own would know of no frame
-/// that runs already.
-pub unsafe extern "C" fn new_tracer(_: Object, _: *const Object, _: isize) -> Object {
-    with_thread(|thread| thread.stack.clear());
-    py::return_none()
+/// Changes a tracer, and tells its number if there is one.
+unsafe fn with_numbered(number: Object, act: impl FnOnce(&mut Tracer)) -> Option<usize> {
+    // SAFETY: an object, and the GIL is held; -1 if it is no number.
+    let number = usize::try_from(unsafe { py::PyLong_AsLong(number) }).ok()?;
+    with_state(|state| state.tracers.get_mut(number).map(act)).flatten().map(|()| number)
 }
 
 /// `contexts(should_start, switch)`: functions begin contexts.
@@ -89,9 +104,11 @@ pub unsafe extern "C" fn contexts(_: Object, args: *const Object, count: isize) 
     py::return_none()
 }
 
-/// `stop()`: nothing is measured, in no thread.
-pub unsafe extern "C" fn stop(_: Object, _: *const Object, _: isize) -> Object {
-    with_state(|state| state.started = false);
+/// `stop(number)`: a tracer measures no more, in no thread.
+pub unsafe extern "C" fn stop(_: Object, args: *const Object, count: isize) -> Object {
+    let Some([number]) = (unsafe { arguments::<1>(args, count) }) else { return too_few() };
+    // SAFETY: an object.
+    unsafe { with_numbered(*number, |tracer| tracer.started = false) };
     py::return_none()
 }
 
@@ -102,7 +119,7 @@ pub unsafe extern "C" fn hand_over(_: Object, args: *const Object, count: isize)
     let done = with_state(|state| {
         let activity = std::mem::replace(&mut state.activity, false);
         // SAFETY: the collector's dictionary.
-        unsafe { state.hand_over(*data) }.map(|()| activity)
+        unsafe { state.executed.hand_over(*data) }.map(|()| activity)
     });
     match done {
         Some(None) => ptr::null_mut(),
@@ -114,13 +131,13 @@ pub unsafe extern "C" fn hand_over(_: Object, args: *const Object, count: isize)
 
 /// `repeat()`: lines are told again from here on.
 pub unsafe extern "C" fn repeat(_: Object, _: *const Object, _: isize) -> Object {
-    with_state(|state| state.once = false);
+    with_state(|state| state.executed.once = false);
     py::return_none()
 }
 
 /// `forget()`: whatever is executed from here on is new.
 pub unsafe extern "C" fn forget(_: Object, _: *const Object, _: isize) -> Object {
-    with_state(State::forget);
+    with_state(|state| state.executed.forget());
     py::return_none()
 }
 
@@ -135,38 +152,57 @@ pub unsafe extern "C" fn new_threads(_: Object, args: *const Object, count: isiz
     py::return_none()
 }
 
-/// Whether a trace function is coverage's: the tracer, or what starts one in a new thread.
-fn is_coverages(function: Object) -> bool {
-    let handed = with_state(|state| (state.python.tracer.get(), state.for_new_threads.clone()));
-    let Some((tracer, installing)) = handed else { return false };
-    if function == tracer {
-        return true;
+/// What a function does as a trace function.
+enum TraceFunction {
+    /// It is a tracer of coverage's.
+    Tracer(usize),
+    /// It starts one in a new thread.
+    Installing,
+    /// Coverage does not measure where it is set.
+    Another,
+}
+
+fn kind_of(function: Object) -> TraceFunction {
+    if function == py::none() {
+        return TraceFunction::Another;
     }
-    let Some(installing) = installing else { return false };
-    // SAFETY: two objects. They are methods, so equal ones need not be the same.
-    let equal = unsafe { py::PyObject_RichCompareBool(function, installing.get(), EQUAL) };
+    let installing = with_state(|state| state.for_new_threads.clone()).flatten();
+    if installing.is_some_and(|installing| equal(function, installing.get())) {
+        return TraceFunction::Installing;
+    }
+    let number = with_state(|state| state.tracers.number_of(function)).flatten();
+    number.map_or(TraceFunction::Another, TraceFunction::Tracer)
+}
+
+/// Methods that are equal need not be the same.
+fn equal(one: Object, other: Object) -> bool {
+    // SAFETY: two objects, and the GIL is held.
+    let equal = unsafe { py::PyObject_RichCompareBool(one, other, EQUAL) };
     if equal < 0 {
         unsafe { py::PyErr_Clear() };
     }
     equal == 1
 }
 
-/// Instead of `sys.settrace`: another trace function takes this thread from coverage, and
+/// Instead of `sys.settrace`: another trace function takes this thread from coverage, and one of
 /// coverage's own gives it back.
 pub unsafe extern "C" fn settrace(_: Object, args: *const Object, count: isize) -> Object {
     let Some([function]) = (unsafe { arguments::<1>(args, count) }) else { return too_few() };
-    let ours = is_coverages(*function);
+    let kind = kind_of(*function);
     let real = with_state(|state| state.python.real_settrace.clone());
     let Some(real) = real else { return py::return_none() };
+    let wanted = if let TraceFunction::Tracer(_) = kind { py::none() } else { *function };
     // Nothing is to be reset in a new thread, and that would look at all code objects anew.
-    if !(ours && is_free()) {
-        let wanted = if ours { py::none() } else { *function };
+    if !(wanted == py::none() && is_free()) {
         // SAFETY: objects, and the GIL is held.
         if unsafe { real.call(&[wanted]) }.is_none() {
             return ptr::null_mut();
         }
     }
-    with_thread(|thread| thread.traced = ours);
+    set_tracer(match kind {
+        TraceFunction::Tracer(number) => Some(number),
+        TraceFunction::Installing | TraceFunction::Another => None,
+    });
     py::return_none()
 }
 
@@ -185,12 +221,12 @@ fn current() -> Option<Owned> {
 /// Instead of `sys.gettrace`: coverage's tracer, where its trace function would be set.
 pub unsafe extern "C" fn gettrace(_: Object, _: *const Object, _: isize) -> Object {
     let Some(real) = current() else { return ptr::null_mut() };
-    let traced = with_thread(|thread| thread.traced).unwrap_or(false);
-    if real.get() != py::none() || !traced {
+    if real.get() != py::none() {
         return real.into_raw();
     }
-    let tracer = with_state(|state| state.started.then(|| state.python.tracer.clone()));
-    tracer.flatten().unwrap_or(real).into_raw()
+    let tracer =
+        with_state(|state| state.tracers.current().map(|tracer| tracer.object.clone())).flatten();
+    tracer.unwrap_or(real).into_raw()
 }
 
 /// Instead of `sys.monitoring.free_tool_id`: what a test does to all tools does not reach ours,

@@ -56,7 +56,7 @@ static METHODS: Definition<[PyMethodDef; 27]> = Definition(UnsafeCell::new([
     method(c"on_unwind_in_context", contexts::on_unwind),
     method(c"contexts", functions::contexts),
     method(c"configure", functions::configure),
-    method(c"new_tracer", functions::new_tracer),
+    method(c"add", functions::add),
     method(c"start", functions::start),
     method(c"stop", functions::stop),
     method(c"hand_over", functions::hand_over),

@@ -28,11 +28,6 @@ impl Stack {
         }
     }
 
-    /// Frames that run now are no longer measured.
-    pub fn clear(&mut self) {
-        self.frames.clear();
-    }
-
     /// The innermost frame, if it runs this code.
     #[inline]
     pub fn top(&mut self, code: usize) -> Option<&mut Frame> {
@@ -89,13 +84,5 @@ mod tests {
         stack.push(2, 8);
         assert_eq!(stack.top(1).map(|frame| frame.last), Some(4));
         assert_eq!(stack.pop(2), None);
-    }
-
-    #[test]
-    fn frames_from_before_are_not_measured() {
-        let mut stack = Stack::new();
-        stack.push(1, 4);
-        stack.clear();
-        assert_eq!(stack.pop(1), None);
     }
 }

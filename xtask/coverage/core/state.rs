@@ -1,6 +1,6 @@
 //! What the core knows: of each code object that is measured, and of each file.
 
-use std::cell::UnsafeCell;
+use std::cell::{Cell, UnsafeCell};
 use std::ffi::c_void;
 use std::ptr;
 
@@ -13,12 +13,12 @@ const RECENT: usize = 8;
 
 /// Hangs on a code object that is measured, and dies with it.
 pub struct Code {
-    /// Index into [`State::files`].
+    /// Index into [`Executed::files`].
     file: usize,
     /// `-co_firstlineno`, as coverage writes entries and exits.
     pub entry: i32,
     recent: [u64; RECENT],
-    /// Of which [`State::epoch`] `recent` is.
+    /// Of which [`Executed::epoch`] `recent` is.
     epoch: u32,
     /// Lines of offsets that have been looked up: the line table is read from its start.
     lines: Vec<(i32, i32)>,
@@ -42,7 +42,6 @@ pub struct Interpreter {
 
 /// Owned references to what was handed over at the start.
 pub struct Python {
-    pub tracer: Owned,
     pub should_trace: Owned,
     /// `Collector.should_trace_cache`: file names to dispositions.
     pub cache: Owned,
@@ -70,17 +69,36 @@ pub struct State {
     pub for_new_threads: Option<Owned>,
     /// What begins and ends contexts, if functions do.
     pub contexts: Option<Contexts>,
-    pub started: bool,
+    pub tracers: Tracers,
+    pub executed: Executed,
     /// Whether anything happened since coverage asked last.
     pub activity: bool,
+    /// The index of the memory that CPython keeps for us with each code object.
+    extra: isize,
+}
+
+/// What coverage makes for each thread each time that it starts. One that was stopped measures no
+/// more, wherever it is still the trace function, though others have been started since.
+pub struct Tracer {
+    /// What Python knows it by.
+    pub object: Owned,
+    pub started: bool,
+    pub in_context: bool,
+    pub stack: Stack,
+}
+
+/// All tracers, known by their numbers. None is ever given up: coverage keeps its own as well.
+#[derive(Default)]
+pub struct Tracers(Vec<Tracer>);
+
+/// Which lines and arcs were executed.
+pub struct Executed {
     pub branch: bool,
     /// A line that was executed is of no interest any more: without branches, and while contexts
     /// do not change.
     pub once: bool,
     /// Counts how often everything was forgotten.
     epoch: u32,
-    /// The index of the memory that CPython keeps for us with each code object.
-    extra: isize,
     files: Vec<File>,
     /// A dictionary: names of files to their indices.
     indices: Owned,
@@ -108,25 +126,49 @@ pub fn replace_state(state: State) -> Option<State> {
     unsafe { (*STATE.0.get()).replace(state) }
 }
 
-pub struct Thread {
-    /// Whether coverage's trace function would be that of this thread.
-    pub traced: bool,
-    pub in_context: bool,
-    pub stack: Stack,
-}
+/// The number of no tracer.
+const NOBODY: usize = usize::MAX;
 
 thread_local! {
-    static THREAD: UnsafeCell<Thread> = const {
-        UnsafeCell::new(Thread { traced: false, in_context: false, stack: Stack::new() })
-    };
+    /// The tracer that would be the trace function of this thread.
+    static TRACER: Cell<usize> = const { Cell::new(NOBODY) };
 }
 
-/// Look at what is known of this thread, or change it. `None` as the thread ends. As with the
-/// state nothing that is called here may run Python code.
-#[inline]
-pub fn with_thread<R>(act: impl FnOnce(&mut Thread) -> R) -> Option<R> {
-    // SAFETY: only this thread has it, and no other access is under way, see above.
-    THREAD.try_with(|thread| act(unsafe { &mut *thread.get() })).ok()
+/// From here on this tracer, or none, is the trace function of this thread.
+pub fn set_tracer(number: Option<usize>) {
+    // There is none any more as the thread ends.
+    let _ = TRACER.try_with(|tracer| tracer.set(number.unwrap_or(NOBODY)));
+}
+
+impl Tracers {
+    /// The one that measures this thread.
+    #[inline]
+    pub fn current(&mut self) -> Option<&mut Tracer> {
+        let number = TRACER.try_with(Cell::get).ok()?;
+        let tracer = self.0.get_mut(number)?;
+        if tracer.started {
+            return Some(tracer);
+        }
+        // It was stopped in another thread.
+        set_tracer(None);
+        None
+    }
+
+    /// The number of a new one. `None` if there was no memory for it.
+    pub fn add(&mut self, object: Owned) -> Option<usize> {
+        self.0.try_reserve(1).ok()?;
+        self.0.push(Tracer { object, started: false, in_context: false, stack: Stack::new() });
+        Some(self.0.len() - 1)
+    }
+
+    pub fn get_mut(&mut self, number: usize) -> Option<&mut Tracer> {
+        self.0.get_mut(number)
+    }
+
+    /// The number of the one that Python knows by this object.
+    pub fn number_of(&self, object: Object) -> Option<usize> {
+        self.0.iter().rposition(|tracer| tracer.object.get() == object)
+    }
 }
 
 unsafe extern "C" fn free_code(extra: *mut c_void) {
@@ -152,14 +194,10 @@ impl State {
             interpreter,
             for_new_threads: None,
             contexts: None,
-            started: false,
+            tracers: Tracers::default(),
+            executed: Executed { branch: true, once: false, epoch: 1, files: Vec::new(), indices },
             activity: false,
-            branch: true,
-            once: false,
-            epoch: 1,
             extra,
-            files: Vec::new(),
-            indices,
         })
     }
 
@@ -185,7 +223,7 @@ impl State {
     /// # Safety
     /// `code` is a code object, `name` a string.
     pub unsafe fn measure(&mut self, code: Object, name: Object, first: i32) -> Option<usize> {
-        let file = self.file(name)?;
+        let file = self.executed.file(name)?;
         let known = Box::into_raw(Box::new(Code {
             file,
             entry: first.wrapping_neg(),
@@ -201,7 +239,9 @@ impl State {
         }
         Some(known as usize)
     }
+}
 
+impl Executed {
     /// The index of a file, a new one where it is not known yet.
     fn file(&mut self, name: Object) -> Option<usize> {
         // SAFETY: a dictionary and a string; strings compare without Python code.

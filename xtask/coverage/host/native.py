@@ -24,7 +24,7 @@ _GREENLETS = {"greenlet", "eventlet", "gevent"}
 
 
 class NativeTracer:
-    """Stands where the collector has a tracer for each thread; all threads share this one."""
+    """Stands where the collector has a tracer for each thread and each time that it starts."""
 
     # What the collector sets, and what it asks for with `hasattr`.
     data: dict[str, set[Any]]
@@ -39,16 +39,18 @@ class NativeTracer:
 
     def __init__(self, core: Any) -> None:
         self._core = core
+        #: What the library knows it by, once it was started.
+        self.number = -1
 
     def start(self) -> None:
         self._core.start(self)
 
     def stop(self) -> None:
-        self._core.stop()
+        self._core.stop(self)
 
     def post_fork(self) -> None:
         """A process that a test forked has begun to measure for itself."""
-        self._core.stop()
+        self._core.stop(self)
 
     def activity(self) -> bool:
         """Has anything been executed? Asked before each flush: the sets hold it from here on."""
@@ -78,19 +80,17 @@ class Core:
         self._activity = False
         # Until contexts change: a line is told once.
         self._once = True
-        self.tracer = NativeTracer(self)
-
-    def new_tracer(self) -> None:
-        self._library.new_tracer()
 
     def start(self, tracer: NativeTracer) -> None:
         if self._tool < 0:
             self._prepare(tracer)
-        self._library.start(bool(tracer.trace_arcs), self._once)
+        if tracer.number < 0:
+            tracer.number = self._library.add(tracer)
+        self._library.start(tracer.number, bool(tracer.trace_arcs), self._once)
         self._library.new_threads(self._collector._installation_trace)
 
-    def stop(self) -> None:
-        self._library.stop()
+    def stop(self, tracer: NativeTracer) -> None:
+        self._library.stop(tracer.number)
 
     def _prepare(self, tracer: NativeTracer) -> None:
         """Take a tool's id, and hear of each frame that begins."""
@@ -98,7 +98,7 @@ class Core:
         self._tool = free_tool()
         monitoring.use_tool_id(self._tool, _NAME)
         self._library.configure(
-            *(tracer, tracer.should_trace, tracer.should_trace_cache, self._tool),
+            *(tracer.should_trace, tracer.should_trace_cache, self._tool),
             *(
                 _local_events(events, tracer.trace_arcs),
                 monitoring.set_local_events,
@@ -250,23 +250,22 @@ def _put_in(cov: Any, path: str, insist: bool) -> str | None:
     except ImportError as error:
         return f"it cannot be loaded: {error}"
     core = Core(library, cov._collector)
-    setattr(holder, name, _shared(core))
+    setattr(holder, name, _tracer_class(core))
     # Threads are measured as with a trace function; arcs are pairs, whatever was to measure.
     holder.packed_arcs, holder.systrace = False, True
     _forget_what_is_flushed(cov._collector, core)
     return None
 
 
-def _shared(core: Core) -> type:
-    class Shared(NativeTracer):
-        """The collector makes a tracer for each thread: it gets the same one."""
+def _tracer_class(core: Core) -> type:
+    """What the collector makes tracers with."""
 
-        def __new__(cls, **_: Any) -> Any:
-            core.new_tracer()
-            return core.tracer
+    class Tracer(NativeTracer):
+        def __init__(self, **_: Any) -> None:
+            super().__init__(core)
 
-    Shared.__name__ = Shared.__qualname__ = "NativeTracer"
-    return Shared
+    Tracer.__name__ = Tracer.__qualname__ = "NativeTracer"
+    return Tracer
 
 
 def _forget_what_is_flushed(collector: Any, core: Core) -> None:
