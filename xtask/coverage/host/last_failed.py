@@ -26,6 +26,7 @@ class LastFailed:
             listed = json.load(text)
         self._ids: set[str] = set(listed["ids"])
         self._is_part: bool = listed["narrowed"]
+        self._is_exact: bool = listed.get("exact", False)
         files = listed["files"]
         self._files = None if files is None else {_realpath(path) for path in files}
         modules = listed.get("modules")
@@ -50,7 +51,8 @@ class LastFailed:
             self._seen.add(told(report.nodeid))
 
     def pytest_deselected(self, items: Iterable[Any]) -> None:
-        self._seen.update(told(item.nodeid) for item in items)
+        if not self._is_exact:
+            self._seen.update(told(item.nodeid) for item in items)
 
     def choose(
         self, items: list[Any], document_of: Callable[[Any], object | None]
@@ -60,11 +62,11 @@ class LastFailed:
         chosen = {at for at, id in enumerate(ids) if id in self._ids}
         missing = self._ids - self._seen - {ids[at] for at in chosen}
         missing -= set(_add_below(missing, ids, chosen))
-        instead = _add_files(missing, ids, chosen)
-        if self._is_part:
+        instead = set() if self._is_exact else _add_files(missing, ids, chosen)
+        if self._is_part and not self._is_exact:
             # Of what is in other files, nothing is known.
             missing = {id for id in missing if _file(id) in instead}
-        whole = bool(missing) and not chosen and self._files is None
+        whole = bool(missing) and not chosen and self._files is None and not self._is_exact
         if whole:
             chosen.update(range(len(items)))
         _add_documents(items, chosen, document_of)

@@ -13,7 +13,7 @@ use camino::Utf8PathBuf;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub use self::ci::{Pipeline, Service, Wanted as WantedPipeline};
-pub use self::shards::{Combining, Planning, Shards};
+pub use self::shards::{Combining, Exporting, Planning, Shards};
 use crate::bounds;
 use crate::env::Env;
 use crate::exit::Exit;
@@ -41,6 +41,8 @@ pub struct Typed {
     pub planning: Planning,
     /// What there is to combine.
     pub combining: Combining,
+    /// What is to be handed on.
+    pub exporting: Exporting,
     /// What `cargo xtask init` is to do.
     pub init: Option<Init>,
     /// Which pipeline to write; then nothing runs.
@@ -59,6 +61,8 @@ pub enum Task {
     Simulate,
     /// `cargo xtask coverage combine`: report on what shards have left.
     Combine,
+    /// `cargo xtask coverage export`: hand on what failed.
+    Export,
     /// `cargo xtask coverage report`: report again on the data that is there.
     Report,
     /// `cargo xtask coverage verify`: compare with sequential runs.
@@ -229,6 +233,7 @@ struct Coverage {
 enum Other {
     Plan(Plan),
     Combine(Box<shards::Combine>),
+    Export(shards::Export),
     Report(Report),
     Verify(Verify),
 }
@@ -314,6 +319,7 @@ impl Coverage {
             },
             Some(Other::Plan(plan)) => plan.typed(),
             Some(Other::Combine(combine)) => combine.typed(),
+            Some(Other::Export(export)) => export.typed(),
             Some(Other::Report(report)) => report.typed(),
             Some(Other::Verify(verify)) => verify.typed(),
         }
@@ -605,6 +611,20 @@ pub struct General {
     #[arg(long, help_heading = "Running tests")]
     pub last_failed: bool,
 
+    /// Run only what failed in the run of FILE
+    ///
+    /// `cargo xtask coverage export` writes such a file, on CI say. The tests are in the splits and
+    /// units in which they were, with the same hash seed; nothing else is taken from the file. One
+    /// that is not here makes the run incomplete, exit code 3.
+    #[arg(long, value_name = "FILE", help_heading = "Running tests")]
+    pub rerun: Option<Utf8PathBuf>,
+
+    /// Run also what came before them
+    ///
+    /// With `--rerun`: the tests that ran before them in their units, for what passes alone.
+    #[arg(long, help_heading = "Running tests", hide_short_help = true)]
+    pub with_preceding: bool,
+
     /// Write a summary of the run to FILE, as JSON
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub summary_json: Option<Utf8PathBuf>,
@@ -893,6 +913,8 @@ impl General {
             open: self.open || other.open,
             dry_run: self.dry_run || other.dry_run,
             last_failed: self.last_failed || other.last_failed,
+            rerun: self.rerun.clone().or(other.rerun.clone()),
+            with_preceding: self.with_preceding || other.with_preceding,
             shards: self.shards.or(other.shards),
         }
     }
@@ -1086,6 +1108,8 @@ mod tests {
             ("XTASK_OPEN", "1"),
             ("XTASK_DRY_RUN", "true"),
             ("XTASK_LAST_FAILED", "1"),
+            ("XTASK_RERUN", "f.json"),
+            ("XTASK_WITH_PRECEDING", "1"),
             ("XTASK_SUMMARY_JSON", "s.json"),
             ("XTASK_TRACE", "t.jsonl"),
             ("XTASK_JUNIT", "j.xml"),
@@ -1107,6 +1131,8 @@ mod tests {
             open: true,
             dry_run: true,
             last_failed: true,
+            rerun: Some("f.json".into()),
+            with_preceding: true,
             shards: Shards {
                 shard: Some(engines::Wanted::Auto(1)),
                 out: Some("o".into()),
@@ -1116,7 +1142,7 @@ mod tests {
         };
         assert_eq!(read("coverage", &variables).expect("a task").general, general);
         let line = "coverage -p c --python x --color always -q --summary-json t.json --junit k.xml --trace u.jsonl \
-                    --open --dry-run --last-failed --shard 1/1 --out q --plan r.json \
+                    --open --dry-run --last-failed --rerun g.json --with-preceding --shard 1/1 --out q --plan r.json \
                     --exit-zero-on-test-failure";
         assert_eq!(read(line, &variables).expect("a task").general, typed(line).general);
         let empty = variables.map(|(name, _)| (name, ""));

@@ -5,7 +5,7 @@
 //! lock  environment.lock  facts….json  run.json  durations.json  cpu.json  last-failed.json  host/  core/
 //! venv/  uv/  environment-unfinished  ready  lock-checked
 //! results/           of whole runs, where their usual places cannot be written
-//! runs/<n>/          the last three runs: run.html, parts/, logs/
+//! runs/<n>/          the last three runs: run.html, parts/, logs/, rerun.json where tests failed
 //! runs/last          leads to the newest of them; as deep, so that links of its page hold here too
 //! partial/           coverage of the last run of a part of the tests
 //! test/              of `cargo xtask test`: a state folder of its own
@@ -21,6 +21,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 /// The state folder of a project.
 #[derive(Clone, Debug)]
 pub struct StateFolder(Utf8PathBuf);
+
+/// How the file is called that other machines run again.
+pub const RERUN: &str = "rerun.json";
 
 /// How the name of a temporary folder begins.
 pub const TEMPORARY: &str = "temporary-";
@@ -193,6 +196,11 @@ impl RunFolder {
     /// The tests that `--last-failed` runs.
     pub fn selection(&self) -> Utf8PathBuf {
         self.0.join("last-failed.json")
+    }
+
+    /// What failed, for another machine to run again.
+    pub fn rerun(&self) -> Utf8PathBuf {
+        self.0.join(RERUN)
     }
 
     /// What a run of `verify` has measured, combined.

@@ -22,6 +22,7 @@ pub mod model;
 mod prepare;
 pub mod project;
 pub mod report;
+pub mod rerun;
 pub mod screen;
 pub mod settings;
 pub mod shard;

@@ -55,6 +55,7 @@ mod patch;
 mod plugins;
 mod progress;
 mod reference;
+mod rerun;
 mod retries;
 mod runs;
 mod schema;

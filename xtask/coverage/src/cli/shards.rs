@@ -154,3 +154,47 @@ impl Combine {
         }
     }
 }
+
+/// What there is to hand on.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Exporting {
+    /// The folder of a run; none for the last one.
+    pub folder: Option<Utf8PathBuf>,
+    /// Where the file goes.
+    pub out: Option<Utf8PathBuf>,
+}
+
+/// Hand on what failed, for another machine to run
+///
+/// Writes one file of JSON: which tests failed in the last run, in which splits and units they
+/// were, with which versions and hash seed, and what was told of them. Where it holds the value of
+/// an environment variable, the variable's name stands in its place. `--rerun FILE` runs these
+/// tests again.
+#[derive(Debug, Args)]
+#[command(args_override_self = true)]
+pub(super) struct Export {
+    /// Of the run in this folder, not of the last one
+    #[arg(value_name = "DIR")]
+    folder: Option<Utf8PathBuf>,
+
+    /// Write it to FILE
+    #[arg(long, value_name = "FILE", required = true)]
+    out: Option<Utf8PathBuf>,
+
+    #[command(flatten)]
+    chosen: Chosen,
+    #[command(flatten)]
+    output: Output,
+}
+
+impl Export {
+    pub(super) fn typed(self) -> Typed {
+        let Export { folder, out, chosen, output } = self;
+        Typed {
+            task: Task::Export,
+            general: General { chosen, output, ..General::default() },
+            exporting: Exporting { folder, out },
+            ..Typed::default()
+        }
+    }
+}

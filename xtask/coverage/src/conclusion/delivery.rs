@@ -15,7 +15,7 @@ use crate::project::Project;
 use crate::shard::combine::Checked;
 use crate::shard::deliver::{Contents, Data, clear, deliver};
 use crate::shard::engines::{Identity, identity};
-use crate::shard::manifest::{Counts, Manifest, Measured, PlanDigest, SCHEMA, Versions};
+use crate::shard::manifest::{Counts, Manifest, Measured, PlanDigest, SCHEMA};
 
 /// What a shard is to deliver.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ impl Delivery {
             plan: None,
             tests: Counts::default(),
             narrowed: is_part,
-            versions: versions(prepared),
+            versions: shard::versions(prepared),
             engine: engine.name().to_owned(),
             measured: measured(prepared),
             places: shard::places(project, prepared, &head),
@@ -110,16 +110,6 @@ fn counts(ran: &Ran) -> Counts {
         assigned: assigned as u64,
         run: ran.ledger.keys().count() as u64,
         failed: tally.failures(),
-    }
-}
-
-fn versions(prepared: &Prepared) -> Versions {
-    let package = |name: &str| prepared.facts.packages.get(name).cloned();
-    Versions {
-        xtask: env!("CARGO_PKG_VERSION").to_owned(),
-        python: prepared.facts.python.clone(),
-        pytest: package("pytest"),
-        coverage: package("coverage"),
     }
 }
 

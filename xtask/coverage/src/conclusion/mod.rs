@@ -15,6 +15,7 @@ mod notable;
 mod page;
 pub(crate) mod places;
 pub(crate) mod request;
+mod rerun;
 mod say;
 pub(crate) mod service;
 mod summary;

@@ -29,6 +29,8 @@ impl Finished<'_> {
         self.say_problems(conclusion);
         self.say_notable(conclusion);
         self.show_page(conclusion);
+        self.say_rerun(conclusion);
+        self.say_passes_alone();
         let combined = conclusion.rendered.is_some();
         screen.say(&time_line(&conclusion.seconds, self.ran.parts, combined));
         self.tell_service(conclusion, &missed);

@@ -36,7 +36,9 @@ use crate::layout::RunFolder;
 use crate::model::{Expected, Failure, Problem, TestOutcome, Warnings};
 use crate::settings::Workers;
 use crate::split::order::{Known, Order};
-use crate::split::{Dist, Durations, FileCost, Isolation, NotFound, Planned, Portion, Share};
+use crate::split::{
+    Dist, Durations, FileCost, Isolation, NotFound, Planned, Portion, Recorded, Share,
+};
 
 /// What to run, and with which means.
 #[derive(Clone, Debug)]
@@ -51,6 +53,8 @@ pub struct Job {
     pub portion: Portion,
     /// How the suite was cut elsewhere; none where it is cut here.
     pub planned: Option<Planned>,
+    /// Where the tests were in the run that is repeated; none where none is.
+    pub rerun: Option<Recorded>,
     /// How many of them run at once.
     pub concurrent: u32,
     /// Processes for each of these.

@@ -21,6 +21,10 @@ impl Job {
             None => {
                 let sum = Sum::of_python(&self.python_version);
                 let plan = Plan::new(ids, &self.committed, self.splits, sum);
+                let plan = match &self.rerun {
+                    Some(recorded) => recorded.applied_to(plan),
+                    None => plan,
+                };
                 (plan.with_whole_documents(&marks.documents), None)
             }
         };

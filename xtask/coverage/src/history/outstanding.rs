@@ -83,20 +83,9 @@ impl Outstanding {
     /// Has a job run these tests only. Files are left out only where each of them has a file;
     /// `is_part` says that the rest of the suite was not asked for.
     pub(crate) fn narrow(&self, job: &mut Job, rootdir: &Utf8Path, is_part: bool) -> Result<()> {
-        let files: Option<BTreeSet<Utf8PathBuf>> = self
-            .listed()
-            .map(|id| Some(rootdir.join(NodeId(id).file())).filter(|file| file.is_file()))
-            .collect();
         let ids: Vec<&String> = self.listed().collect();
-        let list = json!({"ids": ids, "files": files, "narrowed": is_part});
-        // Not among the parts: should another engine have to run it, those are emptied.
-        let file = job.folder.selection();
-        files::replace(&file, list.to_string())
-            .with_context(|| format!("failed to write `{file}`"))?;
-        job.last_failed = Some(file);
-        // What is not found in one part of the collection may be in another.
-        job.collectors = 0;
-        Ok(())
+        let files = files_of(&ids, rootdir);
+        select(job, &json!({"ids": ids, "files": files, "narrowed": is_part}))
     }
 
     /// What is outstanding after a run: with `whole`, it was asked for all that there is.
@@ -123,6 +112,28 @@ impl Outstanding {
         all.not_run.retain(|id| !all.failed.contains(id));
         all
     }
+}
+
+/// Has a job run these tests, and nothing in the place of one that is not there.
+pub(crate) fn narrow_to(job: &mut Job, ids: &[&String], rootdir: &Utf8Path) -> Result<()> {
+    let files = files_of(ids, rootdir);
+    select(job, &json!({"ids": ids, "files": files, "narrowed": true, "exact": true}))
+}
+
+/// The files of tests; none where one of them has no file.
+fn files_of(ids: &[&String], rootdir: &Utf8Path) -> Option<BTreeSet<Utf8PathBuf>> {
+    let file = |id: &&String| Some(rootdir.join(NodeId(id).file())).filter(|file| file.is_file());
+    ids.iter().map(file).collect()
+}
+
+fn select(job: &mut Job, list: &serde_json::Value) -> Result<()> {
+    // Not among the parts: should another engine have to run it, those are emptied.
+    let file = job.folder.selection();
+    files::replace(&file, list.to_string()).with_context(|| format!("failed to write `{file}`"))?;
+    job.last_failed = Some(file);
+    // What is not found in one part of the collection may be in another.
+    job.collectors = 0;
+    Ok(())
 }
 
 /// `cargo xtask coverage` and `cargo xtask test` run the same tests, so they share the file.

@@ -37,6 +37,7 @@ pub(crate) fn job(
         splits,
         portion: Portion::Whole,
         planned: None,
+        rerun: None,
         concurrent: settings.max_concurrent_splits.value,
         workers: settings.workers_per_split.value,
         pool: settings.workers(settings.engine.value),

@@ -7,6 +7,7 @@ mod facts;
 pub(crate) mod isolation;
 pub(crate) mod job;
 mod prepared;
+pub(crate) mod rerun;
 pub(crate) mod shard;
 pub(crate) mod stock;
 

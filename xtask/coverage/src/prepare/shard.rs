@@ -9,7 +9,7 @@ use crate::engine::Job;
 use crate::invocation::Invocation;
 use crate::project::{Project, Steps, git};
 use crate::settings::Origin;
-use crate::shard::manifest::Places;
+use crate::shard::manifest::{Places, Versions};
 use crate::shard::plan::PlanFile;
 use crate::split::{Portion, Shard};
 use crate::{exit, files};
@@ -100,6 +100,17 @@ pub(crate) fn name(project: &Project, head: &git::Head) -> String {
 pub(crate) fn head(project: &Project) -> Result<git::Head> {
     // Nothing that git is asked takes long enough to be announced.
     Ok(git::head(&Steps::new(&|_| {})?, &project.root))
+}
+
+/// Versions of what runs the tests here.
+pub(crate) fn versions(prepared: &Prepared) -> Versions {
+    let package = |name: &str| prepared.facts.packages.get(name).cloned();
+    Versions {
+        xtask: env!("CARGO_PKG_VERSION").to_owned(),
+        python: prepared.facts.python.clone(),
+        pytest: package("pytest"),
+        coverage: package("coverage"),
+    }
 }
 
 /// Where things are on this machine that are elsewhere on others.

@@ -34,6 +34,13 @@ impl Again {
         self.join(["--last-failed".to_owned()])
     }
 
+    /// Runs what is in a file, on another machine, with what was typed for pytest.
+    pub fn rerun(&self, file: &str, pytest_args: &[String]) -> String {
+        let dashes = (!pytest_args.is_empty()).then(|| "--".to_owned());
+        let words = ["--rerun".to_owned(), file.to_owned()].into_iter().chain(dashes);
+        self.join(words.chain(pytest_args.iter().cloned()))
+    }
+
     fn join(&self, more: impl IntoIterator<Item = String>) -> String {
         shell_words::join(self.command.iter().cloned().chain(more))
     }

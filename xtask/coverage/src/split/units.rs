@@ -230,7 +230,7 @@ impl<'a> Cutter<'a> {
 }
 
 /// Tests by what holds them together, in order of their first.
-fn gather<K: Eq + Hash>(tests: &[usize], bond: impl Fn(usize) -> K) -> Vec<Vec<usize>> {
+pub(super) fn gather<K: Eq + Hash>(tests: &[usize], bond: impl Fn(usize) -> K) -> Vec<Vec<usize>> {
     let (mut places, mut gathered) = (HashMap::new(), Vec::<Vec<usize>>::new());
     for &test in tests {
         let place = *places.entry(bond(test)).or_insert(gathered.len());

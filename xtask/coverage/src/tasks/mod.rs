@@ -3,6 +3,7 @@
 mod ci;
 mod combine;
 mod doctor;
+mod export;
 mod init;
 mod open;
 mod plan;
@@ -89,6 +90,7 @@ fn run_one(invocation: &Invocation<'_>, project: &Project) -> Result<Exit> {
         Task::Plan => plan::run(invocation, project),
         Task::Combine => combine::run(invocation, project),
         Task::Simulate => simulate::run(invocation, project),
+        Task::Export => export::run(invocation, project),
         Task::Report => report::run(invocation, project),
         Task::Verify => verify::run(invocation, project),
         // Done already: these are not for one project at a time.
@@ -125,6 +127,8 @@ fn refuse_one_file_for_several(typed: &Typed, projects: &[Project]) -> Result<()
         ("--junit", general.junit.is_some()),
         ("--trace", general.trace.is_some()),
         ("--out", general.shards.out.is_some() || typed.planning.out.is_some()),
+        ("--rerun", general.rerun.is_some()),
+        ("export", typed.task == Task::Export),
         ("--plan", general.shards.plan.is_some()),
         ("--json", typed.planning.json),
         ("combine", typed.task == Task::Combine),

@@ -20,8 +20,10 @@ pub(super) fn instead(
     let Some(Setting { value: option, origin }) = &prepared.settings.only_shows else {
         return Ok(None);
     };
-    if invocation.typed.general.last_failed {
-        let why = format!("`--last-failed` runs tests, and `{option}` ({origin}) runs none");
+    let general = &invocation.typed.general;
+    let runs = [("--last-failed", general.last_failed), ("--rerun", general.rerun.is_some())];
+    if let Some((typed, _)) = runs.iter().find(|(_, is_typed)| *is_typed) {
+        let why = format!("`{typed}` runs tests, and `{option}` ({origin}) runs none");
         return Err(exit::usage(why).into());
     }
     let mut words = vec![prepared.interpreter.executable.to_string()];

@@ -20,6 +20,7 @@ use crate::report::coverage::Program;
 pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit> {
     let started = Instant::now();
     let asked = goals::Asked::ahead(invocation, project);
+    let rerun = prepare::rerun::read(invocation, project)?;
     let mut prepared = prepare::prepare(invocation, project)?;
     if let Some(shown) = show::instead(invocation, project, &prepared)? {
         return Ok(shown);
@@ -32,6 +33,7 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
         return conclusion::nothing_to_run(invocation, &prepared);
     }
     prepared.settings.narrowed |= again == Some(Again::Listed);
+    rerun.iter().for_each(|it| it.settle(&mut prepared));
     let mut engine = engine(invocation, project, &mut prepared)?;
     let against = goals::read(asked, project, &prepared)?;
     let is_dry = invocation.typed.general.dry_run;
@@ -45,12 +47,20 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
     if again == Some(Again::Listed) {
         known.narrow(&mut job, &prepared.rootdir(project), is_part)?;
     }
+    if let Some(rerun) = &rerun {
+        rerun.narrow(&mut job, &prepared.rootdir(project))?;
+    }
     if is_dry {
         return dry_run(invocation, &job);
     }
     banner::say(invocation.screen, project, &prepared, engine);
     if again.is_some() {
         invocation.screen.note(&format!("  • Again: {}", known.words()));
+    }
+    if let Some(rerun) = &rerun {
+        invocation.screen.note(&format!("  • Again: {}", rerun.words()));
+        let differences = rerun.differences(&prepared, engine.name());
+        differences.iter().for_each(|it| invocation.screen.note(&format!("note: {it}")));
     }
 
     let shard = Delivery::begin(invocation, project, &prepared, engine, is_part)?;
@@ -71,7 +81,9 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
         let hints = missing::hints(project, &prepared, &ran);
         hints.iter().for_each(|hint| invocation.screen.say(hint));
     })?;
-    let whole = !is_part && (again != Some(Again::Listed) || ran.not_found.whole);
+    rerun.iter().for_each(|it| it.miss(&mut ran));
+    let whole =
+        !is_part && rerun.is_none() && (again != Some(Again::Listed) || ran.not_found.whole);
     // Of a shard, what is outstanding is known where all are combined.
     if shard.is_none()
         && let Err(error) = known.after(&ran, whole).write(&prepared.state)
@@ -160,7 +172,8 @@ fn with_stock(
         runs::emptied(&prepared.state, folder, &prepared.lock)
     })?;
     let (last_failed, planned) = (job.last_failed.take(), job.planned.take());
-    *job = Job { last_failed, pool, portion: job.portion.clone(), planned, ..again };
+    let (rerun, portion) = (job.rerun.take(), job.portion.clone());
+    *job = Job { last_failed, pool, portion, planned, rerun, ..again };
     Ok((Engine::Stock, run_job(Engine::Stock, job, show)?))
 }
 

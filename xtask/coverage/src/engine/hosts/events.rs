@@ -271,7 +271,10 @@ impl Driver<'_> {
         let seconds = is_known.then(|| plan.total());
         let slots = self.job.pool.start;
         self.account.show(Happening::Planned { tests, seconds, slots });
-        let mut units = units(&plan, &groups, &holders, self.grain(&plan, is_known));
+        let mut units = match &self.job.rerun {
+            Some(recorded) => recorded.units(&plan, &groups),
+            None => units(&plan, &groups, &holders, self.grain(&plan, is_known)),
+        };
         if !is_known {
             // None is known to be the tail of the run.
             units.iter_mut().for_each(|unit| unit.seconds = 0.0);

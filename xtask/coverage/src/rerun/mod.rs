@@ -1,0 +1,10 @@
+//! What failed, packed into one file that another machine runs again: under the same split, in the
+//! same units and with the same hash seed. The file says what was, and never what to do: no option
+//! and no path of it is used.
+
+mod file;
+mod make;
+mod mask;
+
+pub use file::{FailedTest, MOST_BYTES, RerunFile, SCHEMA, Told, UnitOfRun};
+pub(crate) use make::{Origin, make};

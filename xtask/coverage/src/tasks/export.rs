@@ -1,0 +1,59 @@
+//! `cargo xtask coverage export`: what failed in a run, as one file for another machine.
+
+use std::time::SystemTime;
+
+use anyhow::{Context, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::exit::{self, Exit};
+use crate::files;
+use crate::invocation::Invocation;
+use crate::layout::RERUN;
+use crate::model::format::count;
+use crate::project::{Project, State};
+use crate::rerun::{MOST_BYTES, RerunFile};
+
+/// Writes the file. It was made when the run ended: nothing is run or collected here.
+pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit> {
+    let exporting = &invocation.typed.exporting;
+    let Some(out) = &exporting.out else {
+        return Err(exit::usage("`--out FILE` says where the file goes, and is not there").into());
+    };
+    let folder = match &exporting.folder {
+        Some(folder) => invocation.here.join(folder),
+        None => last(&State::of(project, invocation.workspace))?,
+    };
+    let from = folder.join(RERUN);
+    if !folder.is_dir() {
+        return Err(exit::usage(format!("`{folder}` is no folder")).into());
+    }
+    if !from.exists() {
+        return Err(exit::no_tests(format!(
+            "nothing failed in the run of `{folder}`: there is no `{RERUN}`"
+        ))
+        .into());
+    }
+    let what = || exit::usage(format!("failed to read `{from}`"));
+    let text = files::read_up_to(&from, MOST_BYTES).with_context(what)?;
+    let file = RerunFile::read(&text).map_err(|why| exit::usage(format!("`{from}` {why}")))?;
+    let out = invocation.here.join(out);
+    files::write_output(&out, &text)
+        .with_context(|| exit::usage(format!("failed to write `{out}`")))?;
+    let tests = count(file.tests.len() as u64, "test");
+    invocation.screen.say(&format!("What failed, {tests}: {out}"));
+    invocation.screen.note("elsewhere, at the same commit: cargo xtask coverage --rerun FILE");
+    Ok(Exit::Passed)
+}
+
+/// The folder of the last run, of `cargo xtask coverage` or `cargo xtask test`.
+fn last(state: &State) -> Result<Utf8PathBuf> {
+    let folders = [state.clone(), state.of_tests()].map(|it| it.names.last(0).0);
+    let newest = folders.into_iter().filter_map(|it| Some((began(&it)?, it))).max();
+    let none = || exit::usage("no run has left anything; run `cargo xtask coverage` first");
+    newest.map(|(_, folder)| folder).ok_or_else(|| none().into())
+}
+
+/// When a run began: its folders are made then, and are not changed after.
+fn began(folder: &Utf8Path) -> Option<SystemTime> {
+    folder.metadata().and_then(|it| it.modified()).ok()
+}
