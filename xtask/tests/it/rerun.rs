@@ -165,3 +165,30 @@ fn where_nothing_failed_there_is_nothing_to_hand_on() {
     project.run(&export).exits(0).says("What failed, 1 test: ");
     project.run(&["test", "--rerun", "f.json"]).exits(1).says("Tests: 1 failed\n");
 }
+
+/// One file for the tests of all, each in its split, and one for those of each shard.
+#[test]
+fn shards_hand_on_what_failed_alone_and_combined() {
+    let project = project();
+    for shard in ["1/2", "2/2"] {
+        let seed = if shard == "1/2" { "11" } else { "22" };
+        let run = project.xtask(&["coverage", "--shard", shard, "--out", "in"]);
+        run.var("PYTHONHASHSEED", seed).output().exits(1).says("Shard: ");
+    }
+    let export =
+        |from: &[&str]| project.run(&[&["coverage", "export", "--out", "f.json"], from].concat());
+    export(&["in"]).exits(4).tells("is of several shards; combine what is in it");
+    export(&["in/shard-02-of-02"]).exits(0).says("What failed, 1 test: ");
+    let file = project.json("f.json");
+    assert_eq!((&file["hash_seed"], &file["splits"]), (&22.into(), &2.into()));
+    let options = ["--report", "none"];
+    project.run(&[&["coverage", "combine", "in"], &options[..]].concat()).exits(1);
+    export(&[]).exits(0).says("What failed, 2 tests: ");
+    let file = project.json("f.json");
+    let tests = file["tests"].as_array().expect("tests");
+    let places: Vec<(&Value, &Value)> =
+        tests.iter().map(|it| (&it["split"], &it["unit"])).collect();
+    assert_eq!(places, [(&1.into(), &0.into()), (&2.into(), &1.into())]);
+    assert_eq!((&file["hash_seed"], &tests[1]["hash_seed"]), (&11.into(), &22.into()));
+    rerun(&project, "fork", &[]).exits(1).tells("note: 1 test had another hash seed there");
+}

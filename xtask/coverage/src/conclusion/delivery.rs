@@ -82,7 +82,8 @@ impl Finished<'_> {
         if let Some(why) = nothing {
             return Ok(Some(format!("✗ the shard delivers nothing: {why}")));
         }
-        let record = Record::of(ran, checked.problems.clone());
+        let seed = self.job.hash_seed.value;
+        let record = Record::of(ran, checked.problems.clone(), seed);
         let tests = serde_json::to_string(&record).context("failed to describe the tests")?;
         let data = checked.parts.iter().map(|part| Data { file: &part.file, origin: part.origin });
         let data: Vec<Data<'_>> = data.collect();
@@ -98,7 +99,9 @@ impl Finished<'_> {
         if let Some(measured) = &mut manifest.measured {
             measured.core.clone_from(&ran.core);
         }
-        let folder = deliver(&delivery.out, manifest, &Contents { data: &data, tests: &tests })?;
+        let rerun = self.rerun()?;
+        let contents = Contents { data: &data, tests: &tests, rerun: rerun.as_deref() };
+        let folder = deliver(&delivery.out, manifest, &contents)?;
         Ok(Some(format!("Shard: {folder}")))
     }
 }

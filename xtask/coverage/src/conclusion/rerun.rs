@@ -9,8 +9,8 @@ use crate::prepare::shard;
 use crate::rerun::{Origin, make};
 
 impl Finished<'_> {
-    /// Writes the file; says where, if anything failed.
-    pub(super) fn write_rerun(&self) -> Result<Option<Utf8PathBuf>> {
+    /// The file's text; none where nothing failed.
+    pub(super) fn rerun(&self) -> Result<Option<String>> {
         let ran = self.ran;
         if ran.ledger.failed_ids().is_empty() {
             return Ok(None);
@@ -29,9 +29,15 @@ impl Finished<'_> {
             addopts: pytest.map(|pytest| &pytest.addopts[..]).unwrap_or_default(),
         };
         let Some(made) = make(origin, ran, self.invocation.env) else { return Ok(None) };
-        let file = self.job.folder.rerun();
         let text = serde_json::to_string_pretty(&made).context("failed to list what failed")?;
-        files::replace(&file, text + "\n").with_context(|| format!("failed to write `{file}`"))?;
+        Ok(Some(text + "\n"))
+    }
+
+    /// Writes the file; says where, if anything failed.
+    fn write_rerun(&self) -> Result<Option<Utf8PathBuf>> {
+        let Some(text) = self.rerun()? else { return Ok(None) };
+        let file = self.job.folder.rerun();
+        files::replace(&file, text).with_context(|| format!("failed to write `{file}`"))?;
         Ok(Some(file))
     }
 

@@ -274,6 +274,8 @@ pub struct Ran {
     pub planned: Vec<String>,
     /// What part of the plan that is; none where it is all, or where there was no plan.
     pub share: Option<Share>,
+    /// Python's hash seed in each split, where these ran on several machines; empty where not.
+    pub hash_seeds: BTreeMap<u32, u32>,
     /// What each slot is called, where they are those of several machines; empty where not.
     pub lanes: Vec<String>,
     /// What was to run again and was not found.
@@ -353,6 +355,7 @@ impl Ran {
             ledger: Ledger::new(budget),
             planned: Vec::new(),
             share: None,
+            hash_seeds: BTreeMap::new(),
             lanes: Vec::new(),
             not_found: NotFound::default(),
             flaky_in_confirmation: Vec::new(),

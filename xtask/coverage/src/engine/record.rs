@@ -32,14 +32,17 @@ pub struct Record {
     processes: Vec<Process>,
     collect_seconds: f64,
     parts: usize,
+    /// Python's; none where that was not told.
+    #[serde(default)]
+    hash_seed: Option<u32>,
 }
 
 /// More workers than any machine has.
 const MOST_SLOTS: usize = 10_000;
 
 impl Record {
-    /// What a run has left; with what was found to be wrong after it.
-    pub fn of(ran: &Ran, problems: Vec<Problem>) -> Record {
+    /// What a run with this hash seed has left; with what was found to be wrong after it.
+    pub fn of(ran: &Ran, problems: Vec<Problem>, hash_seed: u32) -> Record {
         let mut ledger = ran.ledger.clone();
         // Logs are not where others could read them.
         ledger.forget_logs();
@@ -61,6 +64,7 @@ impl Record {
             processes: ran.processes.clone(),
             collect_seconds: ran.collect_seconds,
             parts: ran.parts,
+            hash_seed: Some(hash_seed),
         }
     }
 
@@ -89,6 +93,10 @@ impl Ran {
         let used = record.units.iter().map(|unit| unit.slot + 1).max().unwrap_or(1);
         self.lanes.extend((1..=used).map(|slot| format!("{name}, worker {slot}")));
         let numbers = self.units.iter().map(|unit| unit.unit + 1).max().unwrap_or_default();
+        if let Some(seed) = record.hash_seed {
+            let splits = record.units.iter().map(|unit| unit.split);
+            self.hash_seeds.extend(splits.map(|split| (split, seed)));
+        }
         self.units.extend(record.units.into_iter().map(|unit| {
             UnitRun {
                 unit: numbers.saturating_add(unit.unit),

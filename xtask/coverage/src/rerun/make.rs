@@ -43,11 +43,13 @@ pub(crate) fn make(origin: Origin<'_>, ran: &Ran, env: &Env) -> Option<RerunFile
     let (units, unit_of) = units(&ran.units, &kept);
     let mut told = texts(ran.ledger.failures(), &mask);
     let split_of = splits(ran);
+    let seed_of = |id: &str| split_of.get(id).and_then(|split| ran.hash_seeds.get(split)).copied();
+    let hash_seed = failed.iter().find_map(|id| seed_of(id)).unwrap_or(origin.hash_seed);
     let tests = failed.iter().take(kept.len()).map(|id| FailedTest {
         id: id.clone(),
         split: split_of.get(id.as_str()).copied().filter(|it| (1..=origin.splits).contains(it)),
         unit: unit_of.get(id.as_str()).copied(),
-        hash_seed: None,
+        hash_seed: seed_of(id).filter(|seed| *seed != hash_seed),
         failures: told.remove(id.as_str()).unwrap_or_default(),
     });
     let masked = |words: &[String]| words.iter().map(|word| mask.text(word, TEXT)).collect();
@@ -64,7 +66,7 @@ pub(crate) fn make(origin: Origin<'_>, ran: &Ran, env: &Env) -> Option<RerunFile
         commit: origin.commit,
         dirty: origin.dirty,
         versions: origin.versions,
-        hash_seed: origin.hash_seed,
+        hash_seed,
         splits: origin.splits,
     })
 }

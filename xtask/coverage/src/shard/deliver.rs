@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::manifest::{Delivered, MANIFEST, Manifest, TESTS};
+use super::manifest::{Delivered, MANIFEST, Manifest, RERUN, TESTS};
 use crate::digest;
 use crate::exit;
 use crate::files;
@@ -27,6 +27,8 @@ pub struct Contents<'a> {
     pub data: &'a [Data<'a>],
     /// What became of the tests, as JSON.
     pub tests: &'a str,
+    /// What failed, for another machine to run again.
+    pub rerun: Option<&'a str>,
 }
 
 /// Takes away what another run has left of this shard; what an earlier attempt of the same run has
@@ -78,9 +80,12 @@ fn write(
         fs::copy(data.file, &target).with_context(|| format!("failed to copy `{}`", data.file))?;
         manifest.files.push(described(&target, file, Some(data.origin))?);
     }
-    let tests = format!("{name}{TESTS}");
-    fs::write(draft.join(&tests), contents.tests)?;
-    manifest.files.push(described(&draft.join(&tests), tests.clone(), None)?);
+    let texts = [(TESTS, Some(contents.tests)), (RERUN, contents.rerun)];
+    for (kind, text) in texts.into_iter().filter_map(|(kind, text)| Some((kind, text?))) {
+        let file = format!("{name}{kind}");
+        fs::write(draft.join(&file), text)?;
+        manifest.files.push(described(&draft.join(&file), file, None)?);
+    }
     let text = serde_json::to_string_pretty(&manifest)? + "\n";
     fs::write(draft.join(format!("{name}{MANIFEST}")), text)?;
     Ok(manifest)
@@ -164,7 +169,7 @@ mod tests {
 
     fn attempt(out: &Utf8Path, attempt: u64, tests: &str) -> Result<()> {
         let manifest = Manifest { attempt, ..manifest(2, 3) };
-        deliver(out, manifest, &Contents { data: &[], tests }).map(drop)
+        deliver(out, manifest, &Contents { data: &[], tests, rerun: None }).map(drop)
     }
 
     fn tests_of(out: &Utf8Path) -> String {

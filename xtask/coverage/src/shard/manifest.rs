@@ -18,6 +18,8 @@ pub const MANIFEST: &str = ".manifest.json";
 
 /// The end of the name of the file that says what became of the tests.
 pub const TESTS: &str = ".tests.json";
+/// What failed, for another machine to run again: not there where nothing did.
+pub const RERUN: &str = ".rerun.json";
 
 /// `shard-03-of-12.manifest.json`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]

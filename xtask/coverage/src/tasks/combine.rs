@@ -298,7 +298,7 @@ impl<'a> All<'a> {
         let (tests, here) =
             healed.share.as_ref().map_or((0, 0), |share| (share.plan.tests, share.assigned.len()));
         let problems = healed.problems.clone();
-        let record = Record::of(&healed, problems);
+        let record = Record::of(&healed, problems, self.job.hash_seed.value);
         if tests == plan.tests && here + delivered == plan.tests {
             self.checked.missing.clear();
             self.not_run.clear();

@@ -12,6 +12,7 @@ use crate::layout::RERUN;
 use crate::model::format::count;
 use crate::project::{Project, State};
 use crate::rerun::{MOST_BYTES, RerunFile};
+use crate::shard::manifest;
 
 /// Writes the file. It was made when the run ended: nothing is run or collected here.
 pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit> {
@@ -23,16 +24,12 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
         Some(folder) => invocation.here.join(folder),
         None => last(&State::of(project, invocation.workspace))?,
     };
-    let from = folder.join(RERUN);
-    if !folder.is_dir() {
-        return Err(exit::usage(format!("`{folder}` is no folder")).into());
-    }
-    if !from.exists() {
+    let Some(from) = file_in(&folder)? else {
         return Err(exit::no_tests(format!(
             "nothing failed in the run of `{folder}`: there is no `{RERUN}`"
         ))
         .into());
-    }
+    };
     let what = || exit::usage(format!("failed to read `{from}`"));
     let text = files::read_up_to(&from, MOST_BYTES).with_context(what)?;
     let file = RerunFile::read(&text).map_err(|why| exit::usage(format!("`{from}` {why}")))?;
@@ -43,6 +40,26 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
     invocation.screen.say(&format!("What failed, {tests}: {out}"));
     invocation.screen.note("elsewhere, at the same commit: cargo xtask coverage --rerun FILE");
     Ok(Exit::Passed)
+}
+
+/// What failed, in the folder of a run or of a shard.
+fn file_in(folder: &Utf8Path) -> Result<Option<Utf8PathBuf>> {
+    let what = || exit::usage(format!("failed to read `{folder}`"));
+    let (mut found, mut shards) = (Vec::new(), false);
+    for entry in folder.read_dir_utf8().with_context(what)? {
+        let entry = entry.with_context(what)?;
+        let name = entry.file_name();
+        if name == RERUN || name.starts_with("shard-") && name.ends_with(manifest::RERUN) {
+            found.push(entry.into_path());
+        } else {
+            shards |= name.starts_with("shard-") && entry.path().is_dir();
+        }
+    }
+    if shards || found.len() > 1 {
+        let why = "combine what is in it, then export that run: `cargo xtask coverage combine DIR`";
+        return Err(exit::usage(format!("`{folder}` is of several shards; {why}")).into());
+    }
+    Ok(found.pop())
 }
 
 /// The folder of the last run, of `cargo xtask coverage` or `cargo xtask test`.
