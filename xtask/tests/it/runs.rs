@@ -114,7 +114,7 @@ fn each_run_has_a_folder_and_the_last_three_stay() {
     assert_eq!(pages.iter().map(there).collect::<Vec<_>>(), [false, true, true, true]);
     let link = std::fs::read_link(project.root.join(".xtask/runs/last")).expect("a link");
     assert_eq!(link.to_str(), Some("4"));
-    assert_eq!(project.names(".xtask/runs/last"), ["logs", "parts", "run.html"]);
+    assert_eq!(project.names(".xtask/runs/last"), ["logs", "parts", "rerun.json", "run.html"]);
 }
 
 #[test]
