@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use camino::Utf8PathBuf;
 
 use super::value::Finished;
@@ -72,7 +72,11 @@ impl Delivery {
 impl Finished<'_> {
     /// Leaves what has come of a shard, whether tests failed or not; says where, or why not. A run
     /// that a signal ended leaves nothing: there is no telling what else is not there.
-    pub(super) fn deliver(&self, checked: &Checked) -> Result<Option<String>> {
+    pub(super) fn deliver(
+        &self,
+        checked: &Checked,
+        rerun: &Result<Option<String>>,
+    ) -> Result<Option<String>> {
         let (Some(delivery), ran) = (self.delivery, self.ran) else { return Ok(None) };
         let nothing = match (ran.interrupted, &ran.share) {
             (Some(_), _) => Some("it was interrupted"),
@@ -99,7 +103,7 @@ impl Finished<'_> {
         if let Some(measured) = &mut manifest.measured {
             measured.core.clone_from(&ran.core);
         }
-        let rerun = self.rerun()?;
+        let rerun = rerun.as_ref().map_err(|error| anyhow!("{error:#}"))?;
         let contents = Contents { data: &data, tests: &tests, rerun: rerun.as_deref() };
         let folder = deliver(&delivery.out, manifest, &contents)?;
         Ok(Some(format!("Shard: {folder}")))

@@ -52,7 +52,9 @@ impl Finished<'_> {
         evidence.broken.extend(self.ran.unwritten_trace.clone().map(Broken::incomplete));
         let junit = evidence.note(junit::write(self)).flatten();
         let checked = evidence.note(check_parts(self.job, self.ran));
-        let delivered = checked.as_ref().map(|checked| self.deliver(checked));
+        // Once: a shard delivers it, and the folder of the run has it too.
+        let rerun = self.rerun();
+        let delivered = checked.as_ref().map(|checked| self.deliver(checked, &rerun));
         let delivered = delivered.and_then(|it| evidence.note(it)).flatten();
         let rendered = checked.and_then(|it| self.combine(it, &mut evidence, ready));
         let weighed = match &rendered {
@@ -71,6 +73,7 @@ impl Finished<'_> {
             began,
             reports,
             delivered,
+            rerun,
             again: words::again(self.invocation, self.project, self.prepared, self.ran),
         };
         let sound = conclusion.complete().filter(|_| conclusion.evidence.tally.failures() == 0);

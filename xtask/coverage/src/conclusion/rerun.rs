@@ -1,6 +1,6 @@
 //! What failed, in the folder of the run, for another machine to run again; and the line for it.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use camino::Utf8PathBuf;
 
 use super::value::{Conclusion, Finished};
@@ -34,8 +34,9 @@ impl Finished<'_> {
     }
 
     /// Writes the file; says where, if anything failed.
-    fn write_rerun(&self) -> Result<Option<Utf8PathBuf>> {
-        let Some(text) = self.rerun()? else { return Ok(None) };
+    fn write_rerun(&self, text: &Result<Option<String>>) -> Result<Option<Utf8PathBuf>> {
+        let text = text.as_ref().map_err(|error| anyhow!("{error:#}"))?;
+        let Some(text) = text else { return Ok(None) };
         let file = self.job.folder.rerun();
         files::replace(&file, text).with_context(|| format!("failed to write `{file}`"))?;
         Ok(Some(file))
@@ -44,7 +45,7 @@ impl Finished<'_> {
     /// Where the tests ran on a machine that is gone soon: how they run again on another.
     pub(super) fn say_rerun(&self, conclusion: &Conclusion) {
         let screen = self.invocation.screen;
-        let file = match self.write_rerun() {
+        let file = match self.write_rerun(&conclusion.rerun) {
             Ok(Some(file)) => file,
             Ok(None) => return,
             Err(error) => return screen.warn(&format!("{error:#}")),

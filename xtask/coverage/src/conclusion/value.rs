@@ -63,6 +63,8 @@ pub(super) struct Conclusion {
     pub(super) reports: BTreeMap<String, Utf8PathBuf>,
     /// Where a shard has delivered, or why it has not.
     pub(super) delivered: Option<String>,
+    /// What failed, as text for another machine; none where nothing did.
+    pub(super) rerun: Result<Option<String>>,
     /// How its tests are run again.
     pub(super) again: Again,
 }

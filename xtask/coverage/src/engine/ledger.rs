@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::model::NodeId;
-use crate::model::{Case, Details, Ending, Failure, Phase, Tally, TestOutcome};
+use crate::model::{Case, Details, Ending, Failure, NodeId, Phase, Tally, TestOutcome};
 
 /// See the module.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]

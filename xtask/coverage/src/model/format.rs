@@ -58,6 +58,12 @@ pub fn ranges(lines: &[u32]) -> String {
     words.collect::<Vec<_>>().join(", ")
 }
 
+/// The first bytes of a text, at most so many and up to the end of a character.
+pub fn start(text: &str, most: usize) -> &str {
+    let end = (0..=most.min(text.len())).rev().find(|&at| text.is_char_boundary(at));
+    &text[..end.unwrap_or(0)]
+}
+
 /// A name on one line: pytest lets a custom id hold line breaks and worse.
 pub fn one_line(id: &str) -> String {
     let shown = |c: char| match c.is_control() {
@@ -85,6 +91,11 @@ mod tests {
     #[test]
     fn a_name_stays_on_its_line() {
         assert_eq!(one_line("t.py::é[a\nb\x1b[2J]"), "t.py::é[a\\nb\\u{1b}[2J]");
+    }
+
+    #[test]
+    fn a_start_ends_with_a_character() {
+        assert_eq!([0, 1, 2, 3, 9].map(|most| start("aé", most)), ["", "a", "a", "aé", "aé"]);
     }
 
     #[test]

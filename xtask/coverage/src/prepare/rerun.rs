@@ -46,9 +46,7 @@ pub(crate) fn read(invocation: &Invocation<'_>, project: &Project) -> Result<Opt
         );
         return Err(exit::usage(why).into());
     }
-    let what = || exit::usage(format!("failed to read `{path}`"));
-    let text = files::read_up_to(&invocation.here.join(path), MOST_BYTES).with_context(what)?;
-    let file = RerunFile::read(&text).map_err(|why| exit::usage(format!("`{path}` {why}")))?;
+    let (file, _) = open(&invocation.here.join(path), path.as_str())?;
     let head = head(project)?;
     let here = name(project, &head);
     if file.project != here {
@@ -57,6 +55,14 @@ pub(crate) fn read(invocation: &Invocation<'_>, project: &Project) -> Result<Opt
         return Err(exit::usage(why).into());
     }
     Ok(Some(Rerun { name: path.to_string(), file, with_preceding, commit: head.commit }))
+}
+
+/// What failed in a run, and the text of the file. `named` is how messages call that.
+pub(crate) fn open(path: &Utf8Path, named: &str) -> Result<(RerunFile, String)> {
+    let what = || exit::usage(format!("failed to read `{named}`"));
+    let text = files::read_up_to(path, MOST_BYTES).with_context(what)?;
+    let file = RerunFile::read(&text).map_err(|why| exit::usage(format!("`{named}` {why}")))?;
+    Ok((file, text))
 }
 
 impl Rerun {
@@ -79,10 +85,9 @@ impl Rerun {
     /// What runs, in words.
     pub(crate) fn words(&self) -> String {
         let failed = count(self.file.tests.len() as u64, "test");
-        let before = self.file.ids(true).len() - self.file.ids(false).len();
+        let before = self.file.ids(self.with_preceding).len() - self.file.ids(false).len();
         let before = match before {
             0 => String::new(),
-            _ if !self.with_preceding => String::new(),
             before => format!(", and {} before them", count(before as u64, "test")),
         };
         format!("{failed} that failed, of `{}`{before}", one_line(&self.name))

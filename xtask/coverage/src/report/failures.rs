@@ -2,7 +2,7 @@
 //! understand it and the line that runs it again. Pure, plain text.
 
 use crate::model::Failure;
-use crate::model::format::one_line;
+use crate::model::format::{one_line, start};
 use std::fmt::Write;
 
 use camino::Utf8PathBuf;
@@ -140,18 +140,13 @@ fn push_cut(
 
 fn push_lines(out: &mut String, lines: &[&str], line_bytes: usize) {
     for line in lines {
-        let end = boundary(line, line_bytes);
-        out.push_str(&line[..end]);
-        if end < line.len() {
-            let _ = write!(out, " [{} bytes left out]", line.len() - end);
+        let shown = start(line, line_bytes);
+        out.push_str(shown);
+        if shown.len() < line.len() {
+            let _ = write!(out, " [{} bytes left out]", line.len() - shown.len());
         }
         out.push('\n');
     }
-}
-
-/// The last place to cut a line at, at most `limit` bytes from its start.
-fn boundary(line: &str, limit: usize) -> usize {
-    (0..=limit.min(line.len())).rev().find(|&at| line.is_char_boundary(at)).unwrap_or(0)
 }
 
 fn list_names(out: &mut String, names: &[&str], limit: usize) {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bounds;
 use crate::model::Phase;
-use crate::shard::manifest::{Versions, plain};
+use crate::shard::manifest::{Versions, check_schema, plain};
 use crate::split::{Recorded, RecordedPlace};
 
 /// Rises when a field changes its meaning or goes away.
@@ -90,17 +90,10 @@ impl RerunFile {
     /// Reads one that may be anything. The error is the end of a sentence that begins with its
     /// name.
     pub fn read(text: &str) -> Result<RerunFile, String> {
-        #[derive(Deserialize)]
-        struct Schema {
-            schema: u32,
-        }
         let unlike = |error: serde_json::Error| {
             format!("is no file of `cargo xtask coverage export`: {}", plain(&error.to_string()))
         };
-        let Schema { schema } = serde_json::from_str(text).map_err(unlike)?;
-        if schema != SCHEMA {
-            return Err(format!("has schema {schema}, this version reads {SCHEMA}"));
-        }
+        check_schema(text, SCHEMA, unlike)?;
         let file: RerunFile = serde_json::from_str(text).map_err(unlike)?;
         match file.against() {
             Some(why) => Err(format!("is damaged: {why}")),

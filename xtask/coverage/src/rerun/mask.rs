@@ -1,6 +1,7 @@
 //! Takes the values of environment variables out of texts that leave this machine. Pure.
 
 use crate::env::Env;
+use crate::model::format::start;
 
 /// Shorter values are words like `true`, and would take half of a text away.
 const LEAST: usize = 6;
@@ -43,12 +44,6 @@ impl Mask {
             false => format!("{kept}\n… cut off: the text had {} bytes", text.len()),
         }
     }
-}
-
-/// The first bytes, up to the end of a character.
-fn start(text: &str, most: usize) -> &str {
-    let end = (0..=most.min(text.len())).rev().find(|&at| text.is_char_boundary(at));
-    &text[..end.unwrap_or(0)]
 }
 
 #[cfg(test)]

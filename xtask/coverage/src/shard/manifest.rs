@@ -168,6 +168,23 @@ pub struct Delivered {
     pub origin: Option<Origin>,
 }
 
+/// Refuses what another version has written, before fields are missed that it does not have.
+/// `unlike` says what is no file of the kind.
+pub(crate) fn check_schema(
+    text: &str,
+    ours: u32,
+    unlike: impl FnOnce(serde_json::Error) -> String,
+) -> Result<(), String> {
+    #[derive(Deserialize)]
+    struct Schema {
+        schema: u32,
+    }
+    match serde_json::from_str(text).map_err(unlike)? {
+        Schema { schema } if schema == ours => Ok(()),
+        Schema { schema } => Err(format!("has schema {schema}, this version reads {ours}")),
+    }
+}
+
 impl Manifest {
     /// Which shard it is.
     pub fn shard(&self) -> Shard {
@@ -181,15 +198,7 @@ impl Manifest {
 
     /// Reads one that may be anything, of the file with this name.
     pub fn read(name: &str, text: &str) -> Result<Manifest, String> {
-        #[derive(Deserialize)]
-        struct Schema {
-            schema: u32,
-        }
-        let schema: Schema = serde_json::from_str(text)
-            .map_err(|error| format!("is damaged: no manifest ({error})"))?;
-        if schema.schema != SCHEMA {
-            return Err(format!("has schema {}, this version reads {SCHEMA}", schema.schema));
-        }
+        check_schema(text, SCHEMA, |error| format!("is damaged: no manifest ({error})"))?;
         let manifest: Manifest =
             serde_json::from_str(text).map_err(|error| format!("is damaged: {error}"))?;
         match manifest.against(name) {

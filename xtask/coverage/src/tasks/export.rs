@@ -10,8 +10,8 @@ use crate::files;
 use crate::invocation::Invocation;
 use crate::layout::RERUN;
 use crate::model::format::count;
+use crate::prepare::rerun;
 use crate::project::{Project, State};
-use crate::rerun::{MOST_BYTES, RerunFile};
 use crate::shard::manifest;
 
 /// Writes the file. It was made when the run ended: nothing is run or collected here.
@@ -30,9 +30,7 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
         ))
         .into());
     };
-    let what = || exit::usage(format!("failed to read `{from}`"));
-    let text = files::read_up_to(&from, MOST_BYTES).with_context(what)?;
-    let file = RerunFile::read(&text).map_err(|why| exit::usage(format!("`{from}` {why}")))?;
+    let (file, text) = rerun::open(&from, from.as_str())?;
     let out = invocation.here.join(out);
     files::write_output(&out, &text)
         .with_context(|| exit::usage(format!("failed to write `{out}`")))?;

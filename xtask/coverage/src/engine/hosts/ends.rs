@@ -11,8 +11,7 @@ use super::driver::{Driver, Stage};
 use super::host::Mode;
 use crate::engine::schedule::{FINISHING, Input, UnitOver, Verdict, Why};
 use crate::engine::{Happening, Refusal, SplitState, child, tail};
-use crate::model::NodeId;
-use crate::model::{Blow, Failure, Phase};
+use crate::model::{Blow, Failure, NodeId, Phase};
 
 /// How a unit's process ended.
 #[derive(Debug, Default)]

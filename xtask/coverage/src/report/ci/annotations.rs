@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 
+use crate::model::format::start;
 use crate::model::{Annotation, Level, NodeId};
 use crate::model::{Failure, Phase};
 use crate::report::patch::Patch;
@@ -116,11 +117,8 @@ pub fn of_failures(failures: &[Failure], places: &Places) -> Vec<Annotation> {
 fn text(failure: &Failure) -> String {
     let last = || failure.text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
     let text = if failure.message.is_empty() { last() } else { failure.message.as_str() };
-    let end = (0..=text.len().min(MOST_TEXT)).rev().find(|&at| text.is_char_boundary(at));
-    match end {
-        Some(end) if end < text.len() => format!("{} …", &text[..end]),
-        _ => text.to_owned(),
-    }
+    let shown = start(text, MOST_TEXT);
+    if shown.len() < text.len() { format!("{shown} …") } else { text.to_owned() }
 }
 
 /// One for each run of changed lines that no test ran, the longest first.
