@@ -470,7 +470,8 @@ pub struct Limits {
     ///
     /// By how much its process grows. The run goes on. Default: none, but before the machine runs
     /// out of memory the process that has grown most is ended; a test whose process others have
-    /// filled runs again. Not with the stock engine.
+    /// filled runs again, but not with the stock engine, whose workers of pytest-xdist have no
+    /// such limit.
     #[arg(long, value_name = "MIB", value_parser = bounds::mebibytes, allow_negative_numbers = true)]
     pub memory_per_test: Option<u32>,
 

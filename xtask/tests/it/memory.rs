@@ -115,3 +115,25 @@ def test_after():
     let output = project.run(&["test", "--splits", "1", "--memory-per-test", "100"]).exits(1);
     output.says("Tests: 1 passed, 1 crashed\n").says("out of memory: its process was ended");
 }
+
+/// The stock engine has the same limit, and says where it cannot heed it.
+#[test]
+fn a_test_of_the_stock_engine_has_the_memory_that_it_was_given() {
+    let text = "\
+import time
+
+def test_fills():
+    kept = bytearray(b'x' * 300 * 2**20)
+    time.sleep(60)
+";
+    let project = Project::new(&[("pytest.ini", "[pytest]\n"), ("test_a.py", text)]);
+    let words = ["test", "--engine", "stock", "--splits", "1", "--workers-per-split", "1"];
+    let output = project.run(&[&words[..], &["--memory-per-test", "100"]].concat()).exits(3);
+    output
+        .says("Tests: 1 crashed\n")
+        .says("out of memory: its process was ended when it had grown");
+    project.write("test_a.py", "def test_passes():\n    pass\n");
+    let words = ["test", "--engine", "stock", "--splits", "1", "--workers-per-split", "2"];
+    let output = project.run(&[&words[..], &["--memory-per-test", "100"]].concat()).exits(0);
+    output.tells("`--memory-per-test` has no meaning there");
+}

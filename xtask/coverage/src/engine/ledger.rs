@@ -5,19 +5,19 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::limits::Budget;
 use crate::model::{Case, Details, Ending, Failure, NodeId, Phase, Tally, TestOutcome};
 
 /// See the module.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Ledger {
-    /// How many failed tests end the run; 0 means never.
-    budget: u64,
+    #[serde(flatten)]
+    budget: Budget,
     collected: u64,
     #[serde(serialize_with = "as_list", deserialize_with = "from_list")]
     tests: HashMap<Key, Test>,
     failures: Vec<Failure>,
     failed_ids: Vec<String>,
-    failed_tests: u64,
     /// How many of the tests with each id have failed; of a ledger that was read nothing is known.
     #[serde(skip)]
     failed_of: HashMap<String, u32>,
@@ -48,7 +48,7 @@ struct Test {
 impl Ledger {
     /// An empty account; `budget` failed tests end the run, 0 means that nothing does.
     pub fn new(budget: u32) -> Ledger {
-        Ledger { budget: budget.into(), ..Ledger::default() }
+        Ledger { budget: Budget::new(budget.into()), ..Ledger::default() }
     }
 
     /// How many tests the whole run has.
@@ -69,7 +69,7 @@ impl Ledger {
 
     /// True when the failure budget is used up.
     pub fn exhausted(&self) -> bool {
-        self.budget > 0 && self.failed_tests >= self.budget
+        self.budget.is_exhausted()
     }
 
     /// Notes a failure of a test. False where it came after the end and does not count.
@@ -79,7 +79,7 @@ impl Ledger {
         }
         let test = self.tests.entry((failure.id.clone(), failure.copy)).or_default();
         if test.failed_in.is_none() {
-            self.failed_tests += 1;
+            self.budget.count(1);
             let failed = self.failed_of.entry(failure.id.clone()).or_default();
             *failed += 1;
             if *failed == 1 {
@@ -111,7 +111,7 @@ impl Ledger {
             for _ in 0..test.failures {
                 remove_last(&mut self.failures, is_it);
             }
-            self.failed_tests -= 1;
+            self.budget.give_back();
             let others = self.failed_of.get(&key.0).map_or(0, |failed| failed.saturating_sub(1));
             match others {
                 0 => {
@@ -293,8 +293,8 @@ impl Ledger {
                 self.failed_ids.push(id);
             }
         }
-        self.failed_tests =
-            self.tests.values().filter(|test| test.failed_in.is_some()).count() as u64;
+        let failed = self.tests.values().filter(|test| test.failed_in.is_some()).count() as u64;
+        self.budget.recount(failed);
         self.collect_errors.extend(other.collect_errors);
         self.skipped_files.extend(other.skipped_files);
     }

@@ -8,6 +8,7 @@ pub mod event;
 pub mod hosts;
 pub mod journal;
 pub mod ledger;
+pub mod limits;
 mod orphans;
 mod portion;
 mod processes;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::engine::journal::{Journal, TestRun, UnitRun};
+use crate::engine::limits::out_of_memory;
 use crate::engine::samples::Growth;
 use crate::engine::schedule::{Cause, Ended, Fate, UnitOver, Verdict};
 use crate::engine::{Happening, Job, Ran, Sample, SplitEnd, SplitState, Started};
@@ -342,12 +343,7 @@ impl<'a> Account<'a> {
                 text.trim_end().to_owned()
             }
             Some(Cause::Hung) => format!("the test did nothing\n{}", of_the_test(stacks)),
-            Some(Cause::OutOfMemory { during, before }) => format!(
-                "out of memory: its process was ended when it had grown by {} during this test, \
-                 and by {} during the tests before it",
-                mib(during),
-                mib(before)
-            ),
+            Some(Cause::OutOfMemory { during, before }) => out_of_memory(during, Some(before)),
             Some(Cause::Died) | None => format!("its process {exit} while this test ran"),
         }
     }
@@ -543,11 +539,6 @@ const BETWEEN_SAMPLES: f64 = 0.4;
 /// Seconds for the journal.
 fn rounded(seconds: f64) -> f64 {
     (seconds * 1e4).round() / 1e4
-}
-
-/// A number of bytes for people.
-pub(super) fn mib(bytes: u64) -> String {
-    format!("{} MiB", bytes >> 20)
 }
 
 /// Plugins hear of a crash where it counts.

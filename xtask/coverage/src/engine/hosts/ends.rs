@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::account::mib;
 use super::driver::{Driver, Stage};
 use super::host::Mode;
+use crate::engine::limits::waits_for_memory;
 use crate::engine::schedule::{FINISHING, Input, UnitOver, Verdict, Why};
 use crate::engine::{Happening, Refusal, SplitState, child, tail};
 use crate::model::{Blow, Failure, NodeId, Phase};
@@ -195,11 +195,8 @@ impl Driver<'_> {
 
     /// No process is started until there is more memory.
     pub(super) fn waits(&mut self, needed: u64, available: u64) {
-        let (needed, available) = (mib(needed), mib(available));
-        self.account.show(Happening::Note(&format!(
-            "the next worker waits for memory: it may need {needed}, and of {available} that are \
-             free a reserve is left to the rest of the machine"
-        )));
+        let words = waits_for_memory("worker", needed, available);
+        self.account.show(Happening::Note(&words));
     }
 
     /// Ends all units now. What their finished tests have covered is kept.

@@ -144,7 +144,7 @@ impl Confirmations {
 impl Scheduler {
     /// Whether a failure can be held back.
     pub(super) fn may_confirm(&self) -> bool {
-        let most = if self.rules.budget > 0 { self.rules.budget } else { MOST };
+        let most = self.budget.most().unwrap_or(MOST);
         let is_waiting = self.confirmations.unsettled() > 0;
         self.rules.confirms && self.is_running() && (is_waiting || self.confirmations.held < most)
     }
@@ -152,7 +152,7 @@ impl Scheduler {
     /// With what is held back the budget would be used up: nothing is started but what confirms.
     pub(super) fn is_paused(&self) -> bool {
         let held = self.confirmations.unsettled();
-        held > 0 && self.rules.budget > 0 && self.failures + held >= self.rules.budget
+        held > 0 && self.budget.would_be_exhausted(held)
     }
 
     fn fresh_slot(&self) -> usize {

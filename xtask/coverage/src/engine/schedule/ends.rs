@@ -38,14 +38,10 @@ impl Scheduler {
 
     /// One failure more that counts.
     pub(super) fn count_failure(&mut self) {
-        self.failures += 1;
-        if self.is_exhausted() {
+        self.budget.count(1);
+        if self.budget.is_exhausted() {
             self.abort(Why::Budget);
         }
-    }
-
-    pub(super) fn is_exhausted(&self) -> bool {
-        self.rules.budget > 0 && self.failures >= self.rules.budget
     }
 
     /// A test has come to its own end.
@@ -281,8 +277,8 @@ impl Scheduler {
         match running.limit {
             _ if running.broken => Cause::Broken,
             Limit::Killed(Reason::Hang) => Cause::Hung,
-            Limit::Killed(Reason::Memory) => self.memory.cause(slot),
-            _ if is_short => self.memory.cause(slot),
+            Limit::Killed(Reason::Memory) => self.out_of_memory(slot),
+            _ if is_short => self.out_of_memory(slot),
             Limit::Within | Limit::Killed(Reason::Leaving) => Cause::Died,
             Limit::AskedForStacks(_) | Limit::Killed(Reason::Time) => Cause::TimedOut,
         }

@@ -1,214 +1,18 @@
-//! Memory: whether there is room for one more process, and which one has to end before the
-//! machine runs out.
-//!
-//! What a process has is what it has grown by since it was first looked at: a fork shares the
-//! rest with its parent.
-
-use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
+//! What the scheduler does about memory: whether one more process may start, and which has to end.
 
 use super::io::{Action, Cause};
 use super::running::{Limit, Reason, Running};
 use super::{Scheduler, confirm};
+use crate::engine::limits::Headroom;
 use crate::machine::meter::Reading;
 
-const MIB: u64 = 1 << 20;
-/// What is left to the rest of the machine: this share of its memory, within bounds.
-const RESERVE: u64 = 16;
-const LEAST_RESERVE: u64 = 128 * MIB;
-const MOST_RESERVE: u64 = 2048 * MIB;
-/// A process is taken to grow by so much at least.
-const LEAST_NEED: u64 = 16 * MIB;
-/// A process that has grown by more than this ends with its unit, to begin small again.
-const GROWN: u64 = 512 * MIB;
-/// Of processes that have grown by less none is ended: whoever has the memory, it is not them.
-const NOT_WORTH_IT: u64 = 64 * MIB;
-
-/// See the module.
-#[derive(Debug)]
-pub(super) struct Memory {
-    per_test: Option<u64>,
-    /// What a process of this suite is taken to grow by.
-    need: u64,
-    /// By how much the last processes had grown when they ended.
-    ended: VecDeque<u64>,
-    last: Option<Reading>,
-    /// How much the kernel has ended of which it is known what that was, with what it had ended
-    /// before the run. It ends several at once, and each of them is heard of by itself.
-    known_kills: Option<u64>,
-    slots: BTreeMap<usize, Growth>,
-    /// It was said that a start has to wait.
-    told: bool,
-}
-
-/// How many ends are remembered, and how many say enough.
-const REMEMBERED: usize = 50;
-const ENOUGH: usize = 8;
-
-/// What is known of the process in a slot, in bytes.
-#[derive(Clone, Copy, Debug, Default)]
-struct Growth {
-    pid: Option<i32>,
-    first: Option<u64>,
-    /// When the running test began.
-    before_test: u64,
-    now: u64,
-    /// Seconds of CPU when it last did something, and when that was.
-    cpu: f64,
-    quiet_since: Duration,
-}
-
-impl Growth {
-    fn bytes(&self) -> u64 {
-        self.now.saturating_sub(self.first.unwrap_or(self.now))
-    }
-
-    fn during_test(&self) -> u64 {
-        self.now.saturating_sub(self.before_test.max(self.first.unwrap_or(self.now)))
-    }
-}
-
-impl Memory {
-    /// Nothing was read yet; `growth` is what is known from earlier runs.
-    pub(super) fn new(per_test: Option<u64>, growth: Option<u64>) -> Memory {
-        Memory {
-            per_test,
-            need: growth.unwrap_or(LEAST_NEED).max(LEAST_NEED),
-            ended: VecDeque::new(),
-            last: None,
-            known_kills: None,
-            slots: BTreeMap::new(),
-            told: false,
-        }
-    }
-
-    /// A process is started in a slot.
-    pub(super) fn process_starts(&mut self, slot: usize) {
-        self.slots.insert(slot, Growth::default());
-    }
-
-    /// It says who it is.
-    pub(super) fn process_is(&mut self, slot: usize, pid: i32, memory: Option<u64>) {
-        if let Some(growth) = self.slots.get_mut(&slot) {
-            growth.pid = Some(pid);
-            growth.now = memory.unwrap_or(growth.now);
-            growth.first = growth.first.or(memory);
-        }
-    }
-
-    /// It begins a test.
-    pub(super) fn test_starts(&mut self, slot: usize) {
-        if let Some(growth) = self.slots.get_mut(&slot) {
-            growth.before_test = growth.now;
-        }
-    }
-
-    /// It is gone.
-    pub(super) fn process_ends(&mut self, slot: usize) {
-        let Some(growth) = self.slots.remove(&slot).filter(|it| it.first.is_some()) else { return };
-        self.ended.push_back(growth.bytes());
-        if self.ended.len() > REMEMBERED {
-            self.ended.pop_front();
-        }
-    }
-
-    /// What most processes grow by: one that is much larger than the others must not keep them
-    /// from running, and is ended in time if it has to be.
-    fn usual_growth(&self) -> Option<u64> {
-        let now = self.slots.values().filter(|it| it.first.is_some()).map(Growth::bytes);
-        let mut all: Vec<u64> = self.ended.iter().copied().chain(now).collect();
-        all.sort_unstable();
-        all.get(all.len() * 4 / 5).or(all.last()).copied()
-    }
-
-    /// What a process of this suite is taken to grow by; none where nothing was seen of it.
-    pub(super) fn need(&self) -> Option<u64> {
-        self.usual_growth().map(|growth| growth.max(LEAST_NEED))
-    }
-
-    /// It should begin small again.
-    pub(super) fn has_grown(&self, slot: usize) -> bool {
-        let limit =
-            self.last.as_ref().and_then(|it| it.memory).map_or(GROWN, |it| (it / 8).min(GROWN));
-        self.slots.get(&slot).is_some_and(|growth| growth.bytes() > limit)
-    }
-
-    fn take(&mut self, reading: Reading, now: Duration) {
-        self.known_kills.get_or_insert(reading.oom_kills);
-        for growth in self.slots.values_mut() {
-            let usage = growth.pid.and_then(|pid| reading.processes.get(&pid));
-            // One that has just ended has no memory any more, and what it had is still asked for.
-            let Some(usage) = usage.filter(|usage| usage.memory > 0) else { continue };
-            growth.first.get_or_insert(usage.memory);
-            growth.now = usage.memory;
-            if usage.active || usage.cpu > growth.cpu {
-                (growth.cpu, growth.quiet_since) = (usage.cpu, now);
-            }
-        }
-        // What is known of earlier runs holds until processes have grown for a while.
-        let usual = self.need().unwrap_or_default();
-        self.need = if self.ended.len() >= ENOUGH { usual } else { self.need.max(usual) };
-        self.last = Some(reading);
-    }
-
-    fn reserve(&self) -> u64 {
-        let all = self.last.as_ref().and_then(|reading| reading.memory).unwrap_or_default();
-        (all / RESERVE).clamp(LEAST_RESERVE, MOST_RESERVE).min(all / 4)
-    }
-
-    /// What is free for processes of ours, when those that run have grown as others have.
-    fn room(&self) -> Option<u64> {
-        let available = self.last.as_ref()?.available?;
-        let still = self.slots.values().map(|it| self.need.saturating_sub(it.bytes())).sum::<u64>();
-        Some(available.saturating_sub(self.reserve()).saturating_sub(still))
-    }
-
-    /// A process was killed, and not by us. Whether that was the kernel, for want of memory.
-    fn was_kernel(&mut self) -> bool {
-        let kills = self.last.as_ref().map(|reading| reading.oom_kills);
-        let is_more = kills.zip(self.known_kills).is_some_and(|(kills, known)| kills > known);
-        if is_more {
-            self.known_kills = self.known_kills.map(|known| known + 1);
-        }
-        is_more
-    }
-
-    /// By how much the process in a slot has grown, and when.
-    pub(super) fn cause(&self, slot: usize) -> Cause {
-        let growth = self.slots.get(&slot).copied().unwrap_or_default();
-        let during = growth.during_test();
-        Cause::OutOfMemory { during, before: growth.bytes().saturating_sub(during) }
-    }
-
-    /// Which process has to end now, if one has.
-    fn too_large(&self) -> Option<usize> {
-        let over = |it: &Growth| self.per_test.is_some_and(|limit| it.during_test() > limit);
-        let found = self.slots.iter().find(|(_, it)| over(it)).map(|(&slot, _)| slot);
-        let short = || {
-            let available = self.last.as_ref()?.available?;
-            let largest = self.slots.iter().max_by_key(|(_, growth)| growth.bytes())?;
-            let is_it = available < self.reserve() && largest.1.bytes() >= NOT_WORTH_IT;
-            is_it.then_some(*largest.0)
-        };
-        found.or_else(short)
-    }
-
-    /// Whether a test alone is too large for this machine, or for what was allowed.
-    fn is_too_large_alone(&self, during: u64, others: u64) -> bool {
-        let all = self.last.as_ref().and_then(|reading| reading.memory).unwrap_or(u64::MAX);
-        let limit = self.per_test.unwrap_or(u64::MAX).min(all.saturating_sub(self.reserve()));
-        during > limit || others < during / 4
-    }
-
-    /// Slots whose process has used no processor for so long.
-    pub(super) fn quiet(&self, at_least: Duration, now: Duration) -> Vec<usize> {
-        let is_quiet =
-            |it: &Growth| it.first.is_some() && now.saturating_sub(it.quiet_since) >= at_least;
-        self.slots.iter().filter(|(_, it)| is_quiet(it)).map(|(&slot, _)| slot).collect()
-    }
-}
-
 impl Scheduler {
+    /// A process ended for want of memory: by how much it had grown, and when.
+    pub(super) fn out_of_memory(&self, slot: usize) -> Cause {
+        let (during, before) = self.memory.grown(slot);
+        Cause::OutOfMemory { during, before }
+    }
+
     /// Whether the kernel has ended a process that was killed.
     pub(super) fn kernel_has_ended(&mut self, killed: bool) -> bool {
         killed && self.memory.was_kernel()
@@ -216,17 +20,16 @@ impl Scheduler {
 
     /// Whether there is memory for one more process beside so many. One there always may be.
     pub(super) fn has_room(&mut self, busy: usize) -> bool {
-        let needed = self.memory.need;
-        let room = self.memory.room().filter(|_| busy > 0);
-        let has = room.is_none_or(|room| room >= needed);
-        if has {
-            self.memory.told = false;
-        } else if !std::mem::replace(&mut self.memory.told, true) {
-            let available = self.memory.last.as_ref().and_then(|it| it.available);
-            let available = available.unwrap_or_default();
-            self.say(Action::WaitsForMemory { needed, available });
+        match self.memory.headroom(1) {
+            _ if busy == 0 => true,
+            Headroom::Enough => true,
+            Headroom::TooLittle { needed, available, is_known } => {
+                if !is_known {
+                    self.say(Action::WaitsForMemory { needed, available });
+                }
+                false
+            }
         }
-        has
     }
 
     /// Ends a process that is too large, before the kernel ends one.
@@ -254,8 +57,7 @@ impl Scheduler {
     ) -> bool {
         let Some(Cause::OutOfMemory { during, .. }) = cause else { return false };
         let is_first = running.process.splits.is_empty() && running.finished.len() <= 1;
-        let others = self.memory.slots.iter().filter(|(it, _)| **it != slot);
-        let others = others.map(|(_, growth)| growth.bytes()).sum::<u64>();
+        let others = self.memory.grown_elsewhere(slot);
         let is_alone = is_first && self.memory.is_too_large_alone(during, others);
         self.is_running() && !is_alone && self.attempts.repeat(test)
     }

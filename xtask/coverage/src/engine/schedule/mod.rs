@@ -32,10 +32,10 @@ pub use self::trace::{Trace, replay};
 use self::attempts::Attempts;
 use self::confirm::Confirmations;
 use self::hosts::Hosts;
-use self::memory::Memory;
 use self::queue::Queue;
 use self::running::Running;
 use self::splits::Splits;
+use crate::engine::limits::{Budget, Memory};
 use crate::machine::meter::Reading;
 use crate::split::{Isolation, Place, Unit};
 
@@ -70,8 +70,7 @@ pub struct Scheduler {
     pool: pool::Pool,
     memory: Memory,
     confirmations: Confirmations,
-    /// Failures that count.
-    failures: u64,
+    budget: Budget,
     deaths: u32,
     next_unit: u32,
     now: Duration,
@@ -95,7 +94,7 @@ impl Scheduler {
             pool: pool::Pool::new(rules.workers),
             memory: Memory::new(rules.memory_per_test, rules.memory_growth),
             confirmations: Confirmations::default(),
-            failures: 0,
+            budget: Budget::new(rules.budget),
             deaths: 0,
             next_unit: 0,
             now: Duration::ZERO,
@@ -189,14 +188,14 @@ impl Scheduler {
         if suite.knows_workers {
             self.pool.fix();
         }
-        self.failures += suite.failures;
+        self.budget.count(suite.failures);
         self.splits = Splits::new(&suite.splits, &suite.units);
         self.queue = Queue::new(std::mem::take(&mut suite.units));
         self.suite = suite;
         self.stage = Stage::Running;
         self.may_start = true;
         self.splits.empty().into_iter().for_each(|split| self.split_ended(split));
-        if self.is_exhausted() {
+        if self.budget.is_exhausted() {
             self.abort(Why::Budget);
         }
     }

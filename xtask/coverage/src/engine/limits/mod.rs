@@ -1,0 +1,8 @@
+//! The limits of a run, whichever engine runs it: how many tests may fail, and how much memory its
+//! processes may take. Pure.
+
+mod budget;
+mod memory;
+
+pub use self::budget::Budget;
+pub use self::memory::{Headroom, Memory, out_of_memory, waits_for_memory};
