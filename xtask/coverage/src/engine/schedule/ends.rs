@@ -3,7 +3,7 @@
 use super::io::{Action, Cause, Ended, Fate, UnitOver, Why};
 use super::running::{Limit, Next, Reason, Running};
 use super::{Scheduler, Stage};
-use crate::split::{Place, Unit};
+use crate::split::{Isolation, Place, Unit};
 
 /// How many units in a row may die outside of any test before no new ones are started.
 const DEATHS: u32 = 3;
@@ -133,7 +133,8 @@ impl Scheduler {
             && goes_on
             && !self.is_paused()
             && self.busy() <= self.pool.allowed()
-            && !self.memory.has_grown(slot);
+            && !self.memory.has_grown(slot)
+            && !(running.process.is_slow && self.may_replace());
         if !stays {
             return None;
         }
@@ -146,6 +147,11 @@ impl Scheduler {
             |may: &dyn Fn(&Unit) -> bool| self.queue.next(self.pool.allowed(), &running.unit, may);
         // A process that loses its next unit ends: better what none waits for.
         pick(&|unit| may_follow(unit) && !self.is_awaited(unit)).or_else(|| pick(&may_follow))
+    }
+
+    /// Whether a process may end for another to take its place, for no better reason than speed.
+    fn may_replace(&self) -> bool {
+        self.rules.forks && matches!(self.isolation(), Isolation::Row(_))
     }
 
     /// Whether a process would go on with this unit, though others may take it.
@@ -202,6 +208,9 @@ impl Scheduler {
         let Some(Some(running)) = self.slots.get_mut(slot) else { return };
         running.ended = Some(now);
         running.process.set_up(fixtures);
+        let process = &mut running.process;
+        let took = process.busy_since(running.since, now);
+        process.is_slow |= self.pace.is_slow(process.splits.is_empty(), running.unit.seconds, took);
         if goes_on {
             self.went_on(slot);
         }

@@ -12,6 +12,7 @@ mod hosts;
 mod io;
 mod limits;
 mod memory;
+mod pace;
 mod pool;
 mod queue;
 mod running;
@@ -32,6 +33,7 @@ pub use self::trace::{Trace, replay};
 use self::attempts::Attempts;
 use self::confirm::Confirmations;
 use self::hosts::Hosts;
+use self::pace::Pace;
 use self::queue::Queue;
 use self::running::Running;
 use self::splits::Splits;
@@ -69,6 +71,7 @@ pub struct Scheduler {
     splits: Splits,
     pool: pool::Pool,
     memory: Memory,
+    pace: Pace,
     confirmations: Confirmations,
     budget: Budget,
     deaths: u32,
@@ -93,6 +96,7 @@ impl Scheduler {
             splits: Splits::default(),
             pool: pool::Pool::new(rules.workers),
             memory: Memory::new(rules.memory_per_test, rules.memory_growth),
+            pace: Pace::default(),
             confirmations: Confirmations::default(),
             budget: Budget::new(rules.budget),
             deaths: 0,

@@ -102,11 +102,13 @@ pub(super) struct Process {
     fixtures: f64,
     /// The splits of the units that have ended in it.
     pub(super) splits: BTreeSet<u32>,
+    /// Its tests have become slower.
+    pub(super) is_slow: bool,
 }
 
 impl Process {
     fn new(now: Duration) -> Process {
-        Process { began: now, start: None, fixtures: 0.0, splits: BTreeSet::new() }
+        Process { began: now, start: None, fixtures: 0.0, splits: BTreeSet::new(), is_slow: false }
     }
 
     /// For how many seconds it has been there.
@@ -117,6 +119,12 @@ impl Process {
     /// A unit has set up fixtures of the session.
     pub(super) fn set_up(&mut self, seconds: f64) {
         self.fixtures += seconds;
+    }
+
+    /// How long its tests have taken, once it had started.
+    pub(super) fn busy_since(&self, since: Duration, now: Duration) -> Duration {
+        let begun = self.start.map_or(since, |start| since.max(self.began + start));
+        now.saturating_sub(begun)
     }
 
     /// It is gone, and took so many seconds of CPU; its last test ended at `ended`.

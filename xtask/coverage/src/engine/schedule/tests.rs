@@ -521,6 +521,54 @@ fn script() -> impl Strategy<Value = Script> {
     )
 }
 
+/// Five processes of which one gets slower from unit to unit: it ends, and the others go on.
+#[test]
+fn a_process_that_gets_slower_ends_with_its_unit() {
+    let rules = Rules {
+        forks: true,
+        isolation: Isolation::Row(1000.0),
+        retries: 0,
+        budget: 0,
+        timeout: None,
+        workers: Workers { start: 5, most: 5, fixed: true },
+        confirms: false,
+        memory_per_test: None,
+        memory_growth: None,
+    };
+    let mut scheduler = Scheduler::new(rules);
+    let unit = |test| Unit { split: 1, tests: vec![test], seconds: 2.0, groups: BTreeSet::new() };
+    let suite = Suite {
+        units: (0..40).map(unit).collect(),
+        splits: vec![1],
+        seconds: vec![2.0; 40],
+        ..Suite::default()
+    };
+    scheduler.handle(Input::Collected(suite), Duration::ZERO);
+    let ready = scheduler.handle(Input::HostReady { host: 0, slot: None }, Duration::ZERO);
+    assert_eq!(ready.iter().filter(|it| matches!(it, Action::Run { after: None, .. })).count(), 5);
+    let mut left = Vec::new();
+    let mut began = Duration::ZERO;
+    for round in 0..3_u64 {
+        let test = |slot| 5 * usize::try_from(round).expect("few") + slot;
+        for slot in 0..5 {
+            scheduler.handle(Input::TestStarted { slot, test: test(slot) }, began);
+            let asked = scheduler.handle(Input::Asked { slot }, began);
+            left.extend(
+                asked.iter().any(|it| matches!(it, Action::Leave { .. })).then_some((round, slot)),
+            );
+        }
+        for slot in [1, 2, 3, 4, 0] {
+            let lasts = if slot == 0 { 2 * (round + 1) } else { 2 };
+            let ended = began + Duration::from_secs(lasts);
+            scheduler.handle(Input::TestEnded { slot, test: test(slot), failed: false }, ended);
+            scheduler.handle(Input::Through { slot }, ended);
+            scheduler.handle(Input::UnitEnded { slot, goes_on: true, fixtures: 0.0 }, ended);
+        }
+        began += Duration::from_secs(2 * (round + 1));
+    }
+    assert_eq!(left, [(2, 0)]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
