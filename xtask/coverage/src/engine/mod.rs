@@ -114,6 +114,8 @@ pub struct Job {
     pub dist: Option<Dist>,
     /// Which tests share a process, with the fork engine.
     pub isolation: Isolation,
+    /// That is our choice: a process that gets slower may end.
+    pub replaces_slow: bool,
     /// Fork whatever is found that forks would break or share.
     pub force_forks: bool,
     /// Go on when a file cannot be collected.

@@ -5,7 +5,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::prepared::Prepared;
 use super::{engine, isolation, stock};
-use crate::cli::{Core, Engine};
+use crate::cli::{Core, Engine, Isolate};
 use crate::engine::{Job, Measure};
 use crate::exit;
 use crate::files;
@@ -66,6 +66,7 @@ pub(crate) fn job(
         order: engine::order(prepared),
         dist: settings.dist.as_ref().and_then(|dist| Dist::of(&dist.value)),
         isolation: isolation::choose(prepared, prepared.slots()),
+        replaces_slow: settings.isolate.value == Isolate::Auto,
         force_forks: prepared.settings.engine.value == Engine::Fork,
         continue_on_collection_errors: everything(prepared)
             .any(|word| word == "--continue-on-collection-errors"),

@@ -416,6 +416,7 @@ fn rules(job: &Job, mode: Mode) -> Rules {
     Rules {
         forks,
         isolation: job.isolation,
+        replaces_slow: job.replaces_slow,
         retries: job.retries,
         budget: job.budget.into(),
         timeout: job.timeout,

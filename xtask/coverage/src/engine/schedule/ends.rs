@@ -3,7 +3,7 @@
 use super::io::{Action, Cause, Ended, Fate, UnitOver, Why};
 use super::running::{Limit, Next, Reason, Running};
 use super::{Scheduler, Stage};
-use crate::split::{Isolation, Place, Unit};
+use crate::split::{Place, Unit};
 
 /// How many units in a row may die outside of any test before no new ones are started.
 const DEATHS: u32 = 3;
@@ -151,7 +151,7 @@ impl Scheduler {
 
     /// Whether a process may end for another to take its place, for no better reason than speed.
     fn may_replace(&self) -> bool {
-        self.rules.forks && matches!(self.isolation(), Isolation::Row(_))
+        self.rules.forks && self.rules.replaces_slow && !self.suite.knows_workers
     }
 
     /// Whether a process would go on with this unit, though others may take it.

@@ -20,6 +20,9 @@ pub struct Rules {
     pub forks: bool,
     /// Which tests share a process.
     pub isolation: Isolation,
+    /// Nobody has said which tests share one: a process that gets slower may end.
+    #[serde(default)]
+    pub replaces_slow: bool,
     /// How many times a failed test is tried again.
     pub retries: u32,
     /// How many failures end the run; 0 means never.

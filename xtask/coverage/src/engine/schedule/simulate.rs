@@ -112,6 +112,7 @@ fn rules(isolation: Isolation, workers: Workers) -> Rules {
     Rules {
         forks: true,
         isolation,
+        replaces_slow: false,
         retries: 0,
         budget: 0,
         timeout: None,

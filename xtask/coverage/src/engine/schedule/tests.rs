@@ -492,6 +492,7 @@ fn rules() -> impl Strategy<Value = Rules> {
         |(forks, isolation, retries, budget, timeout, workers, confirms)| Rules {
             forks,
             isolation,
+            replaces_slow: true,
             retries,
             budget,
             timeout,
@@ -526,7 +527,8 @@ fn script() -> impl Strategy<Value = Script> {
 fn a_process_that_gets_slower_ends_with_its_unit() {
     let rules = Rules {
         forks: true,
-        isolation: Isolation::Row(1000.0),
+        isolation: Isolation::Worker,
+        replaces_slow: true,
         retries: 0,
         budget: 0,
         timeout: None,
