@@ -3,7 +3,7 @@
 
 use std::ptr;
 
-use crate::cpython::{self as py, Object, Owned, arguments};
+use crate::cpython::{self as py, Object, Owned, event_arguments};
 use crate::events;
 use crate::state::{Contexts, Tracer, with_state};
 
@@ -15,9 +15,9 @@ unsafe fn id(code: Object) -> usize {
 }
 
 /// The code of a callback's frame, if its thread is measured.
-unsafe fn traced_code(args: *const Object, count: isize) -> Option<Object> {
+unsafe fn traced_code(args: *const Object, count: usize) -> Option<Object> {
     // SAFETY: as the callback's.
-    let [code] = unsafe { arguments::<1>(args, count) }?;
+    let [code] = unsafe { event_arguments::<1>(args, count) }?;
     with_tracer(|_| *code)
 }
 
@@ -50,12 +50,12 @@ unsafe fn begin() -> Option<bool> {
 }
 
 /// A frame begins or goes on: `push` has measured code on the stack.
-unsafe fn enter(args: *const Object, count: isize, push: py::FastCall) -> Object {
+unsafe fn enter(args: *const Object, count: usize, push: py::Vectorcall) -> Object {
     // SAFETY: as the callback's.
     unsafe {
         let Some(code) = traced_code(args, count) else { return py::return_none() };
         let Some(begins_context) = begin() else { return ptr::null_mut() };
-        if Owned::new(push(ptr::null_mut(), args, count)).is_none() {
+        if Owned::new(push(ptr::null_mut(), args, count, ptr::null_mut())).is_none() {
             return ptr::null_mut();
         }
         let id = id(code);
@@ -72,13 +72,13 @@ unsafe fn enter(args: *const Object, count: isize, push: py::FastCall) -> Object
 }
 
 /// A frame ends or is suspended: `pop` takes measured code from the stack.
-unsafe fn leave(args: *const Object, count: isize, pop: py::FastCall) -> Object {
+unsafe fn leave(args: *const Object, count: usize, pop: py::Vectorcall) -> Object {
     // SAFETY: as the callback's.
     unsafe {
         let Some(code) = traced_code(args, count) else { return py::return_none() };
         let id = id(code);
         let top = with_tracer(|tracer| tracer.stack.top(id).copied()).flatten();
-        drop(Owned::new(pop(ptr::null_mut(), args, count)));
+        drop(Owned::new(pop(ptr::null_mut(), args, count, ptr::null_mut())));
         if id == code as usize {
             with_tracer(|tracer| tracer.stack.pop(id));
         }
@@ -92,26 +92,56 @@ unsafe fn leave(args: *const Object, count: isize, pop: py::FastCall) -> Object 
     }
 }
 
-pub unsafe extern "C" fn on_start(_: Object, args: *const Object, count: isize) -> Object {
+pub unsafe extern "C" fn on_start(
+    _: Object,
+    args: *const Object,
+    count: usize,
+    _: Object,
+) -> Object {
     unsafe { enter(args, count, events::on_start) }
 }
 
-pub unsafe extern "C" fn on_resume(_: Object, args: *const Object, count: isize) -> Object {
+pub unsafe extern "C" fn on_resume(
+    _: Object,
+    args: *const Object,
+    count: usize,
+    _: Object,
+) -> Object {
     unsafe { enter(args, count, events::on_resume) }
 }
 
-pub unsafe extern "C" fn on_throw(_: Object, args: *const Object, count: isize) -> Object {
+pub unsafe extern "C" fn on_throw(
+    _: Object,
+    args: *const Object,
+    count: usize,
+    _: Object,
+) -> Object {
     unsafe { enter(args, count, events::on_throw) }
 }
 
-pub unsafe extern "C" fn on_return(_: Object, args: *const Object, count: isize) -> Object {
+pub unsafe extern "C" fn on_return(
+    _: Object,
+    args: *const Object,
+    count: usize,
+    _: Object,
+) -> Object {
     unsafe { leave(args, count, events::on_return) }
 }
 
-pub unsafe extern "C" fn on_yield(_: Object, args: *const Object, count: isize) -> Object {
+pub unsafe extern "C" fn on_yield(
+    _: Object,
+    args: *const Object,
+    count: usize,
+    _: Object,
+) -> Object {
     unsafe { leave(args, count, events::on_yield) }
 }
 
-pub unsafe extern "C" fn on_unwind(_: Object, args: *const Object, count: isize) -> Object {
+pub unsafe extern "C" fn on_unwind(
+    _: Object,
+    args: *const Object,
+    count: usize,
+    _: Object,
+) -> Object {
     unsafe { leave(args, count, events::on_unwind) }
 }

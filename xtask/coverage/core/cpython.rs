@@ -1,7 +1,7 @@
 //! The functions of CPython that the core calls, declared by hand: no header is needed to build
 //! it, and one library serves every minor version with the default object layout.
 
-use std::ffi::{c_char, c_int, c_long, c_void};
+use std::ffi::{c_char, c_int, c_long, c_uint, c_void};
 use std::ptr;
 
 /// Only ever behind a pointer.
@@ -17,6 +17,13 @@ pub type Object = *mut PyObject;
 pub type FastCall = unsafe extern "C" fn(Object, *const Object, isize) -> Object;
 
 pub const METH_FASTCALL: c_int = 0x80;
+
+/// How an object is called that has such a function of its own: with itself, its arguments, their
+/// number and a flag, and the names of the last ones.
+pub type Vectorcall = unsafe extern "C" fn(Object, *const Object, usize, Object) -> Object;
+
+/// The flag.
+const ARGUMENTS_OFFSET: usize = 1 << (usize::BITS - 1);
 
 /// The version of the C API that `PyModule_Create2` is told; the same for all of Python 3.
 pub const API_VERSION: c_int = 1013;
@@ -46,6 +53,40 @@ pub struct PyModuleDef {
     pub free: *const c_void,
 }
 
+#[repr(C)]
+pub struct PyMemberDef {
+    pub name: *const c_char,
+    pub kind: c_int,
+    pub offset: isize,
+    pub flags: c_int,
+    pub doc: *const c_char,
+}
+
+pub const T_PYSSIZET: c_int = 19;
+pub const READONLY: c_int = 1;
+
+#[repr(C)]
+pub struct PySlot {
+    pub slot: c_int,
+    pub value: *mut c_void,
+}
+
+pub const TP_CALL: c_int = 50;
+pub const TP_MEMBERS: c_int = 72;
+
+#[repr(C)]
+pub struct PyTypeSpec {
+    pub name: *const c_char,
+    pub size: c_int,
+    pub item_size: c_int,
+    pub flags: c_uint,
+    pub slots: *mut PySlot,
+}
+
+pub const TPFLAGS_NO_INSTANTIATION: c_uint = 1 << 7;
+pub const TPFLAGS_HAVE_VECTORCALL: c_uint = 1 << 11;
+pub const TPFLAGS_DEFAULT: c_uint = 1 << 18;
+
 unsafe extern "C" {
     #[link_name = "_Py_NoneStruct"]
     static mut NONE: PyObject;
@@ -67,6 +108,12 @@ unsafe extern "C" {
         count: usize,
         names: Object,
     ) -> Object;
+    pub fn PyVectorcall_Call(callable: Object, args: Object, names: Object) -> Object;
+    pub fn PyType_FromSpec(spec: *mut PyTypeSpec) -> Object;
+    pub fn PyType_GenericAlloc(kind: Object, items: isize) -> Object;
+    pub fn PyObject_SetAttrString(object: Object, name: *const c_char, value: Object) -> c_int;
+    pub fn Py_EnterRecursiveCall(text: *const c_char) -> c_int;
+    pub fn Py_LeaveRecursiveCall();
     pub fn PyLong_AsLong(number: Object) -> c_long;
     pub fn PyLong_FromLong(number: c_long) -> Object;
     pub fn PyTuple_Pack(length: isize, ...) -> Object;
@@ -105,6 +152,18 @@ pub unsafe fn arguments<'a, const N: usize>(
     }
     // SAFETY: there are as many, and they live as long as the call.
     unsafe { std::slice::from_raw_parts(args, N) }.try_into().ok()
+}
+
+/// The arguments of a [`Vectorcall`], as many as are needed.
+///
+/// # Safety
+/// As [`arguments`].
+pub unsafe fn event_arguments<'a, const N: usize>(
+    args: *const Object,
+    count: usize,
+) -> Option<&'a [Object; N]> {
+    // SAFETY: as this function's.
+    unsafe { arguments(args, (count & !ARGUMENTS_OFFSET).cast_signed()) }
 }
 
 /// `None`, borrowed.
@@ -154,6 +213,21 @@ impl Owned {
         Self::new(unsafe {
             PyObject_Vectorcall(self.0, arguments.as_ptr(), arguments.len(), ptr::null_mut())
         })
+    }
+
+    /// Calls this, a builtin function, as if that did not count against the limit of recursion: a
+    /// trace function has nothing to call here.
+    ///
+    /// # Safety
+    /// As [`Self::call`].
+    pub unsafe fn call_uncounted(&self, arguments: &[Object]) -> Option<Self> {
+        // SAFETY: as this function's; what is counted is the same before and after.
+        unsafe {
+            Py_LeaveRecursiveCall();
+            let result = self.call(arguments);
+            Py_EnterRecursiveCall(c"".as_ptr());
+            result
+        }
     }
 
     /// Borrowed from this.

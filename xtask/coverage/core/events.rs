@@ -7,7 +7,7 @@
 use std::ffi::{c_char, c_int};
 use std::ptr;
 
-use crate::cpython::{self as py, Object, Owned, arguments};
+use crate::cpython::{self as py, Object, Owned, event_arguments};
 use crate::state::{Code, Executed, Interpreter, State, Tracer, with_state};
 
 fn number(object: Object) -> i32 {
@@ -54,8 +54,15 @@ fn address(code: &Code) -> usize {
 }
 
 /// `PY_START`: a frame begins.
-pub unsafe extern "C" fn on_start(_: Object, args: *const Object, count: isize) -> Object {
-    let Some([code]) = (unsafe { arguments::<1>(args, count) }) else { return py::return_none() };
+pub unsafe extern "C" fn on_start(
+    _: Object,
+    args: *const Object,
+    count: usize,
+    _: Object,
+) -> Object {
+    let Some([code]) = (unsafe { event_arguments::<1>(args, count) }) else {
+        return py::return_none();
+    };
     let push = |tracer: &mut Tracer, known: &mut Code| {
         tracer.stack.push(address(known), known.entry);
     };
@@ -148,7 +155,7 @@ unsafe fn begin(
         });
         let (set_local_events, tool, events) = calls.flatten()?;
         // Code that has no instructions of its own (Cython's) refuses, and has no lines either.
-        if set_local_events.call(&[tool.get(), code, events.get()]).is_none() {
+        if set_local_events.call_uncounted(&[tool.get(), code, events.get()]).is_none() {
             py::PyErr_Clear();
         }
         in_measured(code, |_, tracer, known, _| push(tracer, known));
@@ -157,8 +164,13 @@ unsafe fn begin(
 }
 
 /// `PY_RESUME`: a generator or coroutine goes on.
-pub unsafe extern "C" fn on_resume(_: Object, args: *const Object, count: isize) -> Object {
-    let Some([code, offset]) = (unsafe { arguments::<2>(args, count) }) else {
+pub unsafe extern "C" fn on_resume(
+    _: Object,
+    args: *const Object,
+    count: usize,
+    _: Object,
+) -> Object {
+    let Some([code, offset]) = (unsafe { event_arguments::<2>(args, count) }) else {
         return py::return_none();
     };
     let push = |tracer: &mut Tracer, known: &mut Code| {
@@ -186,8 +198,13 @@ fn line_of_frame() -> i32 {
 }
 
 /// `PY_THROW`: a generator or coroutine goes on, or begins, with an exception.
-pub unsafe extern "C" fn on_throw(_: Object, args: *const Object, count: isize) -> Object {
-    let Some([code, offset]) = (unsafe { arguments::<2>(args, count) }) else {
+pub unsafe extern "C" fn on_throw(
+    _: Object,
+    args: *const Object,
+    count: usize,
+    _: Object,
+) -> Object {
+    let Some([code, offset]) = (unsafe { event_arguments::<2>(args, count) }) else {
         return py::return_none();
     };
     let push = |tracer: &mut Tracer, known: &mut Code| {
@@ -236,8 +253,13 @@ fn instructions<R>(code: Object, look: impl FnOnce(&[u8]) -> R) -> Option<R> {
 }
 
 /// `LINE`: a line begins.
-pub unsafe extern "C" fn on_line(_: Object, args: *const Object, count: isize) -> Object {
-    let Some([code, line]) = (unsafe { arguments::<2>(args, count) }) else {
+pub unsafe extern "C" fn on_line(
+    _: Object,
+    args: *const Object,
+    count: usize,
+    _: Object,
+) -> Object {
+    let Some([code, line]) = (unsafe { event_arguments::<2>(args, count) }) else {
         return py::return_none();
     };
     let mut needless = false;
@@ -258,8 +280,13 @@ fn execute(executed: &mut Executed, tracer: &mut Tracer, known: &mut Code, line:
 }
 
 /// `JUMP`: a trace function hears of a jump back within a line, as of a line.
-pub unsafe extern "C" fn on_jump(_: Object, args: *const Object, count: isize) -> Object {
-    let Some([code, from, to]) = (unsafe { arguments::<3>(args, count) }) else {
+pub unsafe extern "C" fn on_jump(
+    _: Object,
+    args: *const Object,
+    count: usize,
+    _: Object,
+) -> Object {
+    let Some([code, from, to]) = (unsafe { event_arguments::<3>(args, count) }) else {
         return py::return_none();
     };
     let (from, to) = (number(*from), number(*to));
@@ -285,8 +312,13 @@ fn disable() -> Object {
 }
 
 /// `PY_RETURN`: a frame ends.
-pub unsafe extern "C" fn on_return(_: Object, args: *const Object, count: isize) -> Object {
-    if let Some([code, offset]) = unsafe { arguments::<2>(args, count) } {
+pub unsafe extern "C" fn on_return(
+    _: Object,
+    args: *const Object,
+    count: usize,
+    _: Object,
+) -> Object {
+    if let Some([code, offset]) = unsafe { event_arguments::<2>(args, count) } {
         unsafe {
             in_measured(*code, |executed, tracer, known, interpreter| {
                 let line = |known: &mut Code| {
@@ -321,8 +353,13 @@ fn exit(
 }
 
 /// `PY_YIELD`: a generator or coroutine is suspended.
-pub unsafe extern "C" fn on_yield(_: Object, args: *const Object, count: isize) -> Object {
-    if let Some([code]) = unsafe { arguments::<1>(args, count) } {
+pub unsafe extern "C" fn on_yield(
+    _: Object,
+    args: *const Object,
+    count: usize,
+    _: Object,
+) -> Object {
+    if let Some([code]) = unsafe { event_arguments::<1>(args, count) } {
         unsafe {
             in_measured(*code, |_, tracer, known, _| {
                 tracer.stack.pop(address(known));
@@ -333,8 +370,13 @@ pub unsafe extern "C" fn on_yield(_: Object, args: *const Object, count: isize) 
 }
 
 /// `PY_UNWIND`: an exception leaves a frame.
-pub unsafe extern "C" fn on_unwind(_: Object, args: *const Object, count: isize) -> Object {
-    if let Some([code]) = unsafe { arguments::<1>(args, count) } {
+pub unsafe extern "C" fn on_unwind(
+    _: Object,
+    args: *const Object,
+    count: usize,
+    _: Object,
+) -> Object {
+    if let Some([code]) = unsafe { event_arguments::<1>(args, count) } {
         unsafe {
             in_measured(*code, |executed, tracer, known, interpreter| {
                 if is_suspended(*code, interpreter) {

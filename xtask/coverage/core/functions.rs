@@ -195,7 +195,7 @@ pub unsafe extern "C" fn settrace(_: Object, args: *const Object, count: isize) 
     // Nothing is to be reset in a new thread, and that would look at all code objects anew.
     if !(wanted == py::none() && is_free()) {
         // SAFETY: objects, and the GIL is held.
-        if unsafe { real.call(&[wanted]) }.is_none() {
+        if unsafe { real.call_uncounted(&[wanted]) }.is_none() {
             return ptr::null_mut();
         }
     }
@@ -215,7 +215,7 @@ fn is_free() -> bool {
 fn current() -> Option<Owned> {
     let real = with_state(|state| state.python.real_gettrace.clone())?;
     // SAFETY: the GIL is held.
-    unsafe { real.call(&[]) }
+    unsafe { real.call_uncounted(&[]) }
 }
 
 /// Instead of `sys.gettrace`: coverage's tracer, where its trace function would be set.
@@ -240,7 +240,7 @@ pub unsafe extern "C" fn free_tool_id(_: Object, args: *const Object, count: isi
     unsafe {
         match py::PyObject_RichCompareBool(*tool, ours.get(), EQUAL) {
             1 => py::return_none(),
-            0 => real.call(&[*tool]).map_or(ptr::null_mut(), Owned::into_raw),
+            0 => real.call_uncounted(&[*tool]).map_or(ptr::null_mut(), Owned::into_raw),
             _ => ptr::null_mut(),
         }
     }

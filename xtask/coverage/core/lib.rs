@@ -8,6 +8,7 @@
 //! function here indexes, unwraps or panics, and each pointer from CPython is looked at.
 
 mod arcs;
+mod callbacks;
 mod contexts;
 mod cpython;
 mod events;
@@ -19,7 +20,7 @@ use std::cell::UnsafeCell;
 use std::ffi::CStr;
 use std::ptr;
 
-use cpython::{FastCall, METH_FASTCALL, Object, PyMethodDef, PyModuleDef};
+use cpython::{FastCall, METH_FASTCALL, Object, Owned, PyMethodDef, PyModuleDef};
 
 const fn method(name: &'static CStr, function: FastCall) -> PyMethodDef {
     PyMethodDef {
@@ -39,21 +40,7 @@ struct Definition<T>(UnsafeCell<T>);
 // SAFETY: only CPython uses it, with the GIL held.
 unsafe impl<T> Sync for Definition<T> {}
 
-static METHODS: Definition<[PyMethodDef; 27]> = Definition(UnsafeCell::new([
-    method(c"on_start", events::on_start),
-    method(c"on_resume", events::on_resume),
-    method(c"on_throw", events::on_throw),
-    method(c"on_line", events::on_line),
-    method(c"on_jump", events::on_jump),
-    method(c"on_return", events::on_return),
-    method(c"on_yield", events::on_yield),
-    method(c"on_unwind", events::on_unwind),
-    method(c"on_start_in_context", contexts::on_start),
-    method(c"on_resume_in_context", contexts::on_resume),
-    method(c"on_throw_in_context", contexts::on_throw),
-    method(c"on_return_in_context", contexts::on_return),
-    method(c"on_yield_in_context", contexts::on_yield),
-    method(c"on_unwind_in_context", contexts::on_unwind),
+static METHODS: Definition<[PyMethodDef; 13]> = Definition(UnsafeCell::new([
     method(c"contexts", functions::contexts),
     method(c"configure", functions::configure),
     method(c"add", functions::add),
@@ -91,5 +78,11 @@ static MODULE: Definition<PyModuleDef> = Definition(UnsafeCell::new(PyModuleDef 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn PyInit_xtask_core() -> Object {
     // SAFETY: the definition is complete, and lives for ever.
-    unsafe { cpython::PyModule_Create2(MODULE.0.get(), cpython::API_VERSION) }
+    let module = unsafe { cpython::PyModule_Create2(MODULE.0.get(), cpython::API_VERSION) };
+    let module = Owned::new(module);
+    let complete = module.filter(|module| {
+        // SAFETY: a module, and the GIL is held.
+        unsafe { callbacks::add_to(module.get()) }.is_some()
+    });
+    complete.map_or(ptr::null_mut(), Owned::into_raw)
 }

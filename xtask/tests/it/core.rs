@@ -254,6 +254,65 @@ def test_after_that():
     }
 }
 
+/// Events of measured code do not count against the limit of recursion in C: what works near it does
+/// so whether it is measured or not.
+#[test]
+fn near_the_limit_of_recursion_nothing_is_in_the_way() {
+    const DEEP: &str = "\
+import sys
+
+
+def once(): yield 1
+
+
+def levels(found):
+    works = 0
+    try:
+        works = sum(once())
+    except RecursionError:
+        works = -1
+    finally:
+        found.append(works)
+    max([1], key=lambda _: levels(found))
+
+
+def deeper(found, calls):
+    if calls:
+        sorted([1], key=lambda _: deeper(found, calls - 1))
+    else:
+        levels(found)
+
+
+def reaches(calls):
+    found = []
+    try:
+        deeper(found, calls)
+    except RecursionError:
+        return len(found), sum(found)
+
+
+def test_reaches():
+    with open(__file__) as file:
+        text = file.read()
+    unmeasured = {}
+    exec(compile(text, 'unmeasured', 'exec'), unmeasured)
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(1_000_000)
+    try:
+        found = [[each(calls) for calls in range(4)] for each in (reaches, unmeasured['reaches'])]
+    finally:
+        sys.setrecursionlimit(limit)
+    assert found[0] == found[1]
+";
+    for env in newer(STOCK) {
+        let project = shelves(env);
+        project.write("tests/test_shelves.py", DEEP);
+        let settings = SETTINGS.replace("'src']\n", "'src', 'tests']\n");
+        project.write("pyproject.toml", &settings);
+        project.run(&coverage("fork", &["--core", "native"])).exits(0);
+    }
+}
+
 /// What others may have written is not loaded; what is not ours any more is written again.
 #[test]
 fn a_library_that_others_can_write_is_not_loaded() {
