@@ -7,6 +7,7 @@ which raises once that is spent.
 from __future__ import annotations
 
 import _thread
+import sys
 import threading
 from collections.abc import AsyncIterable, Callable, Coroutine, Generator, Iterable
 from typing import Any
@@ -29,6 +30,8 @@ class State:
     stop: Callable[[], None]
     fork: Callable[[], bool]
     reload: Callable[[], None]
+    context: Callable[[str], None]
+    trace: Any = None
 
 
 def reset() -> None:
@@ -57,6 +60,29 @@ def start() -> None:
 
 def stop() -> None:
     State.stop()
+
+
+def context(number: int) -> None:
+    """Whatever is executed from here on belongs to this context."""
+    State.context(f"context {number}" if number else "")
+
+
+def traced_by(trace: Any, function: Callable[..., Any], *args: Any) -> Any:
+    """As a test does that must not be traced, or be traced by another."""
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        return function(*args)
+    finally:
+        sys.settrace(before)
+
+
+def blind(frame: Any, event: str, arg: Any) -> None:
+    """A trace function that looks at no frame further."""
+
+
+def following(frame: Any, event: str, arg: Any) -> Any:
+    return following
 
 
 def fork() -> bool:

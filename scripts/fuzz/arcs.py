@@ -1,9 +1,12 @@
 """Runs programs under one of coverage's cores, or under ours, and tells their arcs.
 
-Started as `python arcs.py FOLDER CORE [NATIVE_DIR LIBRARY]`, for programs in the folder. Each line
-of the input is a JSON object with `files`, to be run in this order, and `switch`: they start and
-stop coverage themselves. Each line of the output is an object with, by file, `arcs`, `outcome`
-and, by the name of a process that the program forked, `children`.
+Started as `python arcs.py FOLDER CORE FEATURES [NATIVE_DIR LIBRARY]`, for programs in the folder.
+Features that matter here: `switch`, programs start and stop coverage themselves; `lines`, without
+branches; `contexts`, functions begin contexts. Each line of the input is a JSON object with
+`files`, to be run in this order. Each line of the output is an object with, by file, `contexts`
+(their names to arcs; without branches arcs have one line), `outcome`, `recursion` (only where
+nothing measures: whether the limit of recursion was reached) and, by the name of a process that
+the program forked, `children`.
 """
 
 from __future__ import annotations
@@ -22,23 +25,31 @@ from typing import Any
 import aid
 from coverage import Coverage, CoverageData
 
-NATIVE = "native"
+NATIVE, PLAIN = "native", "plain"
 
 
 class Runner:
     """One `Coverage`, and the programs that run under it."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, measures: bool, features: list[str]) -> None:
+        self.branch, self.switch = "lines" not in features, "switch" in features
         self.cov = Coverage(
-            data_file=None, branch=True, include=[os.path.join(folder, "*", "*")], config_file=False
+            data_file=None,
+            branch=self.branch,
+            include=[os.path.join(folder, "*", "*")],
+            config_file=False,
         )
+        if "contexts" in features:
+            self.cov.set_option("run:dynamic_context", "test_function")
+        self.measures = measures
+        self.recursion = False
         self.running = False
         self.process = os.getpid()
         self.name, self.forks = "0", 0
         self.folder = tempfile.mkdtemp(dir=folder)
 
     def start(self) -> None:
-        if not self.running:
+        if self.measures and not self.running:
             self.running = True
             self.cov.start()
 
@@ -46,6 +57,10 @@ class Runner:
         if self.running:
             self.running = False
             self.cov.stop()
+
+    def context(self, name: str) -> None:
+        if self.running:
+            self.cov.switch_context(name)
 
     def fork(self) -> bool:
         """The parent waits, so that there is an order."""
@@ -57,10 +72,12 @@ class Runner:
         self.name += f".{self.forks}"
         return True
 
-    def run(self, path: str, switch: bool) -> dict[str, Any]:
+    def run(self, path: str) -> dict[str, Any]:
         """What came of it, the destructors of what is left included."""
         aid.reset()
         aid.State.start, aid.State.stop, aid.State.fork = self.start, self.stop, self.fork
+        aid.State.context = self.context
+        self.recursion = False
         module = types.ModuleType("program")
         module.__file__ = path
         aid.State.reload = lambda: load(module, path)
@@ -68,9 +85,14 @@ class Runner:
         self.name, self.forks = "0", 0
         # A tracer of its own: the C tracer may be left with frames that it never saw returning.
         self.stop()
-        if not switch:
+        if not self.switch:
             self.start()
+            self.context("")
+        aid.State.trace = sys.gettrace()
         outcome = outcome_of(module, path)
+        if sys.gettrace() is not aid.State.trace and not self.switch:
+            # A trace function of the program's own.
+            sys.settrace(None)
         # Deletes what the module holds, in the order in which it came.
         for name in list(module.__dict__):
             module.__dict__.pop(name, None)
@@ -78,7 +100,8 @@ class Runner:
         outcome = " ".join((*aid.State.lines, outcome))
         if os.getpid() != self.process:
             self.end_child(path, outcome)
-        return {"outcome": outcome, "children": self.children()}
+        told = {"outcome": outcome, "recursion": self.recursion}
+        return {**told, "children": self.children()}
 
     def end_child(self, path: str, outcome: str) -> None:
         try:
@@ -105,9 +128,33 @@ class Runner:
     def arcs(self, paths: list[str]) -> list[dict[str, Any]]:
         self.stop()
         if not self.cov._collector:
-            return [{"arcs": []} for _ in paths]
+            return [{"contexts": {}} for _ in paths]
         data = self.cov.get_data()
-        return [{"arcs": sorted(data.arcs(path) or ())} for path in paths]
+        found: list[dict[str, Any]] = [{"contexts": {}} for _ in paths]
+        for context in sorted(data.measured_contexts()):
+            data.set_query_context(context)
+            for path, told in zip(paths, found):
+                told["contexts"][context] = self.executed(data, path)
+        return found
+
+    def executed(self, data: CoverageData, path: str) -> list[Any]:
+        if self.branch:
+            return sorted(data.arcs(path) or ())
+        return [[line] for line in sorted(data.lines(path) or ())]
+
+    def watch(self) -> None:
+        """Notice that the limit of recursion is reached."""
+        monitoring: Any = sys.monitoring
+        events, tool = monitoring.events, 3
+        monitoring.use_tool_id(tool, "fuzz")
+
+        def notice(code: Any, offset: int, error: BaseException) -> None:
+            if isinstance(error, RecursionError):
+                self.recursion = True
+
+        for event in (events.RAISE, events.PY_UNWIND):
+            monitoring.register_callback(tool, event, notice)
+        monitoring.set_events(tool, events.RAISE | events.PY_UNWIND)
 
 
 def load(module: types.ModuleType, path: str) -> None:
@@ -137,10 +184,12 @@ def attach(cov: Coverage, folder: str, library: str) -> None:
 
 
 def main() -> None:
-    folder, core, *native = sys.argv[1:]
-    if core != NATIVE:
+    folder, core, features, *native = sys.argv[1:]
+    if core not in (NATIVE, PLAIN):
         os.environ["COVERAGE_CORE"] = core
-    runner = Runner(folder)
+    runner = Runner(folder, core != PLAIN, features.split(","))
+    if core == PLAIN:
+        runner.watch()
     if native:
         attach(runner.cov, *native)
     warnings.simplefilter("ignore")
@@ -155,7 +204,7 @@ def main() -> None:
         gc.freeze()
         request = json.loads(line)
         paths = request["files"]
-        ran = [runner.run(path, request["switch"]) for path in paths]
+        ran = [runner.run(path) for path in paths]
         arcs = runner.arcs(paths)
         told.write(json.dumps([one | other for one, other in zip(ran, arcs)]) + "\n")
         told.flush()

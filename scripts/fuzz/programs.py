@@ -21,6 +21,9 @@ FLAT = set("rknuEfgcaKmydN")
 EXCEPTIONS = ("ValueError", "KeyError", "Bad", "ZeroDivisionError", "Exception", "TypeError")
 EXCEPTIONS += ("StopIteration", "GeneratorExit", "IndexError")
 
+# What is named as a test is, if tests begin contexts.
+TESTS = re.compile(r"\b([fgca]1|h\d|K1)\b")
+
 # What a definition may refer to when it is executed comes before it.
 ORDER = "dfgcamyK"
 AT_MOST = {"d": 2, "f": 4, "g": 3, "c": 2, "a": 2, "m": 2, "y": 2, "K": 3}
@@ -68,6 +71,8 @@ def program(seed: int, features: tuple[str, ...] = ()) -> str:
     """A program that compiles; what does not is left out and another one is made."""
     for attempt in range(1000):
         text = Writer(random.Random(f"{seed}.{attempt}"), features).program()
+        if "contexts" in features:
+            text = TESTS.sub(r"test_\g<0>", text)
         if compiles(text):
             return text
     raise RuntimeError(f"seed {seed} gives no program")

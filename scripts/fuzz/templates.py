@@ -256,6 +256,11 @@ n = [$e, $e]; del n[0], n[0]
 [switch] call(start)
 [switch] call(stop)
 [switch] stop(); start()
+[*2 settrace] log(traced_by(None, $f, $h))
+[settrace] log(traced_by(blind, $f, $h))
+[settrace] log(sys.gettrace() is State.trace)
+[*2 switch-context] context($k)
+[switch-context] call(context, $k)
 [*1.5 fork] fork()
 [*0.7 fork] log(fork())
 [fork] call(fork)
@@ -1692,6 +1697,43 @@ g$u = $g($e)
 next(g$u, 0)
 raw_thread(next, g$u, 0)
 next(g$u, 0)
+--
+[settrace *4]
+t$u = sys.gettrace()
+sys.settrace(None)
+try:
+    log($h)
+    $n = $h
+finally:
+    sys.settrace(t$u)
+--
+[settrace *2]
+t$u = sys.gettrace()
+sys.settrace(following)
+try:
+    $n = $h
+    log(sys.gettrace() is following, $h)
+finally:
+    sys.settrace(t$u)
+    log(sys.gettrace() is t$u)
+--
+[settrace *2]
+t$u = sys.gettrace()
+sys.settrace(blind)
+$n = guard($f, $h)
+sys.settrace(t$u)
+log($n)
+--
+[settrace *2]
+log(traced_by(None, lambda: $h))
+--
+[settrace]
+log(traced_by(following, $f, $h))
+--
+[switch-context *3]
+context($k)
+$b
+context(0)
 --
 [switch *4]
 def h$u(a=$e):

@@ -5,7 +5,7 @@ use std::ptr;
 
 use crate::cpython::{self as py, Object, Owned, event_arguments};
 use crate::events;
-use crate::state::{Contexts, Tracer, with_state};
+use crate::state::{Contexts, Follows, Tracer, with_state};
 
 /// What a frame is known by: by what is known of its code, or by the code that is not measured.
 unsafe fn id(code: Object) -> usize {
@@ -28,7 +28,8 @@ fn with_tracer<R>(act: impl FnOnce(&mut Tracer) -> R) -> Option<R> {
 
 /// Whether a context begins with the frame that runs now. `None` with Python's error set.
 unsafe fn begin() -> Option<bool> {
-    if with_tracer(|tracer| tracer.in_context).unwrap_or(true) {
+    let none = with_tracer(|tracer| tracer.in_context || tracer.follows != Follows::All);
+    if none.unwrap_or(true) {
         return Some(false);
     }
     let contexts = with_state(|state| state.contexts.clone());
@@ -61,7 +62,7 @@ unsafe fn enter(args: *const Object, count: usize, push: py::Vectorcall) -> Obje
         let id = id(code);
         with_tracer(|tracer| {
             if id == code as usize {
-                tracer.stack.push(id, 0);
+                tracer.push(id, 0);
             }
             if let Some(frame) = tracer.stack.top(id) {
                 frame.begins_context = begins_context;

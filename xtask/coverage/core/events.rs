@@ -64,7 +64,7 @@ pub unsafe extern "C" fn on_start(
         return py::return_none();
     };
     let push = |tracer: &mut Tracer, known: &mut Code| {
-        tracer.stack.push(address(known), known.entry);
+        tracer.push(address(known), known.entry);
     };
     unsafe {
         let told = in_measured(*code, |_, tracer, known, _| push(tracer, known));
@@ -186,7 +186,7 @@ fn resume(tracer: &mut Tracer, known: &mut Code, code: Object, offset: i32) {
     // SAFETY: `known` hangs on `code`.
     let line = unsafe { known.line_at(code, offset) };
     let last = if line < 0 { line_of_frame() } else { line };
-    tracer.stack.push(address(known), last);
+    tracer.push(address(known), last);
 }
 
 fn line_of_frame() -> i32 {
@@ -211,7 +211,7 @@ pub unsafe extern "C" fn on_throw(
         let at = number(*offset);
         let argument = usize::try_from(at).ok().and_then(|at| byte_of(*code, at + 1));
         if argument == Some(0) {
-            tracer.stack.push(address(known), known.entry);
+            tracer.push(address(known), known.entry);
         } else {
             resume(tracer, known, *code, at);
         }
@@ -274,7 +274,8 @@ pub unsafe extern "C" fn on_line(
 /// Whether the line is kept: not if its frame began before measuring did.
 #[inline]
 fn execute(executed: &mut Executed, tracer: &mut Tracer, known: &mut Code, line: i32) -> bool {
-    let Some(frame) = tracer.stack.top(address(known)) else { return false };
+    let frame = tracer.stack.top(address(known)).filter(|frame| !frame.another);
+    let Some(frame) = frame else { return false };
     let from = std::mem::replace(&mut frame.last, line);
     executed.record(known, from, line)
 }

@@ -4,7 +4,9 @@
 use std::ptr;
 
 use crate::cpython::{self as py, Object, Owned, arguments};
-use crate::state::{self, Contexts, Interpreter, Python, State, Tracer, set_tracer, with_state};
+use crate::state::{
+    self, Contexts, Follows, Interpreter, Python, State, Tracer, set_tracer, with_state,
+};
 
 /// `==` of `PyObject_RichCompareBool`.
 const EQUAL: i32 = 2;
@@ -83,7 +85,12 @@ pub unsafe extern "C" fn start(_: Object, args: *const Object, count: isize) -> 
         state.executed.once = once && !branch;
     });
     // SAFETY: an object.
-    set_tracer(unsafe { with_numbered(*number, |tracer| tracer.started = true) });
+    set_tracer(unsafe {
+        with_numbered(*number, |tracer| {
+            tracer.started = true;
+            tracer.follows = Follows::All;
+        })
+    });
     py::return_none()
 }
 
@@ -184,8 +191,8 @@ fn equal(one: Object, other: Object) -> bool {
     equal == 1
 }
 
-/// Instead of `sys.settrace`: another trace function takes this thread from coverage, and one of
-/// coverage's own gives it back.
+/// Instead of `sys.settrace`: another trace function takes this thread from coverage, but for frames
+/// that run already, and one of coverage's own gives it back.
 pub unsafe extern "C" fn settrace(_: Object, args: *const Object, count: isize) -> Object {
     let Some([function]) = (unsafe { arguments::<1>(args, count) }) else { return too_few() };
     let kind = kind_of(*function);
@@ -199,10 +206,17 @@ pub unsafe extern "C" fn settrace(_: Object, args: *const Object, count: isize) 
             return ptr::null_mut();
         }
     }
-    set_tracer(match kind {
-        TraceFunction::Tracer(number) => Some(number),
-        TraceFunction::Installing | TraceFunction::Another => None,
-    });
+    match kind {
+        TraceFunction::Tracer(number) => set_tracer(Some(number)),
+        TraceFunction::Installing => set_tracer(None),
+        TraceFunction::Another => {}
+    }
+    let follows = match kind {
+        TraceFunction::Tracer(_) => Follows::All,
+        _ if *function == py::none() => Follows::Nothing,
+        _ => Follows::Begun,
+    };
+    with_state(|state| state.tracers.of_thread().map(|tracer| tracer.follows = follows));
     py::return_none()
 }
 

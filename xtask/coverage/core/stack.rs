@@ -9,6 +9,8 @@ pub struct Frame {
     pub last: i32,
     /// A context of coverage's began with it, and ends with it.
     pub begins_context: bool,
+    /// It began while another trace function was set, which has it.
+    pub another: bool,
 }
 
 #[derive(Default)]
@@ -24,7 +26,7 @@ impl Stack {
     /// A frame begins or goes on. Without memory it is not measured.
     pub fn push(&mut self, code: usize, last: i32) {
         if self.frames.try_reserve(1).is_ok() {
-            self.frames.push(Frame { code, last, begins_context: false });
+            self.frames.push(Frame { code, last, begins_context: false, another: false });
         }
     }
 
@@ -37,11 +39,11 @@ impl Stack {
         self.unwind_to(code)
     }
 
-    /// A frame returns, or is suspended: its last line, if its beginning was seen.
+    /// A frame returns, or is suspended: its last line, if its beginning was seen and it is ours.
     pub fn pop(&mut self, code: usize) -> Option<i32> {
-        let last = self.top(code)?.last;
+        let Frame { last, another, .. } = *self.top(code)?;
         self.frames.pop();
-        Some(last)
+        (!another).then_some(last)
     }
 
     /// Frames above have ended unseen, while a test had the trace function replaced. A frame that
@@ -74,6 +76,16 @@ mod tests {
         stack.push(1, -1);
         stack.top(1).expect("a frame").last = 7;
         assert_eq!(stack.pop(1), Some(7));
+        assert_eq!(stack.pop(1), Some(-1));
+    }
+
+    #[test]
+    fn a_frame_of_another_trace_function_has_no_last_line() {
+        let mut stack = Stack::new();
+        stack.push(1, -1);
+        stack.push(1, -1);
+        stack.top(1).expect("a frame").another = true;
+        assert_eq!(stack.pop(1), None);
         assert_eq!(stack.pop(1), Some(-1));
     }
 

@@ -84,7 +84,32 @@ pub struct Tracer {
     pub object: Owned,
     pub started: bool,
     pub in_context: bool,
+    pub follows: Follows,
     pub stack: Stack,
+}
+
+/// Which frames a tracer hears of, as a program sets trace functions.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Follows {
+    All,
+    /// Those that began with it: the C tracer is their `f_trace`, and each trace function that is
+    /// written in Python leaves them that.
+    Begun,
+    /// No trace function is set.
+    Nothing,
+}
+
+impl Tracer {
+    /// A frame of measured code begins or goes on.
+    #[inline]
+    pub fn push(&mut self, code: usize, last: i32) {
+        self.stack.push(code, last);
+        if self.follows != Follows::All
+            && let Some(frame) = self.stack.top(code)
+        {
+            frame.another = true;
+        }
+    }
 }
 
 /// All tracers, known by their numbers. None is ever given up: coverage keeps its own as well.
@@ -144,6 +169,11 @@ impl Tracers {
     /// The one that measures this thread.
     #[inline]
     pub fn current(&mut self) -> Option<&mut Tracer> {
+        self.of_thread().filter(|tracer| tracer.follows != Follows::Nothing)
+    }
+
+    /// The one that coverage has started in this thread, whatever a program has done since.
+    pub fn of_thread(&mut self) -> Option<&mut Tracer> {
         let number = TRACER.try_with(Cell::get).ok()?;
         let tracer = self.0.get_mut(number)?;
         if tracer.started {
@@ -157,7 +187,8 @@ impl Tracers {
     /// The number of a new one. `None` if there was no memory for it.
     pub fn add(&mut self, object: Owned) -> Option<usize> {
         self.0.try_reserve(1).ok()?;
-        self.0.push(Tracer { object, started: false, in_context: false, stack: Stack::new() });
+        let (follows, stack) = (Follows::All, Stack::new());
+        self.0.push(Tracer { object, started: false, in_context: false, follows, stack });
         Some(self.0.len() - 1)
     }
 

@@ -10,6 +10,7 @@ use crate::support::{Env, Project, Run, STOCK, env_of, pythons};
 /// Threads, generators and coroutines that are thrown into, classes, loops on one line.
 const SOURCE: &str = "\
 import asyncio
+import sys
 import threading
 
 
@@ -61,6 +62,15 @@ def aside(function):
     thread.join()
 
 
+def traced_by(trace, function):
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        return function()
+    finally:
+        sys.settrace(before)
+
+
 def sorts(kind):
     match kind:
         case [first, *_] if first:
@@ -76,7 +86,7 @@ import sys
 
 import pytest
 
-from shelves import Shelf, aside, fill, numbers, sorts, total
+from shelves import Shelf, aside, fill, numbers, sorts, total, traced_by
 
 
 def test_total():
@@ -122,6 +132,12 @@ def test_another_trace_function():
     sys.settrace(before)
     assert sys.gettrace() is before
     next(numbers(1))
+
+
+def test_frames_that_run_are_coverages_under_another_trace_function():
+    following = lambda *_: following
+    for trace in None, following, lambda *_: None:
+        assert traced_by(trace, lambda: total([1])) == 1
 ";
 
 const SETTINGS: &str = "[tool.pytest.ini_options]\npythonpath = ['src']\n\n\
