@@ -43,8 +43,11 @@ def judge_last(place: Place, files: list[Path]) -> Verdict:
     answers = [alone(place, core, files) for core in place.cores]
     ended = [answer for answer in answers if isinstance(answer, Ended)]
     if ended:
-        kinds = frozenset(f"{answer.core} {answer.kind}" for answer in ended)
-        return Verdict(kinds, [str(answer) for answer in ended])
+        # The interpreter may do so by itself: then that says nothing of cores.
+        by_itself = alone(place, PLAIN, files)
+        told = [by_itself] if isinstance(by_itself, Ended) else ended
+        kinds = frozenset(f"{answer.core} {answer.kind}" for answer in told)
+        return Verdict(kinds, [str(answer) for answer in told])
     how = differences(*(answer[-1] for answer in answers), place.cores)
     if not how:
         return Verdict()

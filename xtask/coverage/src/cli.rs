@@ -45,6 +45,8 @@ pub struct Typed {
     pub exporting: Exporting,
     /// What `cargo xtask init` is to do.
     pub init: Option<Init>,
+    /// How much of the suite both cores are to measure, in percent.
+    pub check_core: Option<f64>,
     /// Which pipeline to write; then nothing runs.
     pub pipeline: Option<WantedPipeline>,
 }
@@ -294,6 +296,13 @@ struct Report {
 #[derive(Debug, Args)]
 #[command(args_override_self = true)]
 struct Verify {
+    /// Compare the native core with coverage's own instead, in PERCENT of the test files
+    ///
+    /// Runs their tests once under each core, each file in a process of its own, and compares
+    /// files, lines and arcs; a difference ends with exit code 3. How the tests end does not
+    /// matter. Which files depends on the commit, so that each has its turn.
+    #[arg(long, value_name = "PERCENT", value_parser = bounds::percent)]
+    check_core: Option<f64>,
     #[command(flatten)]
     pool: Pool,
     #[command(flatten)]
@@ -357,6 +366,7 @@ impl Verify {
     fn typed(self) -> Typed {
         Typed {
             task: Task::Verify,
+            check_core: self.check_core,
             options: Options { pool: self.pool, measure: self.measure, ..Options::default() },
             general: General { chosen: self.chosen, output: self.output, ..General::default() },
             pytest_args: self.pytest.args,

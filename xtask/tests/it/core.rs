@@ -270,6 +270,37 @@ def test_after_that():
     }
 }
 
+/// A share of the tests under both cores; what tells them apart is a difference, how tests end is not.
+#[test]
+fn the_native_core_can_be_checked_against_coverages_own() {
+    const TELLS: &str = "import sys
+
+
+def core():
+    if type(sys.gettrace()).__name__ == 'NativeTracer':
+        return 'native'
+    return 'coverage'
+";
+    let Some(env) = newer(STOCK).into_iter().next() else { return };
+    let project = shelves(env);
+    project.write("tests/test_fails.py", "def test_fails():\n    assert False\n");
+    let check = |percent: &str| {
+        project.run(&["coverage", "verify", "--check-core", percent, "--splits", "1"])
+    };
+    check("100").exits(0).says("✓ both cores agree: 1 file, ").tells("Checked: 11 of 11 tests");
+    check("0").exits(0).says("✓ both cores agree");
+    project.write("src/shelves/__init__.py", TELLS);
+    let test = "from shelves import core\n\ndef test_core():\n    assert core()\n";
+    project.write("tests/test_shelves.py", test);
+    let output = check("100").exits(3);
+    let output = output.says("Fault: only coverage's own core has this\n");
+    let output = output.says("  src/shelves/__init__.py: arcs 5→7, 7→-4\n");
+    output.says("Fault: only the native core has this\n  src/shelves/__init__.py:6\n");
+    let refused = "there is no native core that `--check-core` could check: ";
+    let own = ["coverage", "verify", "--check-core", "5", "--core", "coverage"];
+    project.run(&own).exits(4).tells(refused);
+}
+
 /// Events of measured code do not count against the limit of recursion in C: what works near it does
 /// so whether it is measured or not.
 #[test]

@@ -64,6 +64,13 @@ pub fn compare(
     ask(python, root, &CODE, &request, None)
 }
 
+impl Compared {
+    /// Nothing differs anywhere.
+    pub fn is_equal(&self) -> bool {
+        [&self.noise, &self.missing, &self.extra].iter().all(|places| places.is_empty())
+    }
+}
+
 impl Place {
     /// One row for each kind of difference.
     pub fn rows(&self) -> Vec<String> {

@@ -1,5 +1,6 @@
 //! One recipe a file. A task knows every room; no room knows a task.
 
+mod check_core;
 mod ci;
 mod combine;
 mod doctor;

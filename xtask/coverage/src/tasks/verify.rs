@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use camino::Utf8PathBuf;
 
-use super::{show, suite};
+use super::{check_core, show, suite};
 use crate::cli::Engine;
 use crate::conclusion::request::{check_parts, reporter, request};
 use crate::conclusion::words::counts;
@@ -31,6 +31,9 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
     show::refuse(&prepared, "there is nothing to compare")?;
     // A failure says nothing against the comparison, so none ends it.
     prepared.settings.max_failures = Setting::new(0, Origin::Default);
+    if let Some(percent) = invocation.typed.check_core {
+        return check_core::run(invocation, project, prepared, percent);
+    }
     let engine = suite::engine(invocation, project, &mut prepared)?;
     banner::say(invocation.screen, project, &prepared, engine);
     let verify = Verify { screen: invocation.screen, project, prepared: &prepared };
@@ -40,14 +43,14 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
     verify.conclude(&sequential, &parallel)
 }
 
-struct Verify<'a> {
-    screen: &'a Screen,
-    project: &'a Project,
-    prepared: &'a Prepared,
+pub(super) struct Verify<'a> {
+    pub(super) screen: &'a Screen,
+    pub(super) project: &'a Project,
+    pub(super) prepared: &'a Prepared,
 }
 
 /// What one run has left.
-struct Measured {
+pub(super) struct Measured {
     ran: Ran,
     /// What it measured, combined; none where there was nothing readable.
     data: Option<Utf8PathBuf>,
@@ -78,14 +81,14 @@ impl Verify<'_> {
     }
 
     /// Nothing that another task has left is touched.
-    fn job(&self, name: &str) -> Result<Job> {
+    pub(super) fn job(&self, name: &str) -> Result<Job> {
         let Prepared { state, lock, .. } = self.prepared;
         let folder =
             || -> Result<RunFolder> { runs::emptied(state, state.names.verify_run(name), lock) };
         prepare::job::job(self.project, self.prepared, folder)
     }
 
-    fn measure(&self, engine: Engine, job: &Job) -> Result<Measured> {
+    pub(super) fn measure(&self, engine: Engine, job: &Job) -> Result<Measured> {
         let started = Instant::now();
         let _doing = self.screen.doing("Collecting the tests");
         let ran = suite::run_job(engine, job, &mut |happening| self.show(&happening))?;
@@ -159,7 +162,7 @@ impl Verify<'_> {
         Ok(exit)
     }
 
-    fn compare(&self, sequential: &[Measured], parallel: &Measured) -> Result<Compared> {
+    pub(super) fn compare(&self, sequential: &[Measured], parallel: &Measured) -> Result<Compared> {
         let data = sequential.iter().map(|run| run.data.as_deref());
         let data: Option<Vec<_>> = data.collect();
         let reporter = reporter(self.project, self.prepared);
@@ -170,7 +173,7 @@ impl Verify<'_> {
         }
     }
 
-    fn say_section(&self, section: &Section) {
+    pub(super) fn say_section(&self, section: &Section) {
         let paint = self.screen.paint();
         let title = section.title;
         self.screen.say(&if section.fault { paint.red(title) } else { paint.yellow(title) });
@@ -209,10 +212,10 @@ fn refuse(ran: &Ran) -> Result<()> {
 }
 
 /// Differences of one kind.
-struct Section {
-    title: &'static str,
-    fault: bool,
-    rows: Vec<String>,
+pub(super) struct Section {
+    pub(super) title: &'static str,
+    pub(super) fault: bool,
+    pub(super) rows: Vec<String>,
 }
 
 /// All that differs; nothing where all is the same.
@@ -236,7 +239,7 @@ fn sections(compared: &Compared, tests: Differing, problems: &[Problem]) -> Vec<
 }
 
 /// How much was compared.
-fn size(compared: &Compared) -> String {
+pub(super) fn size(compared: &Compared) -> String {
     let files = count(compared.files, "file");
     let lines = count(compared.measured_lines, "line");
     match compared.measured_arcs {
