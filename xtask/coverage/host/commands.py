@@ -39,6 +39,16 @@ class Commands:
             self._early += self._take()
         return self._early.pop(0) if self._early else None
 
+    def await_one(self, name: str) -> dict[str, Any] | None:
+        """Wait for a command of this name; those that come before it stay."""
+        while True:
+            for at, command in enumerate(self._early):
+                if command["cmd"] == name:
+                    return self._early.pop(at)
+            if self.closed:
+                return None
+            self._early += self._take()
+
     def listen(self) -> None:
         self._awake, write_end = map(move_high, _pipe())
         _set_blocking(self._awake, False)

@@ -97,6 +97,11 @@ def _look_at_all(found: Findings, before: Snapshot) -> None:
     if worker_names.asked:
         places = some([f"`{place}`" for place in worker_names.asked])
         found.hazard(f"the name of a worker is asked for while the project is imported ({places})")
+    if worker_names.read:
+        places = some(worker_names.read)
+        found.hazard(
+            f"what each worker has of its own is read while the project is imported: {places}"
+        )
     _look_at_threads(found, maps)
     owners = Owners()
     _look_at_descriptors(found, before, owners)

@@ -32,6 +32,7 @@ _DEFAULTS: dict[str, Any] = {
     "output_limit": 65536,
     "force_forks": False,
     "trial": False,
+    "worker_variables": None,
     "worker_log": None,
     "last_failed": None,
     "order": None,
@@ -46,12 +47,16 @@ def run(argv: list[str], loader: Any) -> None:
     events, *slots = map(Outlet, fds[1:first])
     _behave_like_python_m(loader.folder)
     # Before anything of the project can look.
-    names = loader.load("worker_names")
+    names = loader.load("worker_variables", "worker_names")
     if settings["identity"] == "xdist" and settings["engine"] in ("fork", "spawn"):
         names.listen()
     if settings["engine"] == "spawn":
         loader.load("usage").raise_oom_score()
         loader.load("text", "workers").announce(settings, settings["slot"])
+    if settings["worker_variables"] is not None and not _has_worker_variables(
+        settings, names, commands, events
+    ):
+        return
     try:
         measurement = _start_coverage(settings, loader)
         if settings["engine"] == "gather":
@@ -92,6 +97,20 @@ def run(argv: list[str], loader: Any) -> None:
     if said is not None:
         events.send(said)
     _say_goodbye(events, measurement, status, server.endings)
+
+
+def _has_worker_variables(
+    settings: dict[str, Any], names: Any, commands: Commands, events: Outlet
+) -> bool:
+    """Set what the worker has of its own; false where Rust is gone."""
+    variables = sys.modules["xtask_host.worker_variables"]
+    if settings["engine"] == "spawn":
+        events.send({"event": "variables"})
+        return variables.wait(lambda: commands.await_one("variables"))
+    variables.set_all(settings["worker_variables"])
+    if settings["engine"] == "fork":
+        names.listen_for(settings["worker_variables"])
+    return True
 
 
 def _gather(

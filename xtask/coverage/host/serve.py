@@ -14,7 +14,17 @@ from typing import Any, Callable
 
 import pytest
 
-from xtask_host import children, garbage, hazards, replays, stacks, unit, worker_names, workers
+from xtask_host import (
+    children,
+    garbage,
+    hazards,
+    replays,
+    stacks,
+    unit,
+    worker_names,
+    worker_variables,
+    workers,
+)
 from xtask_host.collectors import Collectors, status_of
 from xtask_host.commands import Channel, Commands
 from xtask_host.controller import Controller
@@ -23,7 +33,7 @@ from xtask_host.endings import Endings
 from xtask_host.listeners import Listeners
 from xtask_host.outlet import Outlet, encode, exit_now, getpid
 from xtask_host.reports import Boundaries, Reporter
-from xtask_host.rows import Following, Row, Unit
+from xtask_host.rows import Following, Orders, Row, Unit
 from xtask_host.text import as_text, pack
 from xtask_host.writers import Writers
 
@@ -225,7 +235,7 @@ class Server:
         name = command.get("cmd")
         if name == "run":
             self._run(command)
-        elif name in ("go", "leave"):
+        elif name in ("go", "leave", "variables"):
             for row in self._rows_of(command["after"]):
                 row.tell(command)
         elif name == "kill":
@@ -366,6 +376,8 @@ class Server:
         try:
             self._settle(one, outlet)
             orders = row.become()
+            if not self._has_variables(one, outlet, orders):
+                return
 
             def ask(question: Callable[[], None]) -> Unit | None:
                 question()
@@ -379,6 +391,17 @@ class Server:
         finally:
             unit.leave_if_a_copy(me)
             unit.leave(code, self.endings)
+
+    def _has_variables(self, one: Unit, outlet: Outlet, orders: Orders) -> bool:
+        """Set what this worker has of its own; false where the host is gone."""
+        if self._settings["worker_variables"] is None:
+            return True
+
+        def ask() -> dict[str, Any] | None:
+            outlet.send({"event": "variables", "unit": one.id})
+            return orders.next()
+
+        return worker_variables.wait(ask)
 
     def _settle(self, one: Unit, outlet: Outlet) -> None:
         """Let go of what is the host's."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 NAMES = ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_XDIST_TESTRUNUID")
@@ -19,6 +20,9 @@ _BETWEEN = ("os", "collections.abc", "_collections_abc")
 
 #: Where the project has asked, each place once.
 asked: list[str] = []
+#: Variables that each worker has of its own, and where the project has read one.
+own: set[str] = set()
+read: list[str] = []
 #: What it is told although the variable is not there, for others take it for a promise.
 answers: dict[str, str] = {}
 
@@ -28,6 +32,8 @@ class Listening(_Environ):
 
     def __getitem__(self, key: Any) -> Any:
         if key not in NAMES:
+            if key in own:
+                _note_read(key, sys._getframe(1))
             return super().__getitem__(key)
         place = _place(sys._getframe(1))
         if place is not None and place not in asked:
@@ -45,9 +51,25 @@ def listen() -> None:
         os.environ.__class__ = Listening
 
 
+def listen_for(names: Iterable[str]) -> None:
+    own.update(names)
+    listen()
+
+
 def stop_listening() -> None:
     if type(os.environ) is Listening:
         os.environ.__class__ = _Environ
+
+
+def _note_read(name: str, frame: Any) -> None:
+    """Whoever reads it, a library for settings perhaps, does so for the project."""
+    while frame is not None:
+        place = _place(frame)
+        if place is not None:
+            if (what := f"`{name}` (`{place}`)") not in read:
+                read.append(what)
+            return
+        frame = frame.f_back
 
 
 def _place(frame: Any) -> str | None:

@@ -1,6 +1,7 @@
 //! What was typed: the commands, their options, and the doc comments that are their help.
 //! What it means is decided in [`crate::settings`].
 
+mod around;
 mod ci;
 mod shards;
 
@@ -12,6 +13,7 @@ use anyhow::Result;
 use camino::Utf8PathBuf;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+pub use self::around::Around;
 pub use self::ci::{Pipeline, Service, Wanted as WantedPipeline};
 pub use self::shards::{Combining, Exporting, Planning, Shards};
 use crate::bounds;
@@ -222,6 +224,8 @@ struct Coverage {
     #[command(flatten)]
     limits: Limits,
     #[command(flatten)]
+    around: Around,
+    #[command(flatten)]
     measure: Measure,
     #[command(flatten)]
     reporting: Reporting,
@@ -251,6 +255,8 @@ struct Test {
     pool: Pool,
     #[command(flatten)]
     limits: Limits,
+    #[command(flatten)]
+    around: Around,
     #[command(flatten)]
     general: General,
     #[command(flatten)]
@@ -317,11 +323,11 @@ struct Verify {
 
 impl Coverage {
     fn typed(self) -> Typed {
-        let Coverage { other, pool, limits, measure, reporting, general, pytest } = self;
+        let Coverage { other, pool, limits, around, measure, reporting, general, pytest } = self;
         match other {
             None => Typed {
                 task: Task::Coverage,
-                options: Options { pool, limits, measure, reporting },
+                options: Options { pool, limits, around, measure, reporting },
                 general,
                 pytest_args: pytest.args,
                 ..Typed::default()
@@ -379,7 +385,12 @@ impl Test {
     fn typed(self) -> Typed {
         Typed {
             task: Task::Test,
-            options: Options { pool: self.pool, limits: self.limits, ..Options::default() },
+            options: Options {
+                pool: self.pool,
+                limits: self.limits,
+                around: self.around,
+                ..Options::default()
+            },
             general: self.general,
             pytest_args: self.pytest.args,
             ..Typed::default()
@@ -396,6 +407,9 @@ pub struct Options {
     /// When to stop.
     #[command(flatten)]
     pub limits: Limits,
+    /// What is run around the tests.
+    #[command(flatten)]
+    pub around: Around,
     /// What is measured.
     #[command(flatten)]
     pub measure: Measure,

@@ -299,6 +299,21 @@ impl RunFolder {
         self.logs().join(format!("split-{split:02}.log"))
     }
 
+    /// What commands around the tests print and export.
+    pub fn around(&self) -> Utf8PathBuf {
+        self.0.join("around")
+    }
+
+    /// What one of them prints.
+    pub fn around_log(&self, name: &str) -> Utf8PathBuf {
+        self.around().join(format!("{name}.log"))
+    }
+
+    /// What it exports.
+    pub fn around_variables(&self, name: &str) -> Utf8PathBuf {
+        self.around().join(format!("{name}.env"))
+    }
+
     /// What pytest prints that only collects.
     pub fn collect_log(&self) -> Utf8PathBuf {
         self.logs().join("collect.log")

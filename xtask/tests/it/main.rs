@@ -29,6 +29,7 @@ macro_rules! engines {
 
 mod account;
 mod addopts;
+mod around;
 mod budget;
 mod ci;
 mod collection;

@@ -53,7 +53,7 @@ fn closed(schema: &Value) -> Value {
 
 /// The fenced blocks of a language in the documents.
 fn blocks(language: &str) -> Vec<String> {
-    let documents = ["README.md", "docs/reports.md"].map(|name| {
+    let documents = ["README.md", "docs/reports.md", "docs/setup.md"].map(|name| {
         let text = fs::read_to_string(repository().join(name)).expect(name);
         let fence = format!("```{language}\n");
         let blocks = text.split(&fence).skip(1).filter_map(|rest| rest.split("```").next());

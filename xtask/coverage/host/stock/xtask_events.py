@@ -445,6 +445,8 @@ class Controller:
         and ports of the names. A worker that takes the place of a dead one gets a spare name."""
         for number, spec in enumerate(specs, _settings["first_worker"]):
             spec.id = f"gw{number}"
+        for spec, variables in zip(specs, _settings["workers"]):
+            spec.env.update(variables)
         group = config.pluginmanager.get_plugin("dsession").nodemanager.group
         used = type(specs[0])("popen")
         while used.id is None or int(used.id[2:]) < _settings["spare_worker"] - 1:

@@ -146,7 +146,7 @@ impl Combine {
         let Combine { chosen, output, summary_json, junit, open, pytest, .. } = self;
         Typed {
             task: Task::Combine,
-            options: Options { pool, limits, measure, reporting },
+            options: Options { pool, limits, measure, reporting, ..Options::default() },
             general: General { chosen, output, summary_json, junit, open, ..General::default() },
             pytest_args: pytest.args,
             combining: Combining { folders, allow_missing, heal },

@@ -145,6 +145,11 @@ impl Child {
         send(self.pid, signal);
     }
 
+    /// Sends a signal to the whole process group.
+    pub fn signal_group(&self, signal: Signal) {
+        let _ = killpg(self.pid, signal);
+    }
+
     /// Sends SIGKILL to the whole process group: also to what the process left behind.
     pub fn kill_group(&self) {
         kill_group(self.pid.as_raw());
@@ -270,7 +275,8 @@ pub fn adopt_orphans() {
 /// Kills every process that descends from this one: for the end of a run, when all its children
 /// have been waited for, but for those that what comes after it needs.
 pub fn end_descendants() {
-    end_all_but(&orphans::for_later());
+    let spared = orphans::for_later().into_iter().chain(orphans::spared());
+    end_all_but(&spared.collect());
 }
 
 /// Kills every process that descends from this one.

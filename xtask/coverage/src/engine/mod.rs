@@ -1,6 +1,7 @@
 //! Runs tests. Every engine takes a [`Job`], tells what happens as [`Happening`]s, and leaves a
 //! [`Ran`]: the account of the tests, and what coverage data there must be.
 
+pub mod around;
 pub mod child;
 pub mod clock;
 pub mod collect;
@@ -24,6 +25,7 @@ pub mod temporary;
 pub use self::orphans::keep_for_later;
 pub use self::samples::{Limit, Sample, Samples};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
@@ -122,6 +124,12 @@ pub struct Job {
     pub continue_on_collection_errors: bool,
     /// Python's hash seed, the same for all processes.
     pub hash_seed: HashSeed,
+    /// What is run before and after the tests.
+    pub commands: around::Commands,
+    /// What the commands before them have exported, for all processes of the run.
+    pub exported: around::Variables,
+    /// What each worker has of its own, where it has anything.
+    pub each_worker: Option<Arc<around::Workers>>,
     /// The folder of this run, made and empty.
     pub folder: RunFolder,
     /// Where our own Python is unpacked.
@@ -129,9 +137,11 @@ pub struct Job {
 }
 
 impl Job {
-    /// The variable that gives every process of the run the same hash seed.
-    pub fn hash_seed(&self) -> (String, String) {
-        (seed::VARIABLE.to_owned(), self.hash_seed.value.to_string())
+    /// The variables of every process of the run: what was exported for it, and the same hash
+    /// seed.
+    pub fn variables(&self) -> Vec<(String, String)> {
+        let exported = self.exported.clone().into_iter();
+        exported.chain([(seed::VARIABLE.to_owned(), self.hash_seed.value.to_string())]).collect()
     }
 }
 

@@ -43,6 +43,40 @@ pub(super) fn for_later() -> BTreeSet<i32> {
     FOR_LATER.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
+/// What commands before the tests have left running: no engine ends it.
+static SPARED: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+
+/// Spares what a command has left running: what is in its process group, or has this mark in its
+/// environment. Returns it.
+pub(super) fn spare(group: i32, mark: &str) -> Vec<i32> {
+    let all = processes::all();
+    let is_its = |process: &&processes::Process| {
+        process.group == group || has_in_environment(process.pid, mark)
+    };
+    let family = processes::family(&all, processes::me(), &for_later());
+    let left: Vec<i32> = family.iter().filter(is_its).map(|process| process.pid).collect();
+    spared_now().extend(&left);
+    left
+}
+
+fn has_in_environment(pid: i32, mark: &str) -> bool {
+    let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    environment.split(|byte| *byte == 0).any(|it| it == mark.as_bytes())
+}
+
+/// They are as all others again.
+pub(super) fn spare_no_more(pids: &[i32]) {
+    spared_now().retain(|pid| !pids.contains(pid));
+}
+
+pub(super) fn spared() -> BTreeSet<i32> {
+    spared_now().clone()
+}
+
+fn spared_now() -> MutexGuard<'static, BTreeSet<i32>> {
+    SPARED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn ours() -> MutexGuard<'static, BTreeSet<i32>> {
     OURS.lock().unwrap_or_else(PoisonError::into_inner)
 }

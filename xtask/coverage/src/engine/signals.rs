@@ -137,23 +137,23 @@ impl Drop for Arrived {
 
 /// As long as it lives, signals go to the function it was made with. It must be gone before what
 /// that function tells them to.
-#[derive(Debug)]
-pub struct Listening(());
+pub struct Listening(Option<Listener>);
 
-/// Has `tell` called with each signal that arrives.
+/// Has `tell` called with each signal that arrives, in the place of whoever has listened before.
 pub fn listen(tell: impl Fn(Arrived) + Send + 'static) -> Listening {
-    set(Some(Box::new(tell)));
-    Listening(())
+    Listening(set(Some(Box::new(tell))))
 }
 
 impl Drop for Listening {
     fn drop(&mut self) {
-        set(None);
+        set(self.0.take());
     }
 }
 
-fn set(listener: Option<Listener>) {
-    *LISTENER.lock().unwrap_or_else(PoisonError::into_inner) = listener;
+/// Returns who has listened before.
+fn set(listener: Option<Listener>) -> Option<Listener> {
+    let mut now = LISTENER.lock().unwrap_or_else(PoisonError::into_inner);
+    std::mem::replace(&mut now, listener)
 }
 
 #[cfg(test)]

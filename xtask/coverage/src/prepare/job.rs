@@ -1,11 +1,14 @@
 //! The job that an engine gets.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::prepared::Prepared;
 use super::{engine, isolation, stock};
 use crate::cli::{Core, Engine, Isolate};
+use crate::engine::around::{Commands, Variables};
 use crate::engine::{Job, Measure};
 use crate::exit;
 use crate::files;
@@ -71,10 +74,24 @@ pub(crate) fn job(
         continue_on_collection_errors: everything(prepared)
             .any(|word| word == "--continue-on-collection-errors"),
         hash_seed: prepared.hash_seed,
+        commands: commands(settings),
+        exported: Variables::new(),
+        each_worker: None,
         // Last: what is wrong before leaves the folders of other runs as they are.
         folder: folder()?,
         code: state.names.host(),
     })
+}
+
+fn commands(settings: &Settings) -> Commands {
+    let around = &settings.around;
+    Commands {
+        setup: around.setup.value.clone(),
+        teardown: around.teardown.value.clone(),
+        worker_setup: around.worker_setup.value.clone(),
+        worker_teardown: around.worker_teardown.value.clone(),
+        limit: Duration::from_secs_f64(around.timeout.value),
+    }
 }
 
 fn measure(prepared: &Prepared) -> Measure {

@@ -32,7 +32,7 @@ impl Layer {
 struct Entry {
     /// How to call it in an error.
     place: String,
-    word: String,
+    words: Vec<String>,
     shown: String,
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn from_env<T: Args>(env: &Env) -> Result<T> {
     for arg in command::<T>().get_arguments() {
         if let Some((_, entry)) = variable(arg, env, "XTASK_")? {
             check::<T>(&entry)?;
-            words.push(entry.word);
+            words.extend(entry.words);
         }
     }
     Ok(parse(&words)?)
@@ -63,7 +63,7 @@ pub(super) fn environment(env: &Env) -> Result<Vec<Layer>> {
     for (arg, prefix) in new.chain(old).chain(last) {
         if let Some((name, entry)) = variable(arg, env, prefix)? {
             check::<Options>(&entry)?;
-            layers.push(Layer::new(Origin::Env(name), parse(&[entry.word])?));
+            layers.push(Layer::new(Origin::Env(name), parse(&entry.words)?));
         }
     }
     Ok(layers)
@@ -85,7 +85,7 @@ fn variable(arg: &Arg, env: &Env, prefix: &str) -> Result<Option<(String, Entry)
             return Err(wrong(&place, value, "must be true or false").into());
         }
     };
-    Ok(Some((name, Entry { place, word, shown: value.clone() })))
+    Ok(Some((name, Entry { place, words: vec![word], shown: value.clone() })))
 }
 
 fn truth(value: &str) -> Option<bool> {
@@ -112,7 +112,7 @@ pub(super) fn table(
         };
         let entry = entry(arg, key, place, value)?;
         check::<Options>(&entry)?;
-        words.push(entry.word);
+        words.extend(entry.words);
     }
     Ok(Layer::new(origin, parse(&words)?))
 }
@@ -137,6 +137,13 @@ fn unknown(place: &str, key: &str, command: &Command) -> exit::Fault {
 fn entry(arg: &Arg, key: &str, place: String, value: &Value) -> Result<Entry> {
     let shown = show(value);
     let word = match (expected(arg), value) {
+        (Expected::List, Value::Array(items))
+            if items.iter().all(Value::is_str) && arg.get_value_delimiter().is_none() =>
+        {
+            // A comma is a part of what is listed.
+            let words = items.iter().map(|item| format!("--{key}={}", show(item))).collect();
+            return Ok(Entry { place, words, shown });
+        }
         (Expected::Truth, Value::Boolean(true)) => format!("--{key}"),
         (Expected::Truth, Value::Boolean(false)) => match opposite(key) {
             Some(other) => format!("--{other}"),
@@ -154,7 +161,7 @@ fn entry(arg: &Arg, key: &str, place: String, value: &Value) -> Result<Entry> {
             );
         }
     };
-    Ok(Entry { place, word, shown })
+    Ok(Entry { place, words: vec![word], shown })
 }
 
 /// What kind of value an option takes in TOML.
@@ -227,7 +234,7 @@ fn opposite(long: &str) -> Option<String> {
 
 /// Parses one option alone, so that an error can name the place it stands in.
 fn check<T: Args>(entry: &Entry) -> Result<()> {
-    match parse::<T>(std::slice::from_ref(&entry.word)) {
+    match parse::<T>(&entry.words) {
         Ok(_) => Ok(()),
         Err(error) => Err(wrong(&entry.place, &entry.shown, &reason(&error)).into()),
     }

@@ -2,6 +2,7 @@
 //! here touches the disk, the clock or a process.
 
 pub mod addopts;
+mod around;
 mod goals;
 pub(crate) mod layer;
 mod origin;
@@ -10,6 +11,7 @@ mod pool;
 
 use self::layer::Layer;
 pub use addopts::Addopts;
+pub use around::Around;
 pub use goals::Goals;
 pub use origin::{Origin, Setting};
 pub use plugins::Plugins;
@@ -128,6 +130,8 @@ pub struct Settings {
     pub only_shows: Option<Setting<String>>,
     /// xdist's `--dist`, as written.
     pub dist: Option<Setting<String>>,
+    /// What is run around the tests.
+    pub around: Around,
     /// Whether `.test_durations` is written.
     pub store_durations: Setting<bool>,
     /// What addopts ask for, as pytest will read them again.
@@ -199,6 +203,7 @@ impl Settings {
             junit: of_pytest(&typed, &addopts, |it| it.junit.clone()),
             only_shows: of_pytest(&typed, &addopts, |it| it.only_shows.clone()),
             dist: of_pytest(&typed, &addopts, |it| it.dist.clone()),
+            around: Around::read(&layers),
             store_durations: first(&layers, |it| it.limits.stores_durations()).or_default(false),
             plugins: Plugins::of(&addopts, &typed, inputs.env),
             test_paths: test_paths(inputs, &typed, &addopts),
@@ -244,11 +249,14 @@ impl Settings {
             optional("timeout", self.timeout.as_ref(), "none"),
             row("slow", &self.slow),
             row("store-durations", &self.store_durations.clone().map(yes_or_no)),
+        ];
+        rows.extend(self.around.rows());
+        rows.extend([
             row("source", &Setting::new(sources, self.sources.origin.clone())),
             optional("branch", branch.as_ref(), own),
             row("core", &self.core.clone().map(Core::name)),
             optional("fail-under", self.fail_under.as_ref(), "none"),
-        ];
+        ]);
         rows.extend(self.goals.rows());
         rows.push(row("report", &Setting::new(reports, self.reports.origin.clone())));
         rows

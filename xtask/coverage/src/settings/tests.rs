@@ -375,7 +375,8 @@ fn options_of_pytest_cov() {
 #[test]
 fn wrong_values_name_their_place() {
     let known = "splits, max-concurrent-splits, workers-per-split, profile, engine, collect, \
-                 isolate, max-failures, retries, memory-per-test, timeout, slow, store-durations, source, branch, core, fail-under, \
+                 isolate, max-failures, retries, memory-per-test, timeout, slow, store-durations, \
+                 setup, teardown, worker-setup, worker-teardown, setup-timeout, source, branch, core, fail-under, \
                  fail-under-file, fail-uncovered-lines, no-decrease, update-baseline, diff, \
                  diff-fail-under, report";
     let at = |key: &str| format!("`{key}` in `[tool.xtask.coverage]` of /p/pyproject.toml");
@@ -448,7 +449,8 @@ fn every_setting_has_a_row() {
     assert_eq!(
         names.join(" "),
         "splits max-concurrent-splits workers-per-split engine collect isolate max-failures retries memory-per-test \
-         timeout slow store-durations source branch core fail-under fail-under-file fail-uncovered-lines \
+         timeout slow store-durations setup teardown worker-setup worker-teardown \
+         setup-timeout source branch core fail-under fail-under-file fail-uncovered-lines \
          no-decrease update-baseline diff diff-fail-under report"
     );
     assert_eq!(case().row("splits"), "12 (default)");

@@ -4,7 +4,8 @@
 use anyhow::{Context, Result};
 
 use super::show;
-use crate::engine::{Job, collect};
+use crate::engine::around::around;
+use crate::engine::{Happening, Job, collect};
 use crate::exit::{self, Exit};
 use crate::files;
 use crate::invocation::Invocation;
@@ -54,8 +55,14 @@ fn tell(invocation: &Invocation<'_>, project: &Project, job: &Job, plan: &Plan) 
 /// Collects the suite and cuts it.
 pub(super) fn collect(invocation: &Invocation<'_>, prepared: &Prepared, job: &Job) -> Result<Plan> {
     let doing = invocation.screen.doing("Collecting the tests");
-    let Cut { before: ids, marks, .. } = collect::suite(job)?;
+    let mut show = |happening: Happening<'_>| invocation.screen.show(&happening);
+    let ended = around(job, 1, &mut show, |job, _| collect::suite(job))?;
     drop(doing);
+    let Some(Cut { before: ids, marks, .. }) = ended.value.filter(|_| ended.signal.is_none())
+    else {
+        return Err(exit::interrupted(ended.signal.unwrap_or_default()).into());
+    };
+    ended.troubles.iter().for_each(|it| invocation.screen.warn(it));
     if ids.is_empty() {
         return Err(exit::no_tests("no tests were found").into());
     }

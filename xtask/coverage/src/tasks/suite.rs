@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use super::show;
 use crate::cli::Engine;
 use crate::conclusion::{self, Delivery, Finished, goals, missing, request};
+use crate::engine::around::{around, lines};
 use crate::engine::{Happening, Job, Ran, child, hosts, keep_for_later, signals, stock, temporary};
 use crate::exit::{self, Exit};
 use crate::history::outstanding::{Again, Outstanding};
@@ -183,27 +184,48 @@ pub(super) fn run_job(
     job: &Job,
     show: &mut dyn FnMut(Happening<'_>),
 ) -> Result<Ran> {
-    let ran = match engine {
-        Engine::Stock => stock::run(job, show),
-        Engine::Spawn => hosts::spawn(job, show),
-        Engine::Auto | Engine::Fork => hosts::fork(job, show),
-    };
-    // A signal that came too late for the engine ends us now.
+    let ended = around(job, workers_ahead(engine, job), show, |job, show| {
+        let ran = match engine {
+            Engine::Stock => stock::run(job, show),
+            Engine::Spawn => hosts::spawn(job, show),
+            Engine::Auto | Engine::Fork => hosts::fork(job, show),
+        };
+        // A signal that came too late for the engine ends us now.
+        signals::settle();
+        // An engine that cannot go on leaves what it has started.
+        let ran = ran.inspect_err(|_| child::end_descendants())?;
+        temporary::release(job, &ran);
+        Ok(ran)
+    })?;
     signals::settle();
-    // An engine that cannot go on leaves what it has started.
-    let ran = ran.inspect_err(|_| child::end_descendants())?;
-    temporary::release(job, &ran);
+    let mut ran = ended.value.unwrap_or_else(|| Ran::new(job.budget));
+    ran.interrupted = ran.interrupted.or(ended.signal);
+    ran.findings.extend(ended.troubles);
     Ok(ran)
+}
+
+/// How many workers must be set up before the engine begins: what is imported once knows the
+/// first one, and the stock engine knows in advance how many there will be.
+fn workers_ahead(engine: Engine, job: &Job) -> usize {
+    let splits = job.concurrent.min(job.splits_here().count().try_into().unwrap_or(u32::MAX));
+    if engine == Engine::Stock { (splits * job.workers) as usize } else { 1 }
 }
 
 /// Prints the commands, with what they need prepared, so that each can be pasted. Every engine
 /// runs the same splits; the stock engine's way is the one that a shell can follow.
 fn dry_run(invocation: &Invocation<'_>, job: &Job) -> Result<Exit> {
     stock::prepare(job)?;
+    let each_worker = !job.commands.worker_setup.is_empty();
+    lines(job, |it| &it.setup).iter().for_each(|line| invocation.screen.say(line));
+    if each_worker {
+        let note = "note: what `worker-setup` does for each worker is not shown";
+        invocation.screen.note(note);
+    }
     for split in job.splits_here() {
         stock::prepare_split(job, split)?;
         invocation.screen.say(&stock::command(job, split, 1, None).to_string());
     }
+    lines(job, |it| &it.teardown).iter().for_each(|line| invocation.screen.say(line));
     Ok(Exit::Passed)
 }
 

@@ -174,6 +174,7 @@ impl<'a> Driver<'a> {
             Message::Line { line: None, .. } => {}
             Message::Line { host, source, line: Some(line) } => self.heard(host, source, &line),
             Message::Exited { host, status } => self.exited(host, status),
+            Message::Variables { host, unit, set_up } => self.worker_is_set_up(host, unit, set_up),
             Message::Signal(signal) => self.signalled(signal.hear()),
         }
         if self.stage == Stage::Running && self.now() >= self.next_reading {

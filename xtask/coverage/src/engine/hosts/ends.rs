@@ -206,6 +206,7 @@ impl Driver<'_> {
             Why::Signal => "interrupted",
             Why::Session => "a test or a plugin stopped the session",
             Why::Deaths => "too many processes died between tests",
+            Why::Setup => "a worker cannot be set up",
             Why::Lost => "a process that all depend on is lost",
             Why::Disagreement => "the hosts do not agree on the tests",
         };

@@ -43,6 +43,10 @@ impl Driver<'_> {
     }
 
     fn host_says(&mut self, host: usize, event: HostEvent) {
+        if let HostEvent::Variables {} = event {
+            let worker = self.hosts.slot_of(host).unwrap_or_default();
+            return self.set_worker_up(worker, host, None);
+        }
         if self.stage == Stage::Collecting && self.hosts.is_retired(host) {
             // Others collect in its place.
             return;
@@ -401,6 +405,7 @@ impl Driver<'_> {
         let now = self.now();
         match event {
             UnitEvent::UnitStarted { pid, memory } => self.process_started(slot, pid, memory),
+            UnitEvent::Variables { unit } => self.set_worker_up(slot, host, Some(unit)),
             UnitEvent::Start { test } => {
                 self.account.test_begins(slot, test, now);
                 self.tell(Input::TestStarted { slot, test });

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Message;
+use crate::engine::around::Variables;
 use crate::engine::child::{Child, Command, FIRST_PIPE, Lines, Orphaned};
 use crate::engine::{Job, LAST_FAILED, Measure, TEMPORARY, TOGETHER};
 use crate::files;
@@ -27,7 +28,7 @@ use crate::split::order::{Known, Order};
 const PROTOCOL: u32 = 1;
 
 /// The host's files, by the names under which it looks for them.
-const FILES: [(&str, &str); 40] = [
+const FILES: [(&str, &str); 41] = [
     ("host.py", include_str!("../../../host/host.py")),
     ("loader.py", include_str!("../../../host/loader.py")),
     ("run.py", include_str!("../../../host/run.py")),
@@ -58,6 +59,7 @@ const FILES: [(&str, &str); 40] = [
     ("whole.py", include_str!("../../../host/whole.py")),
     ("ordering.py", include_str!("../../../host/ordering.py")),
     ("stand_ins.py", include_str!("../../../host/stand_ins.py")),
+    ("worker_variables.py", include_str!("../../../host/worker_variables.py")),
     ("worker_names.py", include_str!("../../../host/worker_names.py")),
     ("text.py", include_str!("../../../host/text.py")),
     ("plugins.py", include_str!("../../../host/plugins.py")),
@@ -177,6 +179,8 @@ pub(super) enum HostEvent {
     CannotFork {
         hazards: Vec<String>,
     },
+    /// A host that runs units itself waits for what its worker has of its own.
+    Variables {},
     /// A process that may fork those of tests.
     CollectorStarted {
         pid: i32,
@@ -252,6 +256,10 @@ pub(super) enum UnitEvent {
     UnitStarted {
         pid: i32,
         memory: Option<u64>,
+    },
+    /// The process waits for what its worker has of its own.
+    Variables {
+        unit: u32,
     },
     Start {
         test: usize,
@@ -598,7 +606,7 @@ fn command(
     Ok(Command {
         program: job.python.clone(),
         args: args.collect(),
-        env: vec![job.hash_seed()],
+        env: job.variables(),
         dir: job.project.clone(),
     })
 }
@@ -620,9 +628,16 @@ fn configuration(job: &Job, setup: &Setup<'_>) -> Value {
         "worker_log": job.folder.workers_log(),
         "force_forks": job.force_forks,
         "trial": setup.is_trial(),
+        "worker_variables": worker_variables(job),
         "last_failed": job.last_failed,
         "order": job.order.as_ref().filter(|_| tells_order(setup)).map(|it| order(&it.0, it.1)),
     })
+}
+
+/// What the first worker has of its own, for what is imported once for all; none where workers
+/// have nothing.
+fn worker_variables(job: &Job) -> Option<Variables> {
+    job.each_worker.as_ref().map(|workers| workers.ready(0).unwrap_or_default())
 }
 
 /// A list for a host that is to know but a few tests, and to import their files alone.

@@ -121,6 +121,11 @@ impl<'a> Hosts<'a> {
         self.head
     }
 
+    /// Where hosts tell what happens.
+    pub(super) fn telling(&self) -> Sender<Message> {
+        self.tell.clone()
+    }
+
     fn add_workers(&mut self) -> Result<()> {
         (0..self.workers.start).try_for_each(|slot| self.add_worker(slot, &[]).map(drop))
     }

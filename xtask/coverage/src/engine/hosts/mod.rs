@@ -17,6 +17,7 @@ mod parts;
 mod session;
 mod stacks;
 mod trace_file;
+mod variables;
 
 use std::process::ExitStatus;
 use std::sync::mpsc::channel;
@@ -27,6 +28,7 @@ use self::account::Account;
 use self::driver::Driver;
 use self::host::{Mode, Source};
 use self::list::Hosts;
+use super::around::Variables;
 use super::journal::Journal;
 use super::{Happening, Job, Ran, child, orphans, signals};
 
@@ -65,6 +67,9 @@ enum Message {
     Line { host: usize, source: Source, line: Option<String> },
     /// The process of a host has ended; what it said before may still be to come.
     Exited { host: usize, status: ExitStatus },
+    /// What a worker has of its own is there, or cannot be had; the process that waits for it is
+    /// that of a unit, or of a host.
+    Variables { host: usize, unit: Option<u32>, set_up: Result<Variables, String> },
     /// Ctrl-C and the like.
     Signal(signals::Arrived),
 }

@@ -151,6 +151,8 @@ pub enum Why {
     Session,
     /// Too many processes died between tests.
     Deaths,
+    /// A worker cannot be set up.
+    Setup,
     /// A host that all depend on is gone, or cannot be trusted.
     Lost,
     /// The hosts do not agree on the tests.

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::json;
 
+use super::super::around::Variables;
 use super::super::child::Command;
 use super::super::{Job, LAST_FAILED, Measure, TEMPORARY, TOGETHER, tail};
 
@@ -73,8 +74,13 @@ pub fn command(job: &Job, split: u32, slot: u32, pipe: Option<i32>) -> Command {
     let first_worker = (slot - 1) * job.workers;
     // xdist replaces up to 4 workers for each that it starts with.
     let spare_worker = (job.concurrent + (slot - 1) * 4) * job.workers;
+    let first = first_worker as usize;
+    let workers: Vec<Variables> = (first..first + job.workers as usize)
+        .map_while(|worker| job.each_worker.as_ref()?.ready(worker))
+        .collect();
     let mut settings = json!({
         "first_worker": first_worker,
+        "workers": workers,
         "spare_worker": spare_worker,
         "timeout": job.timeout,
         "context": job.measure.as_ref().filter(|measure| measure.contexts).map(|_| "test"),
@@ -109,7 +115,8 @@ pub fn command(job: &Job, split: u32, slot: u32, pipe: Option<i32>) -> Command {
         env: env
             .map(|(name, value)| (name.to_owned(), value))
             .into_iter()
-            .chain([job.hash_seed()])
+            .chain(job.variables())
+            .chain(workers.first().cloned().unwrap_or_default())
             .collect(),
         dir: job.project.clone(),
     }
