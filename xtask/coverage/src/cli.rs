@@ -3,6 +3,8 @@
 
 mod around;
 mod ci;
+mod completions;
+pub(crate) mod program;
 mod shards;
 
 use std::ffi::OsString;
@@ -15,6 +17,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub use self::around::Around;
 pub use self::ci::{Pipeline, Service, Wanted as WantedPipeline};
+pub use self::completions::{Completions, Shell, candidates};
 pub use self::shards::{Combining, Exporting, Planning, Shards};
 use crate::bounds;
 use crate::env::Env;
@@ -49,6 +52,8 @@ pub struct Typed {
     pub init: Option<Init>,
     /// How much of the suite both cores are to measure, in percent.
     pub check_core: Option<f64>,
+    /// What a shell is to know to complete commands; then nothing runs.
+    pub completing: Option<Completions>,
     /// Which pipeline to write; then nothing runs.
     pub pipeline: Option<WantedPipeline>,
 }
@@ -94,7 +99,7 @@ impl Task {
 /// Reads a command line, the program's name first, and the `XTASK_…` variables of the options
 /// that no configuration file has. An error may be a [`clap::Error`]: see [`said`].
 pub fn parse(args: impl IntoIterator<Item = OsString>, env: &Env) -> Result<Typed> {
-    let matches = command().try_get_matches_from(args)?;
+    let matches = command().try_get_matches_from(program::words(args))?;
     Cli::from_arg_matches(&matches)?.command.typed(env)
 }
 
@@ -107,6 +112,7 @@ fn typed(command: Command, env: &Env) -> Result<Typed> {
         Command::Doctor(doctor) => doctor.typed(),
         Command::Init(init) => init.typed(),
         Command::Ci(ci) => return Ok(ci.typed()),
+        Command::Completions(completions) => return Ok(completions.typed()),
     };
     typed.general = typed.general.or(layer::from_env(env)?);
     if typed.task == Task::Plan && layer::from_env::<Foresight>(env)?.simulate {
@@ -147,7 +153,7 @@ pub fn said(error: &anyhow::Error) -> Option<(&clap::Error, Exit)> {
 
 /// The whole command line, for its help.
 pub fn command() -> clap::Command {
-    Cli::command()
+    Cli::command().bin_name(program::name())
 }
 
 /// The tasks of this workspace
@@ -202,6 +208,7 @@ enum Command {
     Doctor(workshop::Doctor),
     Init(Init),
     Ci(Box<ci::Ci>),
+    Completions(Completions),
 }
 
 /// Run a Python project's tests in parallel splits and report their coverage

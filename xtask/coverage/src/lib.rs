@@ -41,6 +41,12 @@ pub fn main() -> ExitCode {
     run(cli::parse(std::env::args_os(), &env), &env)
 }
 
+/// The same for the program that is installed: without a command it is `coverage`.
+pub fn installed() -> ExitCode {
+    cli::program::set_installed();
+    main()
+}
+
 impl Tasks {
     /// Runs the task, for an `xtask` that has others besides: see `cargo xtask init`.
     pub fn run(self) -> ExitCode {

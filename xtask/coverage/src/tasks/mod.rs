@@ -3,6 +3,7 @@
 mod check_core;
 mod ci;
 mod combine;
+mod completions;
 mod doctor;
 mod export;
 mod init;
@@ -30,6 +31,9 @@ use crate::screen::Screen;
 
 /// Does what was typed, for each project in turn. The worst ending is the ending.
 pub fn run(typed: &Typed, env: &Env, screen: &Screen) -> Result<Exit> {
+    if let Some(asked) = &typed.completing {
+        return completions::run(asked, screen);
+    }
     child::adopt_orphans();
     signals::watch(screen.attendant())?;
     screen.watch()?;
