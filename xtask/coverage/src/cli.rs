@@ -9,6 +9,7 @@ mod shards;
 
 use std::ffi::OsString;
 
+mod topics;
 mod workshop;
 
 use anyhow::Result;
@@ -27,6 +28,7 @@ use crate::settings::layer;
 use crate::shard::engines;
 use crate::split::Shard;
 
+pub use topics::{TOPICS, topic};
 pub use workshop::{Init, Source};
 
 /// A command line, understood.
@@ -52,6 +54,8 @@ pub struct Typed {
     pub init: Option<Init>,
     /// How much of the suite both cores are to measure, in percent.
     pub check_core: Option<f64>,
+    /// What is to be said about a topic; then nothing runs.
+    pub topic: Option<String>,
     /// What a shell is to know to complete commands; then nothing runs.
     pub completing: Option<Completions>,
     /// Which pipeline to write; then nothing runs.
@@ -99,8 +103,19 @@ impl Task {
 /// Reads a command line, the program's name first, and the `XTASK_…` variables of the options
 /// that no configuration file has. An error may be a [`clap::Error`]: see [`said`].
 pub fn parse(args: impl IntoIterator<Item = OsString>, env: &Env) -> Result<Typed> {
-    let matches = command().try_get_matches_from(program::words(args))?;
+    let words = program::words(args);
+    if let Some(text) = about_topic(&words) {
+        return Ok(Typed { topic: Some(text), ..Typed::default() });
+    }
+    let matches = command().try_get_matches_from(words)?;
     Cli::from_arg_matches(&matches)?.command.typed(env)
+}
+
+/// `help` and a topic's name.
+fn about_topic(words: &[OsString]) -> Option<String> {
+    let [_, help, name] = words else { return None };
+    let text = topic(name.to_str()?).filter(|_| help == "help")?;
+    Some(topics::plain(&text))
 }
 
 /// What the commands mean, with what the variables say.
@@ -159,6 +174,9 @@ pub fn command() -> clap::Command {
 /// The tasks of this workspace
 #[derive(Debug, Parser)]
 #[command(name = "xtask", bin_name = "cargo xtask", version, max_term_width = 100)]
+#[command(
+    after_help = "`help` also knows these topics: exit-codes, configuration, environment, files"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Tasks,

@@ -33,6 +33,7 @@ mod around;
 mod budget;
 mod ci;
 mod collection;
+mod completions;
 mod confirm;
 mod controller;
 mod core;

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::{Args, ValueEnum};
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, complete};
 
-use super::{Typed, program};
+use super::{TOPICS, Typed, program};
 
 /// Print a script with which a shell completes these commands
 ///
@@ -64,8 +64,16 @@ pub fn candidates(
         let help = it.get_help().map(ToString::to_string).unwrap_or_default();
         Some((it.get_value().to_str()?.to_owned(), help.lines().next().unwrap_or("").to_owned()))
     };
+    let last = words.last().and_then(|word| word.to_str()).unwrap_or_default();
+    let topics =
+        TOPICS.iter().filter(|it| words.len() == 2 && words[0] == "help" && it.starts_with(last));
+    let topics = topics.map(|&it| (it.to_owned(), String::new()));
     let mut seen = std::collections::BTreeSet::new();
-    Ok(shown.filter_map(candidate).filter(|(value, _)| seen.insert(value.clone())).collect())
+    Ok(shown
+        .filter_map(candidate)
+        .chain(topics)
+        .filter(|(value, _)| seen.insert(value.clone()))
+        .collect())
 }
 
 /// The same command line, which knows what may stand after `--project`.

@@ -117,6 +117,16 @@ pub(super) fn table(
     Ok(Layer::new(origin, parse(&words)?))
 }
 
+/// Whether a table may have a key of this name, which is that of an option.
+pub(crate) fn is_key_name(long: &str) -> bool {
+    !is_negation(long)
+}
+
+/// What kind of value an option has in a table.
+pub(crate) fn kind_of_value(arg: &Arg) -> &'static str {
+    expected(arg).words()
+}
+
 /// A negation is its option with `false`, not a key of its own.
 fn is_key(arg: &Arg, key: &str) -> bool {
     arg.get_long() == Some(key) && !is_negation(key)

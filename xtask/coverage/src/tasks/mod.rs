@@ -31,6 +31,10 @@ use crate::screen::Screen;
 
 /// Does what was typed, for each project in turn. The worst ending is the ending.
 pub fn run(typed: &Typed, env: &Env, screen: &Screen) -> Result<Exit> {
+    if let Some(text) = &typed.topic {
+        screen.say(text);
+        return Ok(Exit::Passed);
+    }
     if let Some(asked) = &typed.completing {
         return completions::run(asked, screen);
     }
