@@ -168,7 +168,7 @@ pub fn said(error: &anyhow::Error) -> Option<(&clap::Error, Exit)> {
 
 /// The whole command line, for its help.
 pub fn command() -> clap::Command {
-    Cli::command().bin_name(program::name())
+    Cli::command()
 }
 
 /// The tasks of this workspace

@@ -74,7 +74,7 @@ fn run(typed: anyhow::Result<cli::Typed>, env: &env::Env) -> ExitCode {
 fn usage(error: &anyhow::Error, env: &env::Env) -> exit::Exit {
     match cli::said(error) {
         Some((message, ending)) => {
-            let _ = message.print();
+            let _ = cli::program::print(message);
             ending
         }
         None => {

@@ -7,7 +7,7 @@ use std::fs;
 use camino::{Utf8Path, Utf8PathBuf};
 use xtask_coverage::cli;
 
-const DOCUMENTS: [&str; 8] = [
+const DOCUMENTS: [&str; 10] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -16,6 +16,8 @@ const DOCUMENTS: [&str; 8] = [
     "docs/scaling.md",
     "docs/setup.md",
     "docs/configuration.md",
+    "docs/getting-started.md",
+    "docs/migration.md",
 ];
 const BEGIN: &str = "<!-- help -->\n";
 const END: &str = "<!-- /help -->";
@@ -27,7 +29,9 @@ const FOREIGN: &[&str] = &[
     "--cov-config",
     "--cov-context",
     "--cov-fail-under",
+    "--cov-report",
     "--disable-plugin-autoload",
+    "--durations-path",
     "--dist",
     "--group",
     "--ignored",

@@ -38,6 +38,7 @@ mod confirm;
 mod controller;
 mod core;
 mod doctor;
+mod documents;
 mod environments;
 mod faults;
 mod finding;

@@ -1,7 +1,9 @@
 //! The two programs: `cargo xtask`, a workspace's own, and `xtask-coverage`, which is installed
 //! and has `coverage` for its first word where no other command is named.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
+use std::io::Write;
 use std::sync::OnceLock;
 
 /// The name of the installed program.
@@ -19,9 +21,36 @@ pub(crate) fn is_installed() -> bool {
     IS_INSTALLED.get().is_some()
 }
 
-/// How this program is typed.
-pub(crate) fn name() -> &'static str {
-    if is_installed() { INSTALLED } else { "cargo xtask" }
+/// A task as it is typed.
+pub(crate) fn command(task: &str) -> Vec<String> {
+    let words: &[&str] = match (is_installed(), task) {
+        (true, "coverage") => &[INSTALLED],
+        (true, task) => &[INSTALLED, task],
+        (false, task) => &["cargo", "xtask", task],
+    };
+    words.iter().map(|&word| word.to_owned()).collect()
+}
+
+/// What we say, with commands as this program has them.
+pub(crate) fn as_typed(text: &str) -> Cow<'_, str> {
+    if is_installed() { of_installed(text).into() } else { text.into() }
+}
+
+/// Prints help, or what is wrong with a command line.
+pub(crate) fn print(message: &clap::Error) -> std::io::Result<()> {
+    if !is_installed() {
+        return message.print();
+    }
+    let text = message.render();
+    let stream: &mut dyn Write = match message.use_stderr() {
+        true => &mut std::io::stderr(),
+        false => &mut std::io::stdout(),
+    };
+    stream.write_all(of_installed(&text.to_string()).as_bytes())
+}
+
+fn of_installed(text: &str) -> String {
+    text.replace("cargo xtask coverage", INSTALLED).replace("cargo xtask", INSTALLED)
 }
 
 /// A command line, the program's name first, as the workspace's own program would have it.
@@ -44,6 +73,12 @@ fn with_coverage(mut words: Vec<OsString>) -> Vec<OsString> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hints_are_what_one_can_type() {
+        let said = of_installed("run `cargo xtask coverage -p a` or `cargo xtask setup`");
+        assert_eq!(said, "run `xtask-coverage -p a` or `xtask-coverage setup`");
+    }
 
     #[test]
     fn coverage_is_what_the_installed_program_does() {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use camino::Utf8Path;
 
+use crate::cli::program;
 use crate::engine::Ran;
 use crate::exit::Exit;
 use crate::invocation::Invocation;
@@ -91,7 +92,7 @@ pub(crate) fn again(
 /// What the user would type, where this was typed, to run this project again.
 fn rerun_command(invocation: &Invocation<'_>, project: &Project) -> Vec<String> {
     let task = if invocation.typed.task.measures() { "coverage" } else { "test" };
-    let mut command = ["cargo", "xtask", task].map(str::to_owned).to_vec();
+    let mut command = program::command(task);
     let here = invocation.here;
     let chosen = !invocation.typed.general.chosen.project.is_empty();
     if chosen || !here.starts_with(&project.root) {

@@ -35,7 +35,7 @@ pub use self::paint::Paint;
 pub use self::service::Service;
 use self::terminal::{Percent, Terminal};
 use self::writer::{Stream, Writer};
-use crate::cli::{self, Color, Output};
+use crate::cli::{self, Color, Output, program};
 use crate::engine::signals::{self, Notice};
 use crate::engine::{Happening, SplitEnd, SplitState, clock};
 use crate::env::Env;
@@ -190,7 +190,7 @@ impl Screen {
 
     /// A line of progress; not with `-q`.
     pub fn note(&self, line: &str) {
-        self.progress.note(line);
+        self.progress.note(&program::as_typed(line));
     }
 
     /// A line only for `-v`.
@@ -207,12 +207,15 @@ impl Screen {
 
     /// Something the user should reconsider.
     pub fn warn(&self, line: &str) {
+        let line = program::as_typed(line);
         self.progress.tell(&format!("{} {line}", self.progress.paint.yellow("warning:")));
     }
 
     /// What ended the work, with all its causes.
     pub fn error(&self, error: &anyhow::Error) {
-        self.progress.tell(&format!("{} {error:#}", self.progress.paint.red("error:")));
+        let error = format!("{error:#}");
+        let error = program::as_typed(&error);
+        self.progress.tell(&format!("{} {error}", self.progress.paint.red("error:")));
     }
 
     /// Something begins that takes a while, and goes on until the answer is dropped.
