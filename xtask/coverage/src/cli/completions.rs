@@ -52,7 +52,7 @@ pub fn candidates(
     let typed: Vec<OsString> = [&["xtask".into()], words].concat();
     let mut meant = vec![program::words(typed.clone())];
     // The first word of the installed program may still become that of any command.
-    meant.extend(Some(typed).filter(|_| program::is_installed() && words.len() == 1));
+    meant.extend((program::is_installed() && words.len() == 1).then_some(typed));
     let mut found = Vec::new();
     for words in meant {
         let (last, here) = (words.len() - 1, std::env::current_dir().ok());
