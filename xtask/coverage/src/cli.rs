@@ -995,6 +995,7 @@ fn report(word: &str) -> Result<Wanted, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shard::stores::Store;
 
     fn read(line: &str, variables: &[(&str, &str)]) -> Result<Typed> {
         let words = shell_words::split(&format!("xtask {line}")).expect("words");
@@ -1166,6 +1167,7 @@ mod tests {
             ("XTASK_SHARD", "auto/1"),
             ("XTASK_OUT", "o"),
             ("XTASK_PLAN", "p.json"),
+            ("XTASK_TAIL", "/c"),
             ("XTASK_EXIT_ZERO_ON_TEST_FAILURE", "1"),
         ];
         let general = General {
@@ -1187,12 +1189,13 @@ mod tests {
                 shard: Some(engines::Wanted::Auto(1)),
                 out: Some("o".into()),
                 plan: Some("p.json".into()),
+                tail: Some(Store::Folder("/c".into())),
                 exit_zero_on_test_failure: true,
             },
         };
         assert_eq!(read("coverage", &variables).expect("a task").general, general);
         let line = "coverage -p c --python x --color always -q --summary-json t.json --junit k.xml --trace u.jsonl \
-                    --open --dry-run --last-failed --rerun g.json --with-preceding --shard 1/1 --out q --plan r.json \
+                    --open --dry-run --last-failed --rerun g.json --with-preceding --shard 1/1 --out q --plan r.json --tail d \
                     --exit-zero-on-test-failure";
         assert_eq!(read(line, &variables).expect("a task").general, typed(line).general);
         let empty = variables.map(|(name, _)| (name, ""));

@@ -70,6 +70,7 @@ mod shop;
 mod signals;
 mod simulate;
 mod support;
+mod tail;
 mod test;
 mod thresholds;
 mod trace;

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::bounds;
 use crate::shard::engines::{self, Wanted};
+use crate::shard::stores::{self, Store};
 
 /// One of several machines.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
@@ -37,6 +38,17 @@ pub struct Shards {
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub plan: Option<Utf8PathBuf>,
 
+    /// Share out the ends of all shards through STORE
+    ///
+    /// The first half of what a shard was predicted to take is its own. The rest was cut into
+    /// batches by `cargo xtask coverage plan --out FILE`, and goes to whichever shard has time for
+    /// it: a slow machine runs fewer. STORE is a folder that all shards see, or `command:CMD`, which
+    /// gets a name and ends with 0 where it has made an object of that name, with 1 where there was
+    /// one, and with anything else where there is no telling. Without the store each shard runs
+    /// what is its own. Needs `--shard` and `--plan`.
+    #[arg(long, value_name = "STORE", value_parser = stores::parse, hide_short_help = true)]
+    pub tail: Option<Store>,
+
     /// End with 0 where nothing but tests failed
     ///
     /// For engines that would run the job again, or drop what it leaves. The failures are in what
@@ -52,6 +64,7 @@ impl Shards {
             shard: self.shard.or(other.shard),
             out: self.out.or(other.out),
             plan: self.plan.or(other.plan),
+            tail: self.tail.or(other.tail),
             exit_zero_on_test_failure: self.exit_zero_on_test_failure
                 || other.exit_zero_on_test_failure,
         }

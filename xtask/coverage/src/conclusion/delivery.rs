@@ -7,15 +7,15 @@ use camino::Utf8PathBuf;
 
 use super::value::Finished;
 use crate::cli::Engine;
-use crate::engine::Ran;
 use crate::engine::record::Record;
+use crate::engine::{BatchHere, Ran};
 use crate::invocation::Invocation;
 use crate::prepare::{Prepared, shard};
 use crate::project::Project;
 use crate::shard::combine::Checked;
 use crate::shard::deliver::{Contents, Data, clear, deliver};
 use crate::shard::engines::{Identity, identity};
-use crate::shard::manifest::{Counts, Manifest, Measured, PlanDigest, SCHEMA};
+use crate::shard::manifest::{Counts, Manifest, Measured, PlanDigest, SCHEMA, TailOfShard};
 
 /// What a shard is to deliver.
 #[derive(Debug)]
@@ -52,6 +52,7 @@ impl Delivery {
             dirty: head.dirty,
             plan: None,
             tests: Counts::default(),
+            tail: None,
             narrowed: is_part,
             versions: shard::versions(prepared),
             engine: engine.name().to_owned(),
@@ -96,6 +97,7 @@ impl Finished<'_> {
         let mut manifest = Manifest {
             plan,
             tests: counts(ran),
+            tail: self.tail(),
             ended: now(),
             finished: true,
             ..delivery.manifest.clone()
@@ -107,6 +109,20 @@ impl Finished<'_> {
         let contents = Contents { data: &data, tests: &tests, rerun: rerun.as_deref() };
         let folder = deliver(&delivery.out, manifest, &contents)?;
         Ok(Some(format!("Shard: {folder}")))
+    }
+}
+
+impl Finished<'_> {
+    fn tail(&self) -> Option<TailOfShard> {
+        let job = self.job.tail.as_ref()?;
+        let claims = self.ran.tail.clone().unwrap_or_default();
+        let is_run = |it: &&BatchHere| self.ran.ledger.left_of(&it.here).next().is_none();
+        Some(TailOfShard {
+            store: job.store.kind().to_owned(),
+            claimed: claims.batches.iter().map(|it| it.batch).collect(),
+            run: claims.batches.iter().filter(is_run).map(|it| it.batch).collect(),
+            left: claims.left,
+        })
     }
 }
 

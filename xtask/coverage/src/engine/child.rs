@@ -156,6 +156,16 @@ impl Child {
     }
 }
 
+/// Starts a command that nothing of a run depends on, and that ends by itself.
+pub(super) fn start_beside(expression: &duct::Expression) -> std::io::Result<duct::Handle> {
+    let started = orphans::keep_from_reaping(|| {
+        let handle = expression.start()?;
+        let pid = handle.pids().first().and_then(|pid| i32::try_from(*pid).ok());
+        Ok((handle, pid.unwrap_or_default()))
+    });
+    started.map_err(std::io::Error::other)
+}
+
 /// Sends a signal to one process; that it may be gone already is no error.
 pub fn send(pid: Pid, signal: Signal) {
     if pid.as_raw() > 1 {

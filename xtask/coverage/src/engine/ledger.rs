@@ -56,6 +56,11 @@ impl Ledger {
         self.collected = self.collected.max(tests);
     }
 
+    /// The same where it is another number than it was: some came on top, or went elsewhere.
+    pub fn expect(&mut self, tests: u64) {
+        self.collected = tests;
+    }
+
     /// Nothing more counts from now on: what comes after the end of the budget, or after a
     /// signal, did not run.
     pub fn close(&mut self) {
@@ -270,6 +275,25 @@ impl Ledger {
         self.failures.iter_mut().chain(&mut self.repeated).for_each(|it| it.log = None);
     }
 
+    /// Takes out what is known of these tests: another machine has run them, and that counts.
+    /// Where several have one id there is no telling which of them is meant.
+    pub fn forget(&mut self, ids: &HashSet<&str>) {
+        let several: HashSet<String> =
+            self.tests.keys().filter(|(_, copy)| *copy > 0).map(|(id, _)| id.clone()).collect();
+        let stays = |id: &str| !ids.contains(id) || several.contains(id);
+        self.tests.retain(|(id, _), _| stays(id));
+        self.failures.retain(|failure| stays(&failure.id));
+        self.repeated.retain(|failure| stays(&failure.id));
+        self.failed_ids.retain(|id| stays(id));
+        self.failed_of.retain(|id, _| stays(id));
+        self.count_failed();
+    }
+
+    fn count_failed(&mut self) {
+        let failed = self.tests.values().filter(|test| test.failed_in.is_some());
+        self.budget.recount(failed.count() as u64);
+    }
+
     /// Adds what became of other tests, on another machine. One that was there already keeps
     /// what is known of it.
     pub fn absorb(&mut self, other: Ledger) {
@@ -293,8 +317,7 @@ impl Ledger {
                 self.failed_ids.push(id);
             }
         }
-        let failed = self.tests.values().filter(|test| test.failed_in.is_some()).count() as u64;
-        self.budget.recount(failed);
+        self.count_failed();
         self.collect_errors.extend(other.collect_errors);
         self.skipped_files.extend(other.skipped_files);
     }

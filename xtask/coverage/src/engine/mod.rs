@@ -38,6 +38,7 @@ use crate::files;
 use crate::layout::RunFolder;
 use crate::model::{Expected, Failure, Problem, TestOutcome, Warnings};
 use crate::settings::Workers;
+use crate::shard::stores::Store;
 use crate::split::order::{Known, Order};
 use crate::split::{
     Dist, Durations, FileCost, Isolation, NotFound, Planned, Portion, Recorded, Share,
@@ -58,6 +59,8 @@ pub struct Job {
     pub planned: Option<Planned>,
     /// Where the tests were in the run that is repeated; none where none is.
     pub rerun: Option<Recorded>,
+    /// Batches are claimed from a store while the run goes on; none where all is known before.
+    pub tail: Option<TailOfJob>,
     /// How many of them run at once.
     pub concurrent: u32,
     /// Processes for each of these.
@@ -134,6 +137,19 @@ pub struct Job {
     pub folder: RunFolder,
     /// Where our own Python is unpacked.
     pub code: Utf8PathBuf,
+}
+
+/// What a shard claims, and where.
+#[derive(Clone, Debug)]
+pub struct TailOfJob {
+    /// Where batches are claimed.
+    pub store: Store,
+    /// Of this run and this plan; no other has it.
+    pub key: String,
+    /// Who claims.
+    pub shard: u32,
+    /// The batch of each test of the plan, and what it should take.
+    pub tests: Vec<(Option<u32>, f64)>,
 }
 
 impl Job {
@@ -287,8 +303,11 @@ pub struct Ran {
     pub planned: Vec<String>,
     /// What part of the plan that is; none where it is all, or where there was no plan.
     pub share: Option<Share>,
-    /// Python's hash seed in each split, where these ran on several machines; empty where not.
-    pub hash_seeds: BTreeMap<u32, u32>,
+    /// Python's hash seed where each failed test ran, where that was on several machines; empty
+    /// where not.
+    pub hash_seeds: BTreeMap<String, u32>,
+    /// What became of the batches; none where none were claimed.
+    pub tail: Option<Claimed>,
     /// What each slot is called, where they are those of several machines; empty where not.
     pub lanes: Vec<String>,
     /// What was to run again and was not found.
@@ -369,6 +388,7 @@ impl Ran {
             planned: Vec::new(),
             share: None,
             hash_seeds: BTreeMap::new(),
+            tail: None,
             lanes: Vec::new(),
             not_found: NotFound::default(),
             flaky_in_confirmation: Vec::new(),
@@ -404,6 +424,28 @@ impl Ran {
             unwritten_trace: None,
         }
     }
+}
+
+/// What became of the batches of a plan in one of its shards.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+pub struct Claimed {
+    /// Batches that were to be run here, its own and others', by number.
+    pub batches: Vec<BatchHere>,
+    /// Own batches that were not: somebody has claimed them, or was to.
+    pub left: Vec<u32>,
+}
+
+/// A batch that was to be run here.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+pub struct BatchHere {
+    /// Its number.
+    pub batch: u32,
+    /// The shard that it was planned for.
+    pub shard: u32,
+    /// Its tests, as the plan calls them.
+    pub tests: Vec<String>,
+    /// The same, as they were called here.
+    pub here: Vec<String>,
 }
 
 /// A process that ran tests and came to its end.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::journal::{TestRun, UnitRun};
 use super::ledger::Ledger;
-use super::{Process, Ran, SplitEnd};
+use super::{BatchHere, Claimed, Process, Ran, SplitEnd};
 use crate::model::{Problem, Warnings};
 
 /// See the module.
@@ -15,6 +15,9 @@ pub struct Record {
     pub assigned: Vec<String>,
     /// The same, as they were called here.
     pub planned: Vec<String>,
+    /// What became of batches; none where none were claimed.
+    #[serde(default)]
+    pub tail: Option<Claimed>,
     /// The account of the tests.
     pub ledger: Ledger,
     splits: Vec<SplitEnd>,
@@ -49,6 +52,7 @@ impl Record {
         Record {
             assigned: ran.share.as_ref().map(|share| share.assigned.clone()).unwrap_or_default(),
             planned: ran.planned.clone(),
+            tail: ran.tail.clone(),
             ledger,
             splits: ran.splits.clone(),
             problems,
@@ -79,6 +83,16 @@ impl Record {
         }
     }
 
+    /// The batches that were to be run there.
+    pub fn batches(&self) -> &[BatchHere] {
+        self.tail.as_ref().map_or(&[], |tail| &tail.batches)
+    }
+
+    /// That of a shard says how its own split ended: of others it has batches at most.
+    pub fn keep_split(&mut self, split: u32) {
+        self.splits.retain(|end| end.split == split);
+    }
+
     /// The failure budget was used up.
     pub fn is_aborted(&self) -> bool {
         self.aborted
@@ -94,8 +108,9 @@ impl Ran {
         self.lanes.extend((1..=used).map(|slot| format!("{name}, worker {slot}")));
         let numbers = self.units.iter().map(|unit| unit.unit + 1).max().unwrap_or_default();
         if let Some(seed) = record.hash_seed {
-            let splits = record.units.iter().map(|unit| unit.split);
-            self.hash_seeds.extend(splits.map(|split| (split, seed)));
+            for id in record.ledger.failed_ids() {
+                self.hash_seeds.entry(id.clone()).or_insert(seed);
+            }
         }
         self.units.extend(record.units.into_iter().map(|unit| {
             UnitRun {

@@ -41,6 +41,7 @@ pub(crate) fn job(
         portion: Portion::Whole,
         planned: None,
         rerun: None,
+        tail: None,
         concurrent: settings.max_concurrent_splits.value,
         workers: settings.workers_per_split.value,
         pool: settings.workers(settings.engine.value),

@@ -4,11 +4,13 @@ use anyhow::{Context, Result};
 use camino::Utf8Path;
 
 use super::prepared::Prepared;
+use crate::cli::Engine;
 use crate::digest;
-use crate::engine::Job;
+use crate::engine::{Job, TailOfJob};
 use crate::invocation::Invocation;
 use crate::project::{Project, Steps, git};
 use crate::settings::Origin;
+use crate::shard::engines::identity;
 use crate::shard::manifest::{Places, Versions};
 use crate::shard::plan::PlanFile;
 use crate::split::{Portion, Shard};
@@ -32,7 +34,13 @@ pub(crate) fn narrow(
         return Err(exit::usage(why).into());
     }
     prepared.settings.narrowed |= typed.shard.is_some();
-    let Some(file) = &typed.general.shards.plan else { return Ok(None) };
+    let shards = &typed.general.shards;
+    if shards.tail.is_some() && (typed.shard.is_none() || shards.plan.is_none()) {
+        let why = "`--tail` evens out shards of one plan: it needs `--shard I/N` and `--plan \
+                   plan.json`, which `cargo xtask coverage plan --shards N --out plan.json` writes";
+        return Err(exit::usage(why).into());
+    }
+    let Some(file) = &shards.plan else { return Ok(None) };
     let plan = read_plan(&invocation.here.join(file), project)?;
     if let Some(shard) = typed.shard.filter(|shard| shard.total != plan.total()) {
         let why = format!("`--shard {shard}`, but `{file}` is a plan for {} shards", plan.total());
@@ -66,6 +74,33 @@ fn read_plan(file: &Utf8Path, project: &Project) -> Result<PlanFile> {
 pub(crate) fn apply(job: &mut Job, shard: Option<Shard>, plan: Option<&PlanFile>) {
     job.portion = shard.map_or(Portion::Whole, Portion::Shard);
     job.planned = plan.map(PlanFile::planned);
+}
+
+/// What of the plan is claimed, and where; with the line to say where that is nothing.
+pub(crate) fn tail(
+    invocation: &Invocation<'_>,
+    plan: Option<&PlanFile>,
+    engine: Engine,
+) -> (Option<TailOfJob>, Option<&'static str>) {
+    let typed = invocation.typed;
+    let (Some(store), Some(shard), Some(plan)) = (&typed.general.shards.tail, typed.shard, plan)
+    else {
+        return (None, None);
+    };
+    if engine == Engine::Stock {
+        return (None, Some("`--tail` claims nothing: the stock engine runs whole splits"));
+    }
+    if plan.made.is_empty() || plan.tests.iter().all(|test| test.batch.is_none()) {
+        return (None, Some("`--tail` claims nothing: there are no batches in the plan"));
+    }
+    let run = identity(invocation.env).run.unwrap_or_default();
+    let batches = plan.tests.iter().map(|test| test.batch.unwrap_or_default().to_string());
+    let batches: Vec<String> = batches.collect();
+    let words = [run.as_str(), &plan.digest, &plan.made].into_iter();
+    let key = digest::of_texts(words.chain(batches.iter().map(String::as_str)))[..32].to_owned();
+    let tests = plan.tests.iter().map(|test| (test.batch, test.seconds)).collect();
+    let store = store.clone().seen_from(invocation.here);
+    (Some(TailOfJob { store, key, shard: shard.index, tests }), None)
 }
 
 /// A shard reports only what was typed.

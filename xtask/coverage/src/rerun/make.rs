@@ -43,7 +43,7 @@ pub(crate) fn make(origin: Origin<'_>, ran: &Ran, env: &Env) -> Option<RerunFile
     let (units, unit_of) = units(&ran.units, &kept);
     let mut told = texts(ran.ledger.failures(), &mask);
     let split_of = splits(ran);
-    let seed_of = |id: &str| split_of.get(id).and_then(|split| ran.hash_seeds.get(split)).copied();
+    let seed_of = |id: &str| ran.hash_seeds.get(id).copied();
     let hash_seed = failed.iter().find_map(|id| seed_of(id)).unwrap_or(origin.hash_seed);
     let tests = failed.iter().take(kept.len()).map(|id| FailedTest {
         id: id.clone(),

@@ -42,6 +42,9 @@ pub struct Manifest {
     pub plan: Option<PlanDigest>,
     /// Counts of tests.
     pub tests: Counts,
+    /// What was claimed while it ran; none where nothing was to be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tail: Option<TailOfShard>,
     /// Only a part of the suite was asked for, by paths, `-k` and the like.
     pub narrowed: bool,
     /// Of what ran the tests.
@@ -85,6 +88,19 @@ impl PlanDigest {
         let (digest, shards) = (print.digest(), print.splits.clone());
         PlanDigest { digest, tests: print.tests, shards, durations }
     }
+}
+
+/// Batches of the plan, by number.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub struct TailOfShard {
+    /// `folder` or `command`.
+    pub store: String,
+    /// Those that were to be run here.
+    pub claimed: Vec<u32>,
+    /// Of these, those of which all tests were.
+    pub run: Vec<u32>,
+    /// Those of this shard that were left to others.
+    pub left: Vec<u32>,
 }
 
 /// Counts of tests of a shard.
@@ -269,6 +285,7 @@ pub(crate) mod tests {
                 durations: String::new(),
             }),
             tests: Counts { assigned: 3, run: 3, failed: 0 },
+            tail: None,
             narrowed: false,
             versions: Versions { python: "3.12.1".to_owned(), ..Versions::default() },
             engine: "fork".to_owned(),

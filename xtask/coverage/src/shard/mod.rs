@@ -5,6 +5,7 @@
 //! a folder ([`deliver`]) with a [`manifest`]. Where shards are combined all are read ([`read`])
 //! and compared ([`check`]).
 
+pub mod batches;
 pub mod check;
 pub mod combine;
 pub mod deliver;
@@ -12,3 +13,5 @@ pub mod engines;
 pub mod manifest;
 pub mod plan;
 pub mod read;
+pub mod stores;
+pub mod tail;

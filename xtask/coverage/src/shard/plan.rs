@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::batches;
 use crate::bounds;
 use crate::split::{Plan, Planned};
 
@@ -26,6 +27,9 @@ pub struct PlanFile {
     pub durations: String,
     /// Each shard, in order.
     pub shards: Vec<ShardOfPlan>,
+    /// This plan and no other: two runs do not claim each other's batches.
+    #[serde(default)]
+    pub made: String,
     /// Each test, in the order of collection.
     pub tests: Vec<TestOfPlan>,
 }
@@ -50,11 +54,20 @@ pub struct TestOfPlan {
     pub shard: u32,
     /// Seconds that it should take.
     pub seconds: f64,
+    /// With `--tail`, the batch that it is in; none where its own shard runs it in any case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<u32>,
 }
 
 impl PlanFile {
     /// The plan of a project, to be written.
-    pub fn of(project: &str, commit: Option<String>, plan: &Plan, durations: String) -> PlanFile {
+    pub fn of(
+        project: &str,
+        commit: Option<String>,
+        plan: &Plan,
+        durations: String,
+        made: String,
+    ) -> PlanFile {
         let mut of: HashMap<usize, u32> = HashMap::new();
         for split in &plan.splits {
             of.extend(split.tests.iter().map(|&test| (test, split.number)));
@@ -65,10 +78,12 @@ impl PlanFile {
             seconds: rounded(split.seconds),
         });
         let tests = plan.ids.iter().zip(&plan.seconds).enumerate();
+        let batches = batches(plan);
         let tests = tests.map(|(test, (id, &seconds))| TestOfPlan {
             id: id.clone(),
             shard: of.get(&test).copied().unwrap_or_default(),
             seconds: rounded(seconds),
+            batch: batches.get(&test).copied(),
         });
         PlanFile {
             schema: SCHEMA,
@@ -76,6 +91,7 @@ impl PlanFile {
             commit,
             digest: plan.fingerprint(&plan.ids).digest(),
             durations,
+            made,
             shards: shards.collect(),
             tests: tests.collect(),
         }
@@ -93,6 +109,14 @@ impl PlanFile {
         bounds::splits(&total.to_string()).map_err(|why| format!("is damaged: shards {why}"))?;
         if plan.tests.iter().any(|test| !(1..=total).contains(&test.shard)) {
             return Err("is damaged: a test is in no shard".to_owned());
+        }
+        let mut owners = HashMap::new();
+        let is_torn = |test: &TestOfPlan| {
+            let batch = test.batch.map(|batch| *owners.entry(batch).or_insert(test.shard));
+            batch.is_some_and(|owner| owner != test.shard)
+        };
+        if plan.tests.iter().any(is_torn) {
+            return Err("is damaged: a batch is in two shards".to_owned());
         }
         let planned = plan.planned();
         let ids: Vec<String> = planned.tests.iter().map(|(id, _)| id.clone()).collect();
@@ -115,6 +139,20 @@ impl PlanFile {
     }
 }
 
+/// The batch of each test that is in one.
+fn batches(plan: &Plan) -> HashMap<usize, u32> {
+    let mut all: HashMap<usize, u32> = HashMap::new();
+    for split in &plan.splits {
+        let tests: Vec<(&str, f64)> =
+            split.tests.iter().map(|&test| (plan.ids[test].as_str(), plan.seconds[test])).collect();
+        let first = all.values().max().copied().unwrap_or_default() + 1;
+        let cut = batches::cut(&tests, first);
+        let known = split.tests.iter().zip(cut);
+        all.extend(known.filter_map(|(&test, batch)| Some((test, batch?))));
+    }
+    all
+}
+
 /// Seconds for people.
 fn rounded(seconds: f64) -> f64 {
     (seconds * 1e6).round() / 1e6
@@ -128,7 +166,7 @@ mod tests {
     fn plan(ids: &str, splits: u32) -> PlanFile {
         let ids = ids.split(' ').map(str::to_owned).collect();
         let plan = Plan::new(ids, &Durations::default(), splits, Sum::Compensated);
-        PlanFile::of("shop", None, &plan, "d".to_owned())
+        PlanFile::of("shop", None, &plan, "d".to_owned(), "m".to_owned())
     }
 
     #[test]

@@ -1,12 +1,15 @@
 //! `cargo xtask coverage combine`: what shards have left becomes one run again, which ends as a
 //! run on one machine does.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod batches;
+
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use camino::Utf8PathBuf;
 
+use self::batches::Delivered;
 use super::suite;
 use crate::cli::Engine;
 use crate::conclusion::{Finished, goals};
@@ -136,6 +139,8 @@ struct All<'a> {
     plan: Option<PlanDigest>,
     /// Tests that were planned for a shard that is here, and did not run, by shard.
     not_run: BTreeMap<u32, Vec<String>>,
+    /// Batches of such a shard that another one has claimed, and nobody has delivered.
+    lost: BTreeMap<u32, Vec<u32>>,
     /// The first shard began, and the last one ended: seconds between.
     span: f64,
 }
@@ -161,6 +166,7 @@ impl<'a> All<'a> {
             checked,
             plan: None,
             not_run: BTreeMap::new(),
+            lost: BTreeMap::new(),
             span: 0.0,
         }
     }
@@ -171,19 +177,17 @@ impl<'a> All<'a> {
         self.plan = chosen.iter().find_map(|it| it.manifest.plan.clone());
         let began = |it: &&Found| it.manifest.began;
         let first = chosen.iter().map(began).fold(f64::INFINITY, f64::min);
+        let mut delivered = self.read(chosen);
+        batches::settle(&mut delivered);
+        self.not_run = batches::not_run(&delivered);
+        self.lost = batches::lost(&delivered);
         let mut moved = Vec::new();
-        for found in chosen {
-            let manifest = &found.manifest;
-            match record(found).and_then(|record| self.stage(found).map(|parts| (record, parts))) {
-                Ok((record, parts)) => {
-                    let later = (manifest.began - first).clamp(0.0, MOST_SPAN);
-                    let ended = (manifest.ended - first).clamp(0.0, MOST_SPAN);
-                    self.span = self.span.max(ended);
-                    moved.extend(self.moved(manifest, &parts));
-                    self.add(manifest, later, record, parts);
-                }
-                Err(why) => drop(self.checked.missing.insert(manifest.index, why)),
-            }
+        for Delivered { manifest, record, parts } in delivered {
+            let later = (manifest.began - first).clamp(0.0, MOST_SPAN);
+            let ended = (manifest.ended - first).clamp(0.0, MOST_SPAN);
+            self.span = self.span.max(ended);
+            moved.extend(self.moved(manifest, &parts));
+            self.add(manifest, later, record, parts);
         }
         for (file, what) in move_paths(&self.python, &self.project.root, &moved)? {
             self.ran.problems.push(Problem { split: None, file: Some(file), what });
@@ -192,6 +196,32 @@ impl<'a> All<'a> {
             self.ran.ledger.collected(plan.tests as u64);
         }
         Ok(())
+    }
+
+    /// Reads what can be believed, and copies its data to our own folder.
+    fn read<'f>(&mut self, chosen: Vec<&'f Found>) -> Vec<Delivered<'f>> {
+        let mut records = Vec::new();
+        for found in chosen {
+            match record(found) {
+                Ok(record) => records.push((found, record)),
+                Err(why) => drop(self.checked.missing.insert(found.manifest.index, why)),
+            }
+        }
+        let of_index = records.iter().map(|(found, record)| (found.manifest.index, record));
+        let wrong = batches::wrong(&of_index.collect());
+        let mut delivered = Vec::new();
+        for (found, record) in records {
+            let manifest = &found.manifest;
+            let parts = match wrong.get(&manifest.index) {
+                Some(why) => Err(why.clone()),
+                None => self.stage(found),
+            };
+            match parts {
+                Ok(parts) => delivered.push(Delivered { manifest, record, parts }),
+                Err(why) => drop(self.checked.missing.insert(manifest.index, why)),
+            }
+        }
+        delivered
     }
 
     /// Copies the data of a shard to our own folder.
@@ -214,16 +244,13 @@ impl<'a> All<'a> {
         parts.map(|part| Moved { file: part.file.clone(), folders: folders.clone() }).collect()
     }
 
-    fn add(&mut self, manifest: &Manifest, later: f64, record: Record, parts: Vec<Part>) {
+    fn add(&mut self, manifest: &Manifest, later: f64, mut record: Record, parts: Vec<Part>) {
         let index = manifest.index;
         if manifest.measured.is_some() && record.ledger.has_ended() {
             self.ran.expected.splits.insert(index);
         }
         self.ran.expected.parts.extend(parts);
-        let not_run: Vec<String> = record.ledger.left_of(&record.planned).cloned().collect();
-        if !not_run.is_empty() {
-            self.not_run.insert(index, not_run);
-        }
+        record.keep_split(index);
         self.ran.add(&format!("shard {index}"), later, record);
     }
 
@@ -254,7 +281,8 @@ impl<'a> All<'a> {
         let missing = missing.map(|(index, why)| format!("shard {index} of {total}: {why}"));
         let not_run = self.not_run.iter().map(|(index, tests)| {
             let (n, first) = (count(tests.len() as u64, "test"), plain(&tests[0]));
-            format!("shard {index} of {total}: {n} planned and not run, `{first}` first")
+            let lost = self.lost.get(index).map(|batches| lost(batches)).unwrap_or_default();
+            format!("shard {index} of {total}: {n} planned and not run, `{first}` first{lost}")
         });
         missing.chain(not_run).collect()
     }
@@ -360,18 +388,31 @@ fn record(found: &Found) -> Result<Record, String> {
 fn against(manifest: &Manifest, record: &Record) -> Option<String> {
     let Manifest { plan, tests, index, .. } = manifest;
     let plan = plan.as_ref()?;
-    let known: BTreeSet<&String> = record.planned.iter().collect();
-    let assigned = digest::of_texts(record.assigned.iter().map(String::as_str));
-    if plan.shards.get(*index as usize - 1) != Some(&assigned) {
+    let digest = digest::of_texts(record.assigned.iter().map(String::as_str));
+    if plan.shards.get(*index as usize - 1) != Some(&digest) {
         return Some("has other tests than it was planned to have".to_owned());
     }
-    if let Some((id, _)) = record.ledger.keys().find(|(id, _)| !known.contains(id)) {
-        return Some(format!("has run `{}`, which is not in its plan", plain(id)));
+    if let Some(why) = batches::against(manifest, record) {
+        return Some(why);
     }
     let (assigned, planned) = (record.assigned.len() as u64, record.planned.len() as u64);
     let run = record.ledger.keys().count() as u64;
     let is_so = tests.assigned == assigned && assigned == planned && tests.run == run;
     (!is_so).then(|| "counts its tests otherwise than it names them".to_owned())
+}
+
+/// Where tests that did not run should have: the end of a sentence.
+fn lost(batches: &[u32]) -> String {
+    let names: Vec<String> = batches.iter().map(u32::to_string).collect();
+    match names.as_slice() {
+        [one] => format!("; batch {one} was claimed by a shard that has not delivered it"),
+        _ => {
+            format!(
+                "; batches {} were claimed by shards that have not delivered them",
+                names.join(", ")
+            )
+        }
+    }
 }
 
 /// A shard, in a line.
@@ -385,6 +426,15 @@ fn line(manifest: &Manifest) -> String {
         0 | 1 => String::new(),
         attempt => format!(", attempt {attempt}"),
     };
+    let batches = match &manifest.tail {
+        Some(tail) => format!(", {} claimed", count_batches(tail.claimed.len())),
+        None => String::new(),
+    };
     let took = seconds((ended - began).clamp(0.0, MOST_SPAN));
-    format!("Shard {}: {}{failed}, {took}{attempt}", manifest.shard(), count(tests.run, "test"))
+    let run = count(tests.run, "test");
+    format!("Shard {}: {run}{failed}{batches}, {took}{attempt}", manifest.shard())
+}
+
+fn count_batches(n: usize) -> String {
+    if n == 1 { "1 batch".to_owned() } else { format!("{n} batches") }
 }

@@ -1,6 +1,9 @@
 //! `cargo xtask coverage plan`: which tests each split would run, and how long it should take; for
 //! people, for other programs, and for shards that are to split alike.
 
+use std::hash::{BuildHasher, RandomState};
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use anyhow::{Context, Result};
 
 use super::show;
@@ -39,7 +42,7 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
 fn tell(invocation: &Invocation<'_>, project: &Project, job: &Job, plan: &Plan) -> Result<()> {
     let head = shard::head(project)?;
     let name = shard::name(project, &head);
-    let file = PlanFile::of(&name, head.commit, plan, shard::durations(job));
+    let file = PlanFile::of(&name, head.commit, plan, shard::durations(job), made());
     let text = serde_json::to_string_pretty(&file).context("failed to describe the plan")?;
     if invocation.typed.planning.json {
         invocation.screen.say(&text);
@@ -50,6 +53,14 @@ fn tell(invocation: &Invocation<'_>, project: &Project, job: &Job, plan: &Plan) 
         .with_context(|| exit::usage(format!("failed to write the plan to `{path}`")))?;
     invocation.screen.note(&format!("Plan: {path}"));
     Ok(())
+}
+
+/// A name that no other plan has.
+fn made() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    // Keys that the standard library draws at random.
+    let drawn = RandomState::new().hash_one(now);
+    format!("{now:x}-{drawn:x}")
 }
 
 /// Collects the suite and cuts it.

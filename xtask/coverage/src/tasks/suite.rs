@@ -45,6 +45,9 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
     job.trace = invocation.typed.general.trace.as_ref().map(|path| invocation.here.join(path));
     job.pool = prepared.settings.workers(engine);
     prepare::shard::apply(&mut job, invocation.typed.shard, plan.as_ref());
+    let (tail, why_static) = prepare::shard::tail(invocation, plan.as_ref(), engine);
+    job.tail = tail;
+    why_static.into_iter().for_each(|why| invocation.screen.note(why));
     if again == Some(Again::Listed) {
         known.narrow(&mut job, &prepared.rootdir(project), is_part)?;
     }

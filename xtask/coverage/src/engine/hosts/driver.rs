@@ -15,6 +15,7 @@ use super::list::Hosts;
 use super::parts::Parts;
 use super::session::Session;
 use super::stacks::Dumps;
+use super::tail::Claims;
 use super::trace_file::TraceFile;
 use crate::engine::schedule::{Action, FINISHING, Input, Rules, Scheduler, UnitOver};
 use crate::engine::{Job, Process, Ran, SplitState, clock};
@@ -58,6 +59,7 @@ pub(super) struct Driver<'a> {
     began: Instant,
     /// The last host that was started to confirm something, and which tests it is to know.
     wanted: Option<(usize, Vec<(usize, String)>)>,
+    pub(super) claims: Option<Claims>,
 }
 
 /// A unit that was given to a host.
@@ -76,7 +78,12 @@ struct Given {
 
 impl<'a> Driver<'a> {
     /// Everything is before it; the hosts have begun to collect.
-    pub(super) fn new(job: &'a Job, hosts: Hosts<'a>, account: Account<'a>) -> Result<Driver<'a>> {
+    pub(super) fn new(
+        job: &'a Job,
+        hosts: Hosts<'a>,
+        account: Account<'a>,
+        claims: Option<Claims>,
+    ) -> Result<Driver<'a>> {
         let rules = rules(job, hosts.mode());
         let trace = job.trace.as_ref().map(|path| TraceFile::begin(path, &rules)).transpose()?;
         Ok(Driver {
@@ -95,6 +102,7 @@ impl<'a> Driver<'a> {
             next_reading: READING,
             began: clock::now(),
             wanted: None,
+            claims,
             job,
         })
     }
@@ -175,6 +183,7 @@ impl<'a> Driver<'a> {
             Message::Line { host, source, line: Some(line) } => self.heard(host, source, &line),
             Message::Exited { host, status } => self.exited(host, status),
             Message::Variables { host, unit, set_up } => self.worker_is_set_up(host, unit, set_up),
+            Message::Claimed(answer, why) => self.claim_answered(answer, why),
             Message::Signal(signal) => self.signalled(signal.hear()),
         }
         if self.stage == Stage::Running && self.now() >= self.next_reading {
@@ -193,7 +202,8 @@ impl<'a> Driver<'a> {
             Stage::Finishing(due) => [due, None],
             Stage::Collecting | Stage::Done => [None, None],
         };
-        of_stage.into_iter().flatten().chain(self.dumps.due()).min()
+        let claims = self.claims.as_ref().and_then(Claims::due);
+        of_stage.into_iter().flatten().chain(self.dumps.due()).chain(claims).min()
     }
 
     fn on_time(&mut self) {
@@ -213,6 +223,7 @@ impl<'a> Driver<'a> {
         if self.next_reading <= now {
             self.read_machine();
         }
+        self.claim_is_late(now);
         if self.scheduler.due().is_some_and(|due| due <= now) {
             self.tell(Input::Tick);
         }
@@ -289,6 +300,8 @@ impl<'a> Driver<'a> {
             }
             Action::Workers { allowed } => self.workers_changed(allowed),
             Action::WaitsForMemory { needed, available } => self.waits(needed, available),
+            Action::Claim => self.claim(),
+            Action::ClaimNothing => self.claim_nothing(),
             Action::Abort { why } => self.abort(why),
             Action::KillAll => self.hosts.kill(|_| true),
             Action::Finish { hurry } => {

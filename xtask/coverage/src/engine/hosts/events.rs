@@ -275,9 +275,12 @@ impl Driver<'_> {
         let seconds = is_known.then(|| plan.total());
         let slots = self.job.pool.start;
         self.account.show(Happening::Planned { tests, seconds, slots });
-        let mut units = match &self.job.rerun {
-            Some(recorded) => recorded.units(&plan, &groups),
-            None => units(&plan, &groups, &holders, self.grain(&plan, is_known)),
+        let grain = self.grain(&plan, is_known);
+        let tail = self.open_tail(&plan, &groups, &holders, grain);
+        let mut units = match (&self.job.rerun, &self.claims) {
+            (Some(recorded), _) => recorded.units(&plan, &groups),
+            (None, Some(claims)) if tail => units(&claims.head(&plan), &groups, &holders, grain),
+            _ => units(&plan, &groups, &holders, grain),
         };
         if !is_known {
             // None is known to be the tail of the run.
@@ -285,6 +288,7 @@ impl Driver<'_> {
         }
         let suite = Suite {
             units,
+            tail,
             splits: plan.splits.iter().map(|split| split.number).collect(),
             seconds: plan.seconds.clone(),
             groups,

@@ -16,6 +16,7 @@ mod list;
 mod parts;
 mod session;
 mod stacks;
+mod tail;
 mod trace_file;
 mod variables;
 
@@ -31,6 +32,7 @@ use self::list::Hosts;
 use super::around::Variables;
 use super::journal::Journal;
 use super::{Happening, Job, Ran, child, orphans, signals};
+use crate::shard::tail::Answer;
 
 /// Runs the suite in forks of one host, or without forks where its threads forbid them, and
 /// tells `show` what happens.
@@ -46,7 +48,7 @@ pub fn spawn(job: &Job, show: &mut dyn FnMut(Happening<'_>)) -> Result<Ran> {
 
 fn run(job: &Job, mode: Mode, show: &mut dyn FnMut(Happening<'_>)) -> Result<Ran> {
     let (tell, hear) = channel();
-    let to_signals = tell.clone();
+    let (to_signals, to_claims) = (tell.clone(), tell.clone());
     let _listening = signals::listen(move |signal| {
         let _ = to_signals.send(Message::Signal(signal));
     });
@@ -54,7 +56,7 @@ fn run(job: &Job, mode: Mode, show: &mut dyn FnMut(Happening<'_>)) -> Result<Ran
     let _reaping = orphans::reap()?;
     let journal = Journal::create(&job.folder.results())?;
     let account = Account::new(job, journal, show);
-    let mut driver = Driver::new(job, hosts, account)?;
+    let mut driver = Driver::new(job, hosts, account, tail::Claims::start(job, to_claims)?)?;
     driver.run(&hear);
     child::end_descendants();
     Ok(driver.ran())
@@ -70,6 +72,8 @@ enum Message {
     /// What a worker has of its own is there, or cannot be had; the process that waits for it is
     /// that of a unit, or of a host.
     Variables { host: usize, unit: Option<u32>, set_up: Result<Variables, String> },
+    /// What came of a claim, and what went wrong.
+    Claimed(Answer, Option<String>),
     /// Ctrl-C and the like.
     Signal(signals::Arrived),
 }

@@ -208,9 +208,12 @@ impl Scheduler {
         let Some(Some(running)) = self.slots.get_mut(slot) else { return };
         running.ended = Some(now);
         running.process.set_up(fixtures);
-        let process = &mut running.process;
-        let took = process.busy_since(running.since, now);
-        process.is_slow |= self.pace.is_slow(process.splits.is_empty(), running.unit.seconds, took);
+        if running.trial.is_none() {
+            let (process, expected) = (&mut running.process, running.unit.seconds);
+            let took = process.busy_since(running.since, now);
+            process.is_slow |= self.pace.is_slow(process.splits.is_empty(), expected, took);
+        }
+        self.tail.proves_fit();
         if goes_on {
             self.went_on(slot);
         }

@@ -66,6 +66,9 @@ pub struct Suite {
     pub failures: u64,
     /// Plugins know each worker, from its start to its end.
     pub knows_workers: bool,
+    /// More may be claimed while it runs.
+    #[serde(default)]
+    pub tail: bool,
 }
 
 /// Something that happened.
@@ -133,6 +136,10 @@ pub enum Input {
     OtherFailure,
     /// What the machine is doing.
     Machine(Reading),
+    /// What was claimed is to be run here as well.
+    Claimed { units: Vec<Unit> },
+    /// There is nothing more to claim.
+    TailOver,
     /// The run has to end.
     Stop(Why),
     /// Time has passed.
@@ -264,6 +271,10 @@ pub enum Action {
         /// Bytes that are free.
         available: u64,
     },
+    /// Claim more: what is there does not last.
+    Claim,
+    /// All units have died: nothing is claimed here.
+    ClaimNothing,
     /// End all units now; nothing more is started.
     Abort { why: Why },
     /// Kill whatever is left: it was told to end, and did not.

@@ -18,6 +18,7 @@ mod queue;
 mod running;
 mod simulate;
 mod splits;
+mod tail;
 #[cfg(test)]
 mod tests;
 mod timeline;
@@ -37,6 +38,7 @@ use self::pace::Pace;
 use self::queue::Queue;
 use self::running::Running;
 use self::splits::Splits;
+use self::tail::Tail;
 use crate::engine::limits::{Budget, Memory};
 use crate::machine::meter::Reading;
 use crate::split::{Isolation, Place, Unit};
@@ -74,6 +76,7 @@ pub struct Scheduler {
     pace: Pace,
     confirmations: Confirmations,
     budget: Budget,
+    tail: Tail,
     deaths: u32,
     next_unit: u32,
     now: Duration,
@@ -99,6 +102,7 @@ impl Scheduler {
             pace: Pace::default(),
             confirmations: Confirmations::default(),
             budget: Budget::new(rules.budget),
+            tail: Tail::default(),
             deaths: 0,
             next_unit: 0,
             now: Duration::ZERO,
@@ -143,6 +147,8 @@ impl Scheduler {
             Input::StacksWritten { slot } => self.stacks_written(slot),
             Input::OtherFailure => self.count_failure(),
             Input::Machine(reading) => self.machine(reading),
+            Input::Claimed { units } => self.claimed(units),
+            Input::TailOver => self.tail_over(),
             Input::Stop(why) => self.abort(why),
             Input::Tick => self.overdue(),
         }
@@ -195,9 +201,15 @@ impl Scheduler {
         self.budget.count(suite.failures);
         self.splits = Splits::new(&suite.splits, &suite.units);
         self.queue = Queue::new(std::mem::take(&mut suite.units));
+        if suite.tail {
+            self.tail = Tail::new(self.queue.is_empty());
+        }
         self.suite = suite;
         self.stage = Stage::Running;
         self.may_start = true;
+        if self.suite.tail {
+            self.splits.open().into_iter().for_each(|split| self.hold_split(split));
+        }
         self.splits.empty().into_iter().for_each(|split| self.split_ended(split));
         if self.budget.is_exhausted() {
             self.abort(Why::Budget);
@@ -219,10 +231,13 @@ impl Scheduler {
             self.fill();
             self.confirm();
             self.staff();
+            self.ask_for_more();
         }
         let idle = self.slots.iter().all(Option::is_none);
         let over = match self.stage {
-            Stage::Running => idle && self.queue.is_empty() && self.confirmations.is_over(),
+            Stage::Running => {
+                idle && self.queue.is_empty() && self.confirmations.is_over() && self.tail.is_over()
+            }
             Stage::Aborting(_) => idle,
             Stage::Collecting | Stage::Over => false,
         };
@@ -348,6 +363,7 @@ impl Scheduler {
         }
         self.settle_all();
         self.queue.clear();
+        self.tail.close();
         self.stage = Stage::Aborting(self.now + FINISHING);
         self.say(Action::Abort { why });
         if why == Why::Lost {

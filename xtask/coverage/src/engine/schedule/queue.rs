@@ -52,6 +52,12 @@ impl Queue {
         self.put_back(unit);
     }
 
+    /// Puts what was not known before to the end.
+    pub(super) fn append(&mut self, unit: Unit) {
+        self.turns.add(&unit);
+        self.units.push_back(unit);
+    }
+
     /// Nothing waits any more.
     pub(super) fn clear(&mut self) {
         self.units = Waiting::default();

@@ -54,6 +54,13 @@ impl Splits {
         }
     }
 
+    /// The same of one that may not have been known.
+    pub(super) fn add(&mut self, split: u32) {
+        let progress = self.progress.entry(split).or_default();
+        progress.left += 1;
+        progress.empty = false;
+    }
+
     /// Something of it has ended. True where that was the last.
     fn less(&mut self, split: u32) -> bool {
         let Some(progress) = self.progress.get_mut(&split) else { return false };

@@ -1,0 +1,90 @@
+//! Cuts what each shard has into what it runs in any case, its head, and batches, which go to
+//! whichever shard has time for them. It stands in the plan, so that all shards have the same.
+//! Pure.
+
+/// Which part of a shard's predicted time is its head. With one machine of half the speed of
+/// three others, all four can end at once only if no more than 57 % of it is.
+pub const HEAD: f64 = 0.5;
+
+/// Seconds that a batch should take, one test after the other.
+const LEAST: f64 = 10.0;
+const MOST: f64 = 30.0;
+
+/// Into how many batches a shard's tail is cut, where they do not become too long or too short.
+const BATCHES: f64 = 12.0;
+
+/// The file of a test, which is torn apart only where it takes longer than a batch.
+fn file(id: &str) -> &str {
+    id.split_once("::").map_or(id, |(file, _)| file)
+}
+
+/// The batch of each test of a shard, numbered from `first` on; none in the head.
+pub fn cut(tests: &[(&str, f64)], first: u32) -> Vec<Option<u32>> {
+    let total: f64 = tests.iter().map(|(_, seconds)| seconds).sum();
+    let least = (total * (1.0 - HEAD) / BATCHES).clamp(LEAST, MOST);
+    let (mut batch, mut sum) = (None::<u32>, 0.0);
+    let mut batches: Vec<Option<u32>> = Vec::with_capacity(tests.len());
+    for (at, (id, seconds)) in tests.iter().enumerate() {
+        let enough = if batch.is_none() { total * HEAD } else { least };
+        if at > 0 && sum >= enough && may_cut(tests, at, id) {
+            batch = Some(batch.map_or(first, |batch| batch + 1));
+            sum = 0.0;
+        }
+        sum += seconds;
+        batches.push(batch);
+    }
+    join_short_end(&mut batches, sum, first);
+    batches
+}
+
+/// Before another file, and within one that takes long. What stands in other files than Python's
+/// is a document, whose examples build on each other.
+fn may_cut(tests: &[(&str, f64)], at: usize, id: &str) -> bool {
+    let name = file(id);
+    let is_same = |it: &&(&str, f64)| file(it.0) == name;
+    if !is_same(&&tests[at - 1]) {
+        return true;
+    }
+    let before = tests[..at].iter().rev().take_while(is_same);
+    let seconds: f64 = before.chain(tests[at..].iter().take_while(is_same)).map(|it| it.1).sum();
+    name.ends_with(".py") && seconds > LEAST
+}
+
+/// The last batch is not worth a claim of its own.
+fn join_short_end(batches: &mut [Option<u32>], seconds: f64, first: u32) {
+    let Some(Some(last)) = batches.last().copied() else { return };
+    if last > first && seconds < LEAST {
+        let short = batches.iter_mut().filter(|batch| **batch == Some(last));
+        short.for_each(|batch| *batch = Some(last - 1));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(tests: &[(&str, f64)]) -> Vec<u32> {
+        cut(tests, 1).into_iter().map(Option::unwrap_or_default).collect()
+    }
+
+    #[test]
+    fn the_tail_is_cut_between_files() {
+        let tests: Vec<(String, f64)> = (0..12).map(|n| (format!("{n}.py::t"), 5.0)).collect();
+        let tests: Vec<(&str, f64)> = tests.iter().map(|(id, s)| (id.as_str(), *s)).collect();
+        assert_eq!(numbers(&tests), [0, 0, 0, 0, 0, 0, 1, 1, 2, 2, 3, 3]);
+    }
+
+    #[test]
+    fn a_long_file_is_torn_apart_and_a_document_is_not() {
+        assert_eq!(numbers(&[("a.py::t", 8.0); 6]), [0, 0, 0, 1, 1, 1]);
+        assert_eq!(numbers(&[("a.md::t", 8.0); 6]), [0; 6]);
+    }
+
+    #[test]
+    fn there_is_a_head_wherever_there_is_a_test() {
+        assert_eq!(numbers(&[("a.py::t", 99.0)]), [0]);
+        assert_eq!(numbers(&[("a.py::t", 1.0), ("b.py::t", 1.0)]), [0, 1]);
+        assert_eq!(numbers(&[("a.py::t", 0.0), ("b.py::t", 0.0)]), [0, 1]);
+        assert!(numbers(&[]).is_empty());
+    }
+}
