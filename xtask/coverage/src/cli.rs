@@ -716,6 +716,9 @@ struct Foresight {
     /// Plays the schedule of the fork engine with the durations and costs that the last run of
     /// the whole suite has measured. Tests are taken to compute all the time: more workers than
     /// cores gain nothing.
+    ///
+    /// With `--shards N`: when N machines like this one would be through, each with what is its
+    /// own and with `--tail`; and the same if one of them had half the speed.
     #[arg(long)]
     simulate: bool,
 }

@@ -24,6 +24,9 @@ const END: &str = "<!-- /help -->";
 
 /// Options of other programs that the documents name.
 const FOREIGN: &[&str] = &[
+    "--bucket",
+    "--if-none-match",
+    "--key",
     "--basetemp",
     "--cov-branch",
     "--cov-config",

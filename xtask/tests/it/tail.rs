@@ -186,3 +186,17 @@ fn a_tail_needs_a_shard_of_a_plan() {
     let output = project.run(&["coverage", "--shard", "1/2", "--tail", "claims"]).exits(4);
     output.tells("`--tail` evens out shards of one plan: it needs `--shard I/N` and `--plan");
 }
+
+#[test]
+fn a_simulation_says_what_a_tail_would_gain() {
+    let project = project();
+    project.run(&["coverage", "--engine", "fork", "--report", "none"]).exits(0);
+    let pool = ["--max-concurrent-splits", "1", "--workers-per-split", "1"];
+    let simulate = ["coverage", "plan", "--simulate", "--shards", "2", "--engine", "fork"];
+    let output = project.run(&[&simulate[..], &pool].concat()).exits(0);
+    output.line("2 shards of 1 worker: the first and the last are through after");
+    for machines in ["All alike ", "One of half the speed "] {
+        let line = output.line(machines);
+        assert_eq!(line.matches(" – ").count(), 2, "{output}");
+    }
+}

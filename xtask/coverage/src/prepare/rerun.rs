@@ -38,6 +38,7 @@ pub(crate) fn read(invocation: &Invocation<'_>, project: &Project) -> Result<Opt
     let others = [
         ("--shard", general.shards.shard.is_some()),
         ("--plan", general.shards.plan.is_some()),
+        ("--tail", general.shards.tail.is_some()),
         ("--last-failed", general.last_failed),
     ];
     if let Some((other, _)) = others.iter().find(|(_, is_typed)| *is_typed) {

@@ -22,11 +22,13 @@ fn file(id: &str) -> &str {
 pub fn cut(tests: &[(&str, f64)], first: u32) -> Vec<Option<u32>> {
     let total: f64 = tests.iter().map(|(_, seconds)| seconds).sum();
     let least = (total * (1.0 - HEAD) / BATCHES).clamp(LEAST, MOST);
+    let of_file = seconds_of_files(tests);
     let (mut batch, mut sum) = (None::<u32>, 0.0);
     let mut batches: Vec<Option<u32>> = Vec::with_capacity(tests.len());
     for (at, (id, seconds)) in tests.iter().enumerate() {
         let enough = if batch.is_none() { total * HEAD } else { least };
-        if at > 0 && sum >= enough && may_cut(tests, at, id) {
+        let may_cut = || file(tests[at - 1].0) != file(id) || may_tear(id, of_file[at]);
+        if at > 0 && sum >= enough && may_cut() {
             batch = Some(batch.map_or(first, |batch| batch + 1));
             sum = 0.0;
         }
@@ -37,17 +39,19 @@ pub fn cut(tests: &[(&str, f64)], first: u32) -> Vec<Option<u32>> {
     batches
 }
 
-/// Before another file, and within one that takes long. What stands in other files than Python's
-/// is a document, whose examples build on each other.
-fn may_cut(tests: &[(&str, f64)], at: usize, id: &str) -> bool {
-    let name = file(id);
-    let is_same = |it: &&(&str, f64)| file(it.0) == name;
-    if !is_same(&&tests[at - 1]) {
-        return true;
+/// What stands in other files than Python's is a document, whose examples build on each other.
+fn may_tear(id: &str, seconds: f64) -> bool {
+    file(id).ends_with(".py") && seconds > LEAST
+}
+
+/// For each test, what those of its file take that stand beside each other.
+fn seconds_of_files(tests: &[(&str, f64)]) -> Vec<f64> {
+    let mut all = Vec::with_capacity(tests.len());
+    for together in tests.chunk_by(|a, b| file(a.0) == file(b.0)) {
+        let seconds: f64 = together.iter().map(|(_, seconds)| seconds).sum();
+        all.resize(all.len() + together.len(), seconds);
     }
-    let before = tests[..at].iter().rev().take_while(is_same);
-    let seconds: f64 = before.chain(tests[at..].iter().take_while(is_same)).map(|it| it.1).sum();
-    name.ends_with(".py") && seconds > LEAST
+    all
 }
 
 /// The last batch is not worth a claim of its own.

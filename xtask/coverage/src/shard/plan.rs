@@ -140,13 +140,13 @@ impl PlanFile {
 }
 
 /// The batch of each test that is in one.
-fn batches(plan: &Plan) -> HashMap<usize, u32> {
-    let mut all: HashMap<usize, u32> = HashMap::new();
+pub fn batches(plan: &Plan) -> HashMap<usize, u32> {
+    let (mut all, mut first) = (HashMap::new(), 1);
     for split in &plan.splits {
         let tests: Vec<(&str, f64)> =
             split.tests.iter().map(|&test| (plan.ids[test].as_str(), plan.seconds[test])).collect();
-        let first = all.values().max().copied().unwrap_or_default() + 1;
         let cut = batches::cut(&tests, first);
+        first = cut.iter().flatten().max().map_or(first, |last| last + 1);
         let known = split.tests.iter().zip(cut);
         all.extend(known.filter_map(|(&test, batch)| Some((test, batch?))));
     }

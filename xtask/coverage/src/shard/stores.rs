@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::servers;
 use super::tail::{Answer, Name};
 
 /// How long a claim may take.
@@ -22,6 +23,10 @@ pub enum Store {
     Folder(Utf8PathBuf),
     /// A command of the user's.
     Command(String),
+    /// The URL of a Redis server.
+    Redis(String),
+    /// The URL of a Postgres database.
+    Postgres(String),
 }
 
 /// Reads what was typed.
@@ -35,9 +40,15 @@ pub fn parse(text: &str) -> Result<Store, String> {
             let folder = folder.strip_prefix("//").unwrap_or(folder);
             Ok(Store::Folder(folder.into()))
         }
+        Some(("redis", _)) => {
+            servers::with_feature("redis").map(|()| Store::Redis(text.to_owned()))
+        }
+        Some(("postgres" | "postgresql", _)) => {
+            servers::with_feature("postgres").map(|()| Store::Postgres(text.to_owned()))
+        }
         Some((scheme, _)) if !scheme.contains('/') => Err(format!(
-            "knows a shared folder, `file:DIR` and `command:CMD`, not `{scheme}:`; a command can \
-             claim anywhere"
+            "knows a shared folder, `file:DIR`, `command:CMD`, `redis://…` and `postgres://…`, not \
+             `{scheme}:`; a command can claim anywhere"
         )),
         _ if text.is_empty() => Err("needs a folder, `file:DIR` or `command:CMD`".to_owned()),
         _ => Ok(Store::Folder(text.into())),
@@ -49,15 +60,17 @@ impl Store {
     pub fn seen_from(self, here: &Utf8Path) -> Store {
         match self {
             Store::Folder(folder) => Store::Folder(here.join(folder)),
-            Store::Command(command) => Store::Command(command),
+            other => other,
         }
     }
 
-    /// What it is called in a manifest: nothing of a command, which may hold a secret.
+    /// What it is called in a manifest: nothing of commands and URLs, which may hold a secret.
     pub fn kind(&self) -> &'static str {
         match self {
             Store::Folder(_) => "folder",
             Store::Command(_) => "command",
+            Store::Redis(_) => "redis",
+            Store::Postgres(_) => "postgres",
         }
     }
 
@@ -74,6 +87,8 @@ impl Store {
         let made = match self {
             Store::Folder(folder) => in_folder(folder, key, &object, who),
             Store::Command(command) => by_command(command, key, &object, who, start),
+            Store::Redis(url) => servers::in_redis(url, &format!("xtask:{key}/{object}"), who),
+            Store::Postgres(url) => servers::in_postgres(url, &format!("{key}/{object}"), who),
         };
         match made {
             Ok(true) => (Answer::Claimed, None),
@@ -165,6 +180,12 @@ mod tests {
         assert_eq!(parse("file:/mnt/claims"), folder("/mnt/claims"));
         assert_eq!(parse("file:///mnt/claims"), folder("/mnt/claims"));
         assert_eq!(parse("command:./claim.sh x"), Ok(Store::Command("./claim.sh x".to_owned())));
+        for (url, name) in [("redis://host/1", "redis"), ("postgres://host/x", "postgres")] {
+            match servers::with_feature(name) {
+                Ok(()) => assert_eq!(parse(url).expect(url).kind(), name),
+                Err(why) => assert_eq!(parse(url).expect_err(url), why),
+            }
+        }
         for wrong in ["", "ftp://host", "command:", "file:"] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }

@@ -1,4 +1,7 @@
-//! `cargo xtask coverage plan --simulate`: what a run would take, by number of workers.
+//! `cargo xtask coverage plan --simulate`: what a run would take, by number of workers; with
+//! `--shards N`, what shards would.
+
+mod shards;
 
 use std::collections::BTreeMap;
 
@@ -39,6 +42,10 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
     banner::say(invocation.screen, project, &prepared, engine);
     let plan = plan::collect(invocation, &prepared, &job)?;
     let start = job.pool.start;
+    if invocation.typed.planning.shards.is_some() {
+        shards::show(invocation.screen, &known, &plan, start);
+        return Ok(Exit::Passed);
+    }
     let foreseen: Vec<Foreseen> =
         numbers(&known, start).map(|slots| known.foresee(&plan, slots)).collect();
     show(invocation.screen, &foreseen, start);

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use super::running::Running;
 use super::{Action, Scheduler, Stage};
 use crate::split::Unit;
 
-/// Seconds of work for each process below which more is asked for: a claim takes its time, and
+/// Seconds of work that a process has left when more is asked for: a claim takes its time, and
 /// what is claimed early is not there for a faster shard.
 const LEAD: f64 = 1.0;
 
@@ -52,6 +53,18 @@ impl Tail {
     }
 }
 
+/// Seconds that the unit in a slot should still take. Where nothing is known of its tests, the
+/// last one is taken for short.
+fn left_of(running: &Running) -> f64 {
+    let (tests, ended) = (running.unit.tests.len(), running.finished.len());
+    let left = tests.saturating_sub(ended);
+    match running.unit.seconds > 0.0 {
+        true => running.unit.seconds * left as f64 / tests.max(1) as f64,
+        false if left <= 1 => 0.0,
+        false => f64::INFINITY,
+    }
+}
+
 impl Scheduler {
     /// Keeps a split open while more of it may come.
     pub(super) fn hold_split(&mut self, split: u32) {
@@ -65,9 +78,7 @@ impl Scheduler {
         if self.stage != Stage::Running || self.tail.state != State::Open {
             return;
         }
-        let seconds = self.queue.seconds();
-        let is_low = seconds > 0.0 && seconds <= LEAD * self.pool.allowed() as f64;
-        if !is_low && !self.queue.is_empty() {
+        if !self.runs_low() {
             return;
         }
         if self.tail.is_fit {
@@ -79,6 +90,16 @@ impl Scheduler {
             self.say(Action::ClaimNothing);
             self.tail_over();
         }
+    }
+
+    /// Some process has nothing to do, or soon will have.
+    fn runs_low(&self) -> bool {
+        let waiting = self.queue.seconds();
+        if !self.queue.is_empty() && (waiting == 0.0 || waiting > LEAD) {
+            return false;
+        }
+        let is_idle = self.busy_in_pool() < self.pool.allowed();
+        is_idle || self.slots.iter().flatten().any(|running| waiting + left_of(running) <= LEAD)
     }
 
     /// These are to be run here as well.
