@@ -110,6 +110,7 @@ fn the_commands_for_kubernetes_run() {
         bash(shard).var("JOB_COMPLETION_INDEX", index).output().exits(0).says("Shard: ");
     }
     bash(combine).output().exits(0).says("4 tests passed").tells("Shard 2/2: 2 tests");
+    assert!(!results.join("rerun.json").exists(), "nothing failed");
     bash(shard).var("JOB_COMPLETION_INDEX", "2").output().exits(4).tells("Kubernetes counts to 2");
 }
 
@@ -153,6 +154,9 @@ fn the_script_for_slurm_runs() {
     let (name, text) = SHOP[3];
     project.write(name, &text.replace("== 5", "== 6"));
     run().exits(1).says("2 of 4 tests failed");
+    let left = project.root.join(".xtask/results").read_dir_utf8().expect("results");
+    let left = left.flatten().filter(|run| run.path().join("rerun.json").is_file());
+    assert_eq!(left.count(), 1, "of the run in which something failed");
 }
 
 /// The workflow of this repository is what the tool writes.

@@ -2,12 +2,13 @@
 //! that can go wrong between them.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::OnceLock;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Value, json};
 
-use crate::support::{Output, Project};
+use crate::support::{Output, Project, git};
 
 pub(crate) const CONFIGURATION: (&str, &str) = (
     "pyproject.toml",
@@ -167,6 +168,63 @@ fn paths_of_a_checkout_that_is_gone_are_found_again() {
     drop(ci);
     assert_eq!(combine(&here).exits(0).line("Coverage: "), four().coverage);
     assert_eq!(measured(&here), four().lines);
+}
+
+/// Both checkouts are on the disk: a file of the other one is that of this one, and no file more.
+#[test]
+fn files_of_another_checkout_that_is_still_there_count_once() {
+    let project = elsewhere();
+    let output = combine(&project).exits(0);
+    assert_eq!(output.line("Coverage: "), four().coverage);
+    assert!(four().project.has("src/shop/__init__.py"));
+    const FILES: &str = "import coverage\n\
+        data = coverage.CoverageData('.coverage'); data.read()\n\
+        print(*sorted(data.measured_files()), sep='\\n')\n";
+    let own = format!("{}\n", project.root.join("src/shop/__init__.py"));
+    assert_eq!(project.python_says(FILES, &[]), own);
+    assert_eq!(output.stdout.matches("src/shop/__init__.py").count(), 1, "{output}");
+}
+
+/// `coverage combine` looks for `.coverage.*`, and services leave hidden files out. And all of it
+/// may come in one folder.
+#[test]
+fn data_needs_no_name_that_coverage_looks_for() {
+    let project = elsewhere();
+    let flat = project.root.join("flat");
+    fs::create_dir(&flat).expect("a folder");
+    for index in 1..=4 {
+        let folder = format!("in/shard-0{index}-of-04");
+        for name in project.names(&folder) {
+            assert!(name.starts_with("shard-"), "{name}");
+            fs::rename(project.root.join(&folder).join(&name), flat.join(&name)).expect("a file");
+        }
+    }
+    fs::remove_dir_all(project.root.join("in")).expect("empty folders");
+    fs::rename(&flat, project.root.join("in")).expect("a folder");
+    assert_eq!(combine(&project).exits(0).line("Coverage: "), four().coverage);
+    assert_eq!(measured(&project), four().lines);
+}
+
+/// What the plan, the shard and the file of what failed say of the checkout is one answer.
+#[test]
+fn git_is_asked_once() {
+    let project = project();
+    git(&project.root, &["init", "-q"]);
+    git(&project.root, &["add", "."]);
+    git(&project.root, &["commit", "-q", "-m", "all"]);
+    let (name, text) = TESTS[1];
+    project.write(name, &text.replace("== 10", "== 11"));
+    project.run(&["coverage", "plan", "--shards", "2", "--out", "plan.json"]).exits(0);
+    let path = std::env::var("PATH").expect("PATH");
+    let script = format!("#!/bin/sh\necho \"$@\" >> asked\nPATH='{path}' exec git \"$@\"\n");
+    project.write("bin/git", &script);
+    let executable = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(project.root.join("bin/git"), executable).expect("a script");
+    let args = ["coverage", "--shard", "1/2", "--plan", "plan.json", "--out", "out"];
+    let first = format!("{}:{path}", project.root.join("bin"));
+    project.xtask(&args).var("PATH", &first).output().exits(1).says("1 of 4 tests failed");
+    let asked = project.read("asked");
+    assert_eq!(asked.matches("rev-parse --verify").count(), 1, "{asked}");
 }
 
 #[test]

@@ -40,11 +40,11 @@ impl Delivery {
             Some(out) => invocation.here.join(out),
             None => prepared.state.whole().delivered().to_owned(),
         };
-        let head = shard::head(project)?;
+        let head = project.head()?;
         let Identity { run, attempt, attempt_name } = identity(invocation.env);
         let manifest = Manifest {
             schema: SCHEMA,
-            project: shard::name(project, &head),
+            project: shard::name(project, head),
             index: this.index,
             total: this.total,
             run,
@@ -57,7 +57,7 @@ impl Delivery {
             versions: shard::versions(prepared),
             engine: engine.name().to_owned(),
             measured: measured(prepared),
-            places: shard::places(project, prepared, &head),
+            places: shard::places(project, prepared, head),
             files: Vec::new(),
             attempt,
             attempt_name,

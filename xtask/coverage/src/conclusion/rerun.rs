@@ -15,11 +15,11 @@ impl Finished<'_> {
         if ran.ledger.failed_ids().is_empty() {
             return Ok(None);
         }
-        let head = shard::head(self.project)?;
+        let head = self.project.head()?;
         let pytest = self.prepared.facts.pytest.as_ref();
         let origin = Origin {
-            project: shard::name(self.project, &head),
-            commit: head.commit,
+            project: shard::name(self.project, head),
+            commit: head.commit.clone(),
             dirty: head.dirty,
             versions: shard::versions(self.prepared),
             engine: self.engine.name(),

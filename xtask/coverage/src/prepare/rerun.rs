@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use camino::Utf8Path;
 
 use super::prepared::Prepared;
-use super::shard::{head, name, versions};
+use super::shard::{name, versions};
 use crate::cli::Engine;
 use crate::engine::{Job, Ran};
 use crate::history::outstanding::narrow_to;
@@ -48,14 +48,14 @@ pub(crate) fn read(invocation: &Invocation<'_>, project: &Project) -> Result<Opt
         return Err(exit::usage(why).into());
     }
     let (file, _) = open(&invocation.here.join(path), path.as_str())?;
-    let head = head(project)?;
-    let here = name(project, &head);
+    let head = project.head()?;
+    let here = name(project, head);
     if file.project != here {
         let there = plain(&file.project);
         let why = format!("`{path}` is of the project `{there}`, and this is `{here}`");
         return Err(exit::usage(why).into());
     }
-    Ok(Some(Rerun { name: path.to_string(), file, with_preceding, commit: head.commit }))
+    Ok(Some(Rerun { name: path.to_string(), file, with_preceding, commit: head.commit.clone() }))
 }
 
 /// What failed in a run, and the text of the file. `named` is how messages call that.

@@ -8,7 +8,7 @@ use crate::cli::Engine;
 use crate::digest;
 use crate::engine::{Job, TailOfJob};
 use crate::invocation::Invocation;
-use crate::project::{Project, Steps, git};
+use crate::project::{Project, git};
 use crate::settings::Origin;
 use crate::shard::engines::identity;
 use crate::shard::manifest::{Places, Versions};
@@ -55,8 +55,8 @@ fn read_plan(file: &Utf8Path, project: &Project) -> Result<PlanFile> {
     let what = || exit::usage(format!("failed to read the plan `{file}`"));
     let text = files::read_up_to(file, MOST_PLAN).with_context(what)?;
     let plan = PlanFile::read(&text).map_err(|why| exit::usage(format!("`{file}` {why}")))?;
-    let head = head(project)?;
-    let name = name(project, &head);
+    let head = project.head()?;
+    let name = name(project, head);
     if plan.project != name {
         let why = format!("`{file}` is a plan for `{}`, and this is `{name}`", plan.project);
         return Err(exit::usage(why).into());
@@ -129,12 +129,6 @@ pub(crate) fn name(project: &Project, head: &git::Head) -> String {
         None if head.top.as_ref() == Some(&project.root) => ".".to_owned(),
         None => project.name.clone(),
     }
-}
-
-/// What is checked out.
-pub(crate) fn head(project: &Project) -> Result<git::Head> {
-    // Nothing that git is asked takes long enough to be announced.
-    Ok(git::head(&Steps::new(&|_| {})?, &project.root))
 }
 
 /// Versions of what runs the tests here.

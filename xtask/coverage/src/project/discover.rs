@@ -1,6 +1,8 @@
 //! Which Python projects are meant: the one around a folder, those named, or the
 //! workspace's default ones.
 
+use std::sync::OnceLock;
+
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -51,7 +53,7 @@ impl Project {
         let pyproject = Pyproject::read(&root)?;
         let (tool, home) = manager(&root, &pyproject, workspace);
         let name = root.file_name().unwrap_or("root").to_owned();
-        Ok(Project { name, root, tool, home, pyproject })
+        Ok(Project { name, root, tool, home, pyproject, head: OnceLock::new() })
     }
 }
 

@@ -38,6 +38,7 @@ pub use steps::Steps;
 pub use workspace::Workspace;
 
 use std::io::ErrorKind;
+use std::sync::OnceLock;
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -57,6 +58,20 @@ pub struct Project {
     pub home: Utf8PathBuf,
     /// Its `pyproject.toml`; empty where it has none.
     pub pyproject: Pyproject,
+    /// What is checked out, once somebody has asked git.
+    pub(crate) head: OnceLock<git::Head>,
+}
+
+impl Project {
+    /// What is checked out. git is asked once: what a run says of it holds for all of the run.
+    pub fn head(&self) -> Result<&git::Head> {
+        if let Some(known) = self.head.get() {
+            return Ok(known);
+        }
+        // Nothing that git is asked takes long enough to be announced.
+        let head = git::head(&Steps::new(&|_| {})?, &self.root);
+        Ok(self.head.get_or_init(|| head))
+    }
 }
 
 /// The tool that manages a project's environment.

@@ -68,6 +68,7 @@ pub fn check(found: &[Found], broken: &[Broken], here: &Here) -> Checked {
         .disagreements
         .extend(stray.map(|it| format!("`{}` {}", plain(it.place.as_str()), it.why)));
     checked.notes.extend(dirty(found, &checked.chosen));
+    checked.notes.extend(cores(found, &checked.chosen));
     checked
 }
 
@@ -220,6 +221,21 @@ fn dirty(found: &[Found], chosen: &[usize]) -> Option<String> {
     })
 }
 
+/// The numbers are the same, but what they cost is not.
+fn cores(found: &[Found], chosen: &[usize]) -> Option<String> {
+    let mut by_core: BTreeMap<&str, BTreeSet<u32>> = BTreeMap::new();
+    for Found { manifest, .. } in chosen.iter().map(|&at| &found[at]) {
+        if let Some(core) = manifest.measured.as_ref().and_then(|it| it.core.as_deref()) {
+            by_core.entry(core).or_default().insert(manifest.index);
+        }
+    }
+    let shown: Vec<String> = by_core
+        .iter()
+        .map(|(core, shards)| format!("`{}` ({})", plain(core), listed(shards)))
+        .collect();
+    (shown.len() > 1).then(|| format!("different cores have measured: {}", shown.join(", ")))
+}
+
 /// `shard 3`, `shards 1, 2 and 4`.
 pub fn listed(shards: &BTreeSet<u32>) -> String {
     let names: Vec<String> = shards.iter().map(u32::to_string).collect();
@@ -336,6 +352,18 @@ mod tests {
         let checked = check(&some, &[], &Here { commit: None, ..here() });
         assert!(checked.disagreements.is_empty());
         let note = "the files of shard 3 differ from the commit; no one knows by what";
+        assert_eq!(checked.notes, [note]);
+    }
+
+    #[test]
+    fn cores_that_differ_are_noted() {
+        let mut some = four();
+        for (found, core) in some.iter_mut().zip(["native", "ctrace", "native"]) {
+            found.manifest.measured.as_mut().expect("coverage").core = Some(core.to_owned());
+        }
+        let checked = check(&some, &[], &here());
+        assert_eq!((checked.disagreements.len(), checked.missing.len()), (0, 0));
+        let note = "different cores have measured: `ctrace` (shard 2), `native` (shards 1 and 3)";
         assert_eq!(checked.notes, [note]);
     }
 

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::batches;
+use super::manifest::check_schema;
 use crate::bounds;
 use crate::split::{Plan, Planned};
 
@@ -100,11 +101,9 @@ impl PlanFile {
     /// Reads one that may be anything. The error is the end of a sentence that begins with its
     /// name.
     pub fn read(text: &str) -> Result<PlanFile, String> {
-        let plan: PlanFile =
-            serde_json::from_str(text).map_err(|error| format!("is no plan: {error}"))?;
-        if plan.schema != SCHEMA {
-            return Err(format!("has schema {}, this version reads {SCHEMA}", plan.schema));
-        }
+        let unlike = |error| format!("is no plan: {error}");
+        check_schema(text, SCHEMA, unlike)?;
+        let plan: PlanFile = serde_json::from_str(text).map_err(unlike)?;
         let total = u32::try_from(plan.shards.len()).unwrap_or(u32::MAX);
         bounds::splits(&total.to_string()).map_err(|why| format!("is damaged: shards {why}"))?;
         if plan.tests.iter().any(|test| !(1..=total).contains(&test.shard)) {
@@ -185,6 +184,8 @@ mod tests {
             PlanFile::read(&serde_json::to_string(&file).expect("JSON")).expect_err("a fault")
         };
         assert_eq!(changed(|it| it.schema = 9), "has schema 9, this version reads 1");
+        let newer = "{\"schema\": 2, \"suites\": []}";
+        assert_eq!(PlanFile::read(newer).expect_err("newer"), "has schema 2, this version reads 1");
         assert_eq!(changed(|it| it.shards.clear()), "is damaged: shards must be at least 1");
         assert_eq!(changed(|it| it.tests[0].shard = 3), "is damaged: a test is in no shard");
         assert_eq!(changed(|it| it.tests[0].shard = 2), "is damaged: its digest is another");

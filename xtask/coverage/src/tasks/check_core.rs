@@ -13,7 +13,7 @@ use crate::history::outstanding;
 use crate::invocation::Invocation;
 use crate::model::NodeId;
 use crate::model::format::count;
-use crate::prepare::{Prepared, banner, shard};
+use crate::prepare::{Prepared, banner};
 use crate::project::Project;
 use crate::report::identity::{Compared, Place};
 use crate::split::Isolation;
@@ -35,7 +35,7 @@ pub(super) fn run(
     let ids = collect::suite(&verify.job("collected")?)?.before;
     drop(collecting);
     // Another share for each commit, so that all have been checked at some time.
-    let seed = shard::head(project)?.commit.unwrap_or_default();
+    let seed = project.head()?.commit.clone().unwrap_or_default();
     let chosen = share(&ids, percent, &seed);
     if chosen.is_empty() {
         return Err(exit::no_tests("no tests were found").into());

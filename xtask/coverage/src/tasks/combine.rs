@@ -34,8 +34,8 @@ use crate::split::Portion;
 pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit> {
     let started = Instant::now();
     let asked = goals::Asked::ahead(invocation, project);
-    let head = shard::head(project)?;
-    let (found, checked) = look(invocation, project, &head)?;
+    let head = project.head()?;
+    let (found, checked) = look(invocation, project, head)?;
     let mut prepared = prepare::prepare(invocation, project)?;
     let first = checked.chosen.first().map(|&at| &found[at].manifest);
     let first = first.cloned();
@@ -53,7 +53,7 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
         measure.branch = Some(measured.branches);
         measure.source.clone_from(&measured.sources);
     }
-    let here = shard::places(project, &prepared, &head);
+    let here = shard::places(project, &prepared, head);
     let mut all = All::new(invocation, project, &prepared, here, job, checked);
     all.take(&found)?;
     all.announce(&found);

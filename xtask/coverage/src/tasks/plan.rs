@@ -40,9 +40,9 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
 
 /// Prints the plan, and writes it down.
 fn tell(invocation: &Invocation<'_>, project: &Project, job: &Job, plan: &Plan) -> Result<()> {
-    let head = shard::head(project)?;
-    let name = shard::name(project, &head);
-    let file = PlanFile::of(&name, head.commit, plan, shard::durations(job), made());
+    let head = project.head()?;
+    let name = shard::name(project, head);
+    let file = PlanFile::of(&name, head.commit.clone(), plan, shard::durations(job), made());
     let text = serde_json::to_string_pretty(&file).context("failed to describe the plan")?;
     if invocation.typed.planning.json {
         invocation.screen.say(&text);

@@ -159,6 +159,7 @@ mod tests {
             tool,
             home: home.into(),
             pyproject: Default::default(),
+            head: Default::default(),
         };
         let projects = [
             project("a", Tool::Poetry, "/w/a"),
