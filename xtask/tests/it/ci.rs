@@ -114,6 +114,47 @@ fn the_commands_for_kubernetes_run() {
     bash(shard).var("JOB_COMPLETION_INDEX", "2").output().exits(4).tells("Kubernetes counts to 2");
 }
 
+/// What a service sets in each of four jobs, and the steps of its pipeline that are not ours: there
+/// is a folder in place of its artifacts.
+const DOCUMENTED: [(&str, &str, usize); 3] = [
+    ("Buildkite, ", "BUILDKITE_PARALLEL_JOB BUILDKITE_PARALLEL_JOB_COUNT", 0),
+    ("CircleCI, ", "CIRCLE_NODE_INDEX CIRCLE_NODE_TOTAL", 0),
+    ("Azure Pipelines, ", "SYSTEM_JOBPOSITIONINPHASE SYSTEM_TOTALJOBSINPHASE", 1),
+];
+
+/// The pipelines that stand in the documents, job by job.
+#[test]
+#[ignore = "slow: eighteen runs"]
+fn the_commands_in_the_documents_run() {
+    let text = fs::read_to_string(repository().join("docs/scaling.md")).expect("a document");
+    for (service, variables, first) in DOCUMENTED {
+        let project = project();
+        let (_, rest) = text.split_once(&format!("\n{service}")).expect(service);
+        let (_, rest) = rest.split_once("```yaml\n").expect(service);
+        let (pipeline, _) = rest.split_once("```").expect(service);
+        let commands: Vec<&str> = pipeline
+            .lines()
+            .filter_map(|line| Some(&line[line.find("cargo xtask coverage")?..]))
+            .collect();
+        let [plan, shard, combine] = commands[..] else { panic!("{commands:?}") };
+        let bash = |command: &str| {
+            let run = Run::of("bash".into()).args(&["-c", command]).cwd(&project.root);
+            run.active(project.env()).with_cargo(&project)
+        };
+        bash(plan).output().exits(0).says("4 tests in 4 splits");
+        // Where Azure puts a downloaded artifact, and CircleCI its workspace.
+        bash("mkdir in && cp -r plan in/plan-1 2> /dev/null || true").output().exits(0);
+        let (index, total) = variables.split_once(' ').expect("two variables");
+        for job in first..first + 4 {
+            let run = bash(shard).var(index, &job.to_string()).var(total, "4");
+            run.output().exits(0).says("Shard: ");
+        }
+        let three = bash(shard).var(index, "1").var(total, "3").output();
+        three.exits(4);
+        bash(combine).output().exits(0).says("4 tests passed");
+    }
+}
+
 /// Runs each job at once, as `sbatch` in an empty cluster would; of an array, all elements but one.
 const SBATCH: &str = r#"#!/usr/bin/env bash
 set -u
