@@ -34,6 +34,7 @@ from coverage.sqldata import SCHEMA_VERSION
 import xtask_cobertura
 import xtask_files
 import xtask_forks
+import xtask_lines
 from xtask_shared import SharedCoverage, parse_ahead
 
 #: Opens the line of stdout that holds the answer. Plugins may print what they like.
@@ -95,6 +96,7 @@ class _Told(dict):  # type: ignore[type-arg]
             files=[],
             precision=0,
             lines=[],
+            analyses=[],
             term=None,
             reports={},
             seconds={},
@@ -299,6 +301,8 @@ def _total(cov: SharedCoverage, request: Json, told: _Told) -> None:
         told["below"] = _below(total, fail_under, precision)
     if request["lines_of"]:
         told["lines"] = _lines(cov, set(request["lines_of"]))
+    if request.get("analyses"):
+        told["analyses"] = xtask_lines.of_all(cov)
 
 
 def _numbers_of_python(cov: SharedCoverage, told: _Told) -> tuple[Numbers, list[Json]]:

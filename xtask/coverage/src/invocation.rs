@@ -9,6 +9,7 @@ use crate::cli::Typed;
 use crate::env::Env;
 use crate::exit;
 use crate::project::Workspace;
+use crate::report::joint::Answers;
 use crate::screen::Screen;
 
 /// What every task of one invocation shares.
@@ -26,6 +27,8 @@ pub(crate) struct Invocation<'a> {
     pub(crate) workspace: Option<&'a Workspace>,
     /// What `--open` is to show.
     pub(crate) pages: &'a RefCell<Vec<Utf8PathBuf>>,
+    /// Where several projects are to have one answer: what came of each.
+    pub(crate) joint: Option<&'a Answers>,
 }
 
 /// The current folder.

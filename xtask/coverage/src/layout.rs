@@ -15,8 +15,16 @@
 //! dry-run/           as runs/<n>/, for the commands that `--dry-run` prints
 //! temporary-…/       as runs/<n>/, for what is gone when the command ends
 //! ```
+//!
+//! What several projects come to together lies beside the folders of the projects:
+//!
+//! ```text
+//! joint/             run.html, and the reports that were asked for; partial/, test/
+//! ```
 
 use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::model::ReportKind;
 
 /// The state folder of a project.
 #[derive(Clone, Debug)]
@@ -170,6 +178,46 @@ impl StateFolder {
     /// The folder of one run of `verify`.
     pub fn verify_run(&self, name: &str) -> RunFolder {
         RunFolder(self.verify().join(name))
+    }
+}
+
+/// The folder for what several projects come to together.
+#[derive(Clone, Debug)]
+pub struct JointFolder(Utf8PathBuf);
+
+impl JointFolder {
+    /// At this place.
+    pub fn at(root: Utf8PathBuf) -> JointFolder {
+        JointFolder(root)
+    }
+
+    /// What `cargo xtask test` leaves.
+    pub fn of_tests(&self) -> JointFolder {
+        JointFolder(self.0.join("test"))
+    }
+
+    /// The folder itself.
+    pub fn root(&self) -> &Utf8Path {
+        &self.0
+    }
+
+    /// The page of all projects.
+    pub fn page(&self) -> Utf8PathBuf {
+        self.0.join("run.html")
+    }
+
+    /// A report on all of them; none of those that are a folder, or are printed. Those on a part
+    /// of the tests lie elsewhere, so that the last whole ones stay.
+    pub fn report(&self, kind: ReportKind, partial: bool) -> Option<Utf8PathBuf> {
+        let name = match kind {
+            ReportKind::Xml => "coverage.xml",
+            ReportKind::Json => "coverage.json",
+            ReportKind::Lcov => "coverage.lcov",
+            ReportKind::Markdown => "coverage.md",
+            ReportKind::Term | ReportKind::Html => return None,
+        };
+        let folder = if partial { self.0.join("partial") } else { self.0.clone() };
+        Some(folder.join(name))
     }
 }
 

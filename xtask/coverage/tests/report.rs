@@ -113,6 +113,7 @@ impl Project {
             },
             guessed: Vec::new(),
             lines_of: Vec::new(),
+            analyses: false,
             xml_top: None,
             reports: vec![Report { kind: ReportKind::Term, path: None }],
             fail_under: None,

@@ -46,6 +46,7 @@ mod fork_safety;
 mod identity;
 mod init;
 mod isolation;
+mod joint;
 mod junit;
 mod live;
 mod machine;

@@ -10,6 +10,7 @@ use crate::invocation::Invocation;
 use crate::prepare::Prepared;
 use crate::project::{Project, Steps, git};
 use crate::report::coverage::Rendered;
+use crate::report::joint;
 use crate::report::patch::{Changed, Lines, Patch, diff};
 use crate::report::thresholds::{Baseline, Missed, changed_lines, each_file, uncovered_lines};
 use crate::settings::{Goals, Origin, Setting, Settings};
@@ -87,9 +88,28 @@ impl Against {
         files.cloned().collect()
     }
 
+    /// What is asked of changed lines, where several projects have one patch: what was typed for
+    /// it is judged over all of them.
+    pub(crate) fn asked(&self, settings: &Settings) -> Option<joint::Asked> {
+        let wanted = settings.goals.diff_fail_under.as_ref().filter(|it| is_for_all(&it.origin));
+        Some(joint::Asked {
+            changed: self.changed.clone()?,
+            python: self.python.clone(),
+            wanted: wanted.map(|it| (it.value, it.origin == Origin::CommandLine)),
+        })
+    }
+
     /// Compares.
-    pub(crate) fn weigh(&self, project: &Project, settings: &Settings, now: &Rendered) -> Weighed {
+    pub(crate) fn weigh(
+        &self,
+        invocation: &Invocation<'_>,
+        project: &Project,
+        settings: &Settings,
+        now: &Rendered,
+    ) -> Weighed {
         let goals = &settings.goals;
+        let own = |it: &Setting<f64>| invocation.joint.is_none() || !is_for_all(&it.origin);
+        let diff_fail_under = goals.diff_fail_under.clone().filter(own);
         let patch = self.changed.as_ref().map(|changed| {
             let measured = |file: &Utf8PathBuf| now.lines.iter().any(|known| known.file == *file);
             let others = self.python.iter().filter(|file| !measured(file));
@@ -106,7 +126,7 @@ impl Against {
             total,
             judge(&goals.fail_under_file, |wanted| each_file(now, wanted)),
             judge(&goals.fail_uncovered_lines, |most| uncovered_lines(now, most)),
-            judge(&goals.diff_fail_under, |wanted| changed_lines(patch.as_ref()?, wanted)),
+            judge(&diff_fail_under, |wanted| changed_lines(patch.as_ref()?, wanted)),
             self.fallen(goals, now),
         ];
         Weighed { patch, missed: missed.into_iter().flatten().collect() }
@@ -116,6 +136,11 @@ impl Against {
         let (before, points) = (self.baseline.as_ref()?, goals.no_decrease.as_ref()?);
         before.fallen(&Baseline::of(now)?, points.value, now.precision)
     }
+}
+
+/// Typed, not configured for a project.
+fn is_for_all(origin: &Origin) -> bool {
+    matches!(origin, Origin::CommandLine | Origin::Env(_))
 }
 
 fn judge<T: Copy>(

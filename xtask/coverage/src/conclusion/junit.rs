@@ -8,32 +8,43 @@ use camino::Utf8PathBuf;
 use super::value::Finished;
 use crate::files;
 use crate::project::PytestConfig;
-use crate::report::junit::{Suite, render};
+use crate::report::junit::{Suite, element, render};
 
 /// Writes the file that is asked for, and says where. Relative paths are those of the folder
 /// where `--junit` was typed, or of the project whose addopts have `--junitxml`.
 pub(super) fn write(run: &Finished<'_>) -> Result<Option<Utf8PathBuf>> {
     let typed = run.invocation.typed.general.junit.as_ref();
+    let typed = typed.filter(|_| run.invocation.joint.is_none());
     let configured = run.prepared.settings.junit.as_ref();
     let path = match typed {
         Some(path) => Some(run.invocation.here.join(path)),
         None => configured.map(|it| run.project.root.join(&it.value)),
     };
     let Some(path) = path else { return Ok(None) };
+    files::write_output(&path, &render(&suite(run, None))?)
+        .with_context(|| format!("failed to write the JUnit file to `{path}`"))?;
+    Ok(Some(path))
+}
+
+/// The part of a project in the file of several, where one was typed.
+pub(super) fn part(run: &Finished<'_>, project: &str) -> Result<Option<String>> {
+    let asked = run.invocation.typed.general.junit.as_ref();
+    asked.map(|_| element(&suite(run, Some(project)))).transpose()
+}
+
+fn suite<'a>(run: &Finished<'a>, within: Option<&'a str>) -> Suite<'a> {
     let pytest = run.prepared.facts.pytest.as_ref();
     let word = |of: fn(&PytestConfig) -> Option<&String>| pytest.and_then(of).map(String::as_str);
     let took = run.started.elapsed();
-    let suite = Suite {
+    Suite {
+        within,
         name: word(|it| it.junit_suite_name.as_ref()).unwrap_or("pytest"),
         files: matches!(word(|it| it.junit_family.as_ref()), Some("xunit1" | "legacy")),
         began: SystemTime::now() - took,
         seconds: took.as_secs_f64(),
         properties: properties(run),
         cases: run.ran.ledger.cases(),
-    };
-    files::write_output(&path, &render(&suite)?)
-        .with_context(|| format!("failed to write the JUnit file to `{path}`"))?;
-    Ok(Some(path))
+    }
 }
 
 /// What a reader cannot see in the tests that are there.

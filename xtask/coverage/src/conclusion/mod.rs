@@ -5,10 +5,12 @@
 //! too. After that nothing changes the verdict, and the last line says what the summary says and
 //! the process ends with.
 
+pub(crate) mod answer;
 mod baseline;
 mod delivery;
 pub(crate) mod goals;
 mod history;
+pub(crate) mod joint;
 mod junit;
 pub(crate) mod missing;
 mod notable;
@@ -58,7 +60,9 @@ impl Finished<'_> {
         let delivered = delivered.and_then(|it| evidence.note(it)).flatten();
         let rendered = checked.and_then(|it| self.combine(it, &mut evidence, ready));
         let weighed = match &rendered {
-            Some(now) => self.against.weigh(self.project, &self.prepared.settings, now),
+            Some(now) => {
+                self.against.weigh(self.invocation, self.project, &self.prepared.settings, now)
+            }
             None => Weighed::default(),
         };
         evidence.missed = weighed.missed;
@@ -80,6 +84,7 @@ impl Finished<'_> {
         let baseline = baseline::update(self.project, &self.prepared.settings, sound);
         let baseline = conclusion.note(baseline).flatten();
         let _ = conclusion.note(summary::write(self, &conclusion));
+        self.answer(&mut conclusion);
         self.say(&conclusion, baseline.as_deref());
         conclusion.verdict.exit
     }
@@ -158,7 +163,8 @@ impl Finished<'_> {
         };
         let request = request(self.project, self.prepared, data, reports);
         let xml_top = xml_top(self.invocation, self.project);
-        render_with(&Request { lines_of: self.against.files(), xml_top, ..request }, ready)
+        let (lines_of, analyses) = (self.against.files(), self.invocation.joint.is_some());
+        render_with(&Request { lines_of, analyses, xml_top, ..request }, ready)
     }
 
     fn seconds(&self, rendered: Option<&Rendered>) -> Seconds {

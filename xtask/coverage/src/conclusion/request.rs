@@ -75,6 +75,7 @@ pub(crate) fn request(
         data,
         guessed: guessed(project, prepared),
         lines_of: Vec::new(),
+        analyses: false,
         reports,
         xml_top: None,
         fail_under: settings.fail_under.as_ref().map(|threshold| threshold.value),

@@ -3,7 +3,7 @@
 
 use super::value::{Conclusion, Finished};
 use super::words::{say_reports, say_weighed, time_line, verdict_line};
-use super::{history, missing, page};
+use super::{answer, history, missing, page};
 use crate::model::ReportKind;
 use crate::model::format::count;
 use crate::report::failures::{self, Limits};
@@ -21,7 +21,9 @@ impl Finished<'_> {
             screen.say(&format!("JUnit report: {path}"));
         }
         conclusion.delivered.iter().for_each(|line| screen.say(line));
-        say_weighed(screen, conclusion.patch.as_ref(), &missed, self.invocation.here);
+        // Several projects have one patch, which is said at their end.
+        let patch = conclusion.patch.as_ref().filter(|_| self.invocation.joint.is_none());
+        say_weighed(screen, patch, &missed, self.invocation.here);
         if conclusion.verdict.partial && self.prepared.settings.goals.no_decrease.is_some() {
             screen.say("A part of the tests is not compared with the baseline");
         }
@@ -38,7 +40,11 @@ impl Finished<'_> {
             screen.warn(&format!("{error:#}"));
         }
         let tally = &conclusion.evidence.tally;
-        screen.say(&verdict_line(screen.paint(), &conclusion.verdict, tally));
+        let lines = verdict_line(screen.paint(), &conclusion.verdict, tally);
+        match answer::name(self.invocation, self.project) {
+            Some(name) => lines.lines().for_each(|line| screen.say(&format!("{name}: {line}"))),
+            None => screen.say(&lines),
+        }
     }
 
     fn say_failures(&self, conclusion: &Conclusion) {

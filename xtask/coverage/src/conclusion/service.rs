@@ -5,10 +5,11 @@ use std::fs::OpenOptions;
 use std::io::Write;
 
 use anyhow::{Context, Result};
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use super::value::{Conclusion, Finished};
 use super::words::{counts, word};
+use crate::env::Env;
 use crate::exit::Exit;
 use crate::invocation::Invocation;
 use crate::model::format::seconds;
@@ -23,14 +24,15 @@ use crate::report::verdict::Verdict;
 use crate::screen::Service;
 
 /// Bytes that GitHub takes for the page, from all that a step writes; more is an error there.
-const MOST_PAGE: usize = 1024 * 1024;
+pub(super) const MOST_PAGE: usize = 1024 * 1024;
 
 impl Finished<'_> {
     /// Annotates the repository and writes the page of the job. That this fails is no reason for
     /// a run to fail.
     pub(super) fn tell_service(&self, conclusion: &Conclusion, missed: &[&Missed]) {
         let Invocation { screen, env, .. } = *self.invocation;
-        if screen.service() != Some(Service::GitHub) {
+        // Several projects have one page, and their annotations share what there is room for.
+        if screen.service() != Some(Service::GitHub) || self.invocation.joint.is_some() {
             return;
         }
         screen.annotate(&self.annotations(conclusion));
@@ -46,7 +48,7 @@ impl Finished<'_> {
     }
 
     /// First what no line stands for, then failures, then changed lines.
-    fn annotations(&self, conclusion: &Conclusion) -> Vec<Annotation> {
+    pub(super) fn annotations(&self, conclusion: &Conclusion) -> Vec<Annotation> {
         let Verdict { exit, outcome, sentence, .. } = &conclusion.verdict;
         let places = places(self.invocation, self.project, self.prepared);
         let mut all = Vec::new();
@@ -56,7 +58,7 @@ impl Finished<'_> {
             all.push(Annotation { level: Level::Error, file, lines, title, text });
         }
         all.extend(of_failures(self.ran.ledger.failures(), &places));
-        let patch = conclusion.patch.as_ref();
+        let patch = conclusion.patch.as_ref().filter(|_| self.invocation.joint.is_none());
         all.extend(patch.map(|patch| of_patch(patch, &places)).unwrap_or_default());
         all
     }
@@ -67,11 +69,22 @@ impl Finished<'_> {
         conclusion: &Conclusion,
         missed: &[&Missed],
     ) -> Result<()> {
+        let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+        let there = usize::try_from(file.metadata()?.len()).unwrap_or(MOST_PAGE);
+        let page = self.page(conclusion, missed, MOST_PAGE.saturating_sub(there));
+        file.write_all(page.as_bytes())?;
+        Ok(())
+    }
+
+    /// The part of a project in the page of several.
+    pub(super) fn job_page(&self, conclusion: &Conclusion, missed: &[&Missed]) -> String {
+        self.page(conclusion, missed, MOST_PAGE / 4)
+    }
+
+    fn page(&self, conclusion: &Conclusion, missed: &[&Missed], most: usize) -> String {
         let limits = Limits { text_lines: 60, ..Limits::default() };
         let failures = self.ran.ledger.failures();
         let shown = failures::shown(failures, &conclusion.again, &limits);
-        let mut file = OpenOptions::new().create(true).append(true).open(path)?;
-        let there = usize::try_from(file.metadata()?.len()).unwrap_or(MOST_PAGE);
         let verdict = &conclusion.verdict;
         let page = Page {
             project: &self.project.name,
@@ -81,13 +94,12 @@ impl Finished<'_> {
             tests: &counts(&conclusion.evidence.tally),
             took: &seconds(conclusion.seconds.total),
             rendered: conclusion.rendered.as_ref(),
-            patch: conclusion.patch.as_ref(),
+            patch: conclusion.patch.as_ref().filter(|_| self.invocation.joint.is_none()),
             missed,
             more_failures: self.ran.ledger.failed_ids().len().saturating_sub(shown.len()),
             failures: &shown,
         };
-        file.write_all(render(&page, MOST_PAGE.saturating_sub(there)).as_bytes())?;
-        Ok(())
+        render(&page, most)
     }
 }
 
@@ -110,12 +122,17 @@ fn places(invocation: &Invocation<'_>, project: &Project, prepared: &Prepared) -
 /// The top of the repository that the project lies in: the service's checkout, else where git has
 /// its folder.
 fn repository(invocation: &Invocation<'_>, project: &Project) -> Utf8PathBuf {
+    top(invocation.env, &project.root).unwrap_or_else(|| project.root.clone())
+}
+
+/// The same of any folder; none where there is no repository.
+pub(crate) fn top(env: &Env, root: &Utf8Path) -> Option<Utf8PathBuf> {
     let named = ["GITHUB_WORKSPACE", "CI_PROJECT_DIR"].into_iter();
-    let named = named.filter_map(|name| invocation.env.get(name));
+    let named = named.filter_map(|name| env.get(name));
     let checkouts = named.filter_map(|folder| Utf8PathBuf::from(folder).canonicalize_utf8().ok());
-    let above = project.root.ancestors().map(|folder| folder.to_path_buf());
-    let mut tops = checkouts.filter(|folder| project.root.starts_with(folder)).chain(above);
-    tops.find(|folder| folder.join(".git").exists()).unwrap_or_else(|| project.root.clone())
+    let above = root.ancestors().map(|folder| folder.to_path_buf());
+    let mut tops = checkouts.filter(|folder| root.starts_with(folder)).chain(above);
+    tops.find(|folder| folder.join(".git").exists())
 }
 
 /// From where the XML report counts paths: GitLab wants them as the repository has them, which

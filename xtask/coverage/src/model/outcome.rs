@@ -1,5 +1,7 @@
 //! How tests end, and how many in which way.
 
+use std::iter::Sum;
+
 use serde::{Deserialize, Serialize};
 
 /// How a test ended.
@@ -122,5 +124,23 @@ impl Tally {
     /// All that counts as a failure.
     pub fn failures(&self) -> u64 {
         self.failed + self.errors + self.crashed + self.timed_out
+    }
+}
+
+impl Sum for Tally {
+    fn sum<I: Iterator<Item = Tally>>(all: I) -> Tally {
+        all.fold(Tally::default(), |a, b| Tally {
+            collected: a.collected + b.collected,
+            passed: a.passed + b.passed,
+            failed: a.failed + b.failed,
+            errors: a.errors + b.errors,
+            skipped: a.skipped + b.skipped,
+            xfailed: a.xfailed + b.xfailed,
+            xpassed: a.xpassed + b.xpassed,
+            reruns: a.reruns + b.reruns,
+            crashed: a.crashed + b.crashed,
+            timed_out: a.timed_out + b.timed_out,
+            not_run: a.not_run + b.not_run,
+        })
     }
 }

@@ -33,7 +33,7 @@ pub use active::PassedOver;
 pub use facts::{CoverageConfig, Facts, NativeCore, PytestConfig};
 pub use pyproject::Pyproject;
 pub use python::Interpreter;
-pub use state::{Lock, State};
+pub use state::{Lock, State, joint_folder};
 pub use steps::Steps;
 pub use workspace::Workspace;
 

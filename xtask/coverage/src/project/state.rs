@@ -11,7 +11,7 @@ use nix::fcntl::{Flock, FlockArg};
 
 use super::{Project, Workspace, runs};
 use crate::digest;
-use crate::layout::StateFolder;
+use crate::layout::{JointFolder, StateFolder};
 use crate::{exit, files};
 
 /// The state folder of one project. Its paths are only names until [`State::create`].
@@ -145,6 +145,22 @@ impl State {
         self.create(&self.tools)?;
         wait_for(&self.tools.join("lock"))
     }
+}
+
+/// The folder for what several projects come to together: beside those of the projects in the
+/// workspace's target folder, else in that of the first one.
+pub fn joint_folder(projects: &[Project], workspace: Option<&Workspace>) -> Result<JointFolder> {
+    let in_target = |it: &&Workspace| files::is_writable(&it.target);
+    if let Some(workspace) = workspace.filter(in_target) {
+        let folder = workspace.target.join("xtask/joint");
+        make_folder(&folder)?;
+        return Ok(JointFolder::at(folder));
+    }
+    let first = projects.first().context("there is no project")?;
+    let state = State::of(first, workspace);
+    let folder = state.dir().join("joint");
+    state.create(&folder)?;
+    Ok(JointFolder::at(folder))
 }
 
 fn wait_for(path: &Utf8Path) -> Result<Lock> {

@@ -8,6 +8,7 @@ use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::joint::FileAnalysis;
 use super::patch::FileLines;
 pub use super::program::Program;
 use super::program::{Code, ask};
@@ -79,6 +80,8 @@ pub struct Request {
     pub guessed: Vec<Utf8PathBuf>,
     /// Files whose lines are wanted too; absolute, without symbolic links.
     pub lines_of: Vec<Utf8PathBuf>,
+    /// The lines of all files are wanted.
+    pub analyses: bool,
     /// Which reports, in the order in which they are made.
     pub reports: Vec<Report>,
     /// From where the XML report counts paths; none means as coverage does.
@@ -156,6 +159,9 @@ pub struct Rendered {
     pub precision: u32,
     /// The lines of the files that were asked for, where they are measured.
     pub lines: Vec<FileLines>,
+    /// The lines of all files, where they were wanted.
+    #[serde(default)]
+    pub analyses: Vec<FileAnalysis>,
     /// The table, exactly as `coverage report` prints it.
     pub term: Option<String>,
     /// What became of each report.
@@ -275,6 +281,7 @@ const CODE: Code = Code {
         ("xtask_cobertura", include_str!("../../host/xtask_cobertura.py")),
         ("xtask_files", include_str!("../../host/xtask_files.py")),
         ("xtask_forks", include_str!("../../host/xtask_forks.py")),
+        ("xtask_lines", include_str!("../../host/xtask_lines.py")),
         ("xtask_shared", include_str!("../../host/xtask_shared.py")),
     ],
 };
@@ -299,6 +306,7 @@ fn message(request: &Request) -> Value {
         "incomplete_data_file": incomplete_into,
         "guessed": request.guessed,
         "lines_of": request.lines_of,
+        "analyses": request.analyses,
         "reports": reports,
         "xml_top": request.xml_top,
         "fail_under": request.fail_under,

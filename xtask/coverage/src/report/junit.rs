@@ -17,6 +17,8 @@ use crate::model::{Failure, Phase};
 pub struct Suite<'a> {
     /// pytest's `junit_suite_name`.
     pub name: &'a str,
+    /// The folder of the project, where there are several: classes and files are named from there.
+    pub within: Option<&'a str>,
     /// pytest's `junit_family` is `xunit1`: tests have the attribute `file`.
     pub files: bool,
     /// When the run began.
@@ -31,47 +33,78 @@ pub struct Suite<'a> {
 
 /// The text of the file.
 pub fn render(suite: &Suite<'_>) -> Result<String> {
+    let text = written(|xml| {
+        xml.0.write_event(Event::Decl(BytesDecl::new("1.0", Some("utf-8"), None)))?;
+        xml.element("testsuites", SUITES, |xml| xml.suite(suite))
+    });
+    Ok(text? + "\n")
+}
+
+/// The element of one suite, to be joined with others.
+pub fn element(suite: &Suite<'_>) -> Result<String> {
+    written(|xml| xml.suite(suite))
+}
+
+/// The text of a file with the elements of several suites.
+pub fn joined<'a>(elements: impl IntoIterator<Item = &'a str>) -> Result<String> {
+    let text = written(|xml| {
+        xml.0.write_event(Event::Decl(BytesDecl::new("1.0", Some("utf-8"), None)))?;
+        xml.element("testsuites", SUITES, |xml| {
+            let mut all = elements.into_iter();
+            // They are XML already.
+            all.try_for_each(|it| {
+                xml.0.write_event(Event::Text(BytesText::from_escaped(format!("\n{it}\n"))))
+            })
+        })
+    });
+    Ok(text? + "\n")
+}
+
+const SUITES: &[(&str, &str)] = &[("name", "pytest tests")];
+
+fn written(write: impl FnOnce(&mut Xml) -> std::io::Result<()>) -> Result<String> {
     let mut xml = Xml(Writer::new_with_indent(Vec::new(), b' ', 2));
-    xml.suites(suite).context("failed to write JUnit XML")?;
-    let mut text = String::from_utf8(xml.0.into_inner()).context("failed to write JUnit XML")?;
-    text.push('\n');
-    Ok(text)
+    write(&mut xml).context("failed to write JUnit XML")?;
+    String::from_utf8(xml.0.into_inner()).context("failed to write JUnit XML")
 }
 
 struct Xml(Writer<Vec<u8>>);
 
 impl Xml {
-    fn suites(&mut self, suite: &Suite<'_>) -> std::io::Result<()> {
-        self.0.write_event(Event::Decl(BytesDecl::new("1.0", Some("utf-8"), None)))?;
-        self.element("testsuites", &[("name", "pytest tests")], |xml| {
-            let nodes: Vec<Node<'_>> = suite.cases.iter().flat_map(nodes).collect();
-            let count = |tag: &str| {
-                let tags = nodes.iter().flat_map(|node| &node.results).map(|result| result.tag);
-                tags.filter(|it| *it == tag).count().to_string()
-            };
-            let attributes = [
-                ("name", suite.name),
-                ("errors", &count("error")),
-                ("failures", &count("failure")),
-                ("skipped", &count("skipped")),
-                ("tests", &nodes.len().to_string()),
-                ("time", &seconds(suite.seconds)),
-                ("timestamp", &humantime::format_rfc3339_millis(suite.began).to_string()),
-            ];
-            xml.element("testsuite", &attributes, |xml| {
-                let properties = suite.properties.iter();
-                xml.properties(properties.map(|(name, value)| (*name, value.as_str())))?;
-                nodes.iter().try_for_each(|node| xml.node(node, suite.files))
-            })
+    fn suite(&mut self, suite: &Suite<'_>) -> std::io::Result<()> {
+        let nodes: Vec<Node<'_>> = suite.cases.iter().flat_map(nodes).collect();
+        let count = |tag: &str| {
+            let tags = nodes.iter().flat_map(|node| &node.results).map(|result| result.tag);
+            tags.filter(|it| *it == tag).count().to_string()
+        };
+        let name = match suite.within {
+            Some(project) => project,
+            None => suite.name,
+        };
+        let attributes = [
+            ("name", name),
+            ("errors", &count("error")),
+            ("failures", &count("failure")),
+            ("skipped", &count("skipped")),
+            ("tests", &nodes.len().to_string()),
+            ("time", &seconds(suite.seconds)),
+            ("timestamp", &humantime::format_rfc3339_millis(suite.began).to_string()),
+        ];
+        self.element("testsuite", &attributes, |xml| {
+            let properties = suite.properties.iter();
+            xml.properties(properties.map(|(name, value)| (*name, value.as_str())))?;
+            nodes.iter().try_for_each(|node| xml.node(node, suite))
         })
     }
 
-    fn node(&mut self, node: &Node<'_>, files: bool) -> std::io::Result<()> {
+    fn node(&mut self, node: &Node<'_>, suite: &Suite<'_>) -> std::io::Result<()> {
         let (classname, name) = NodeId(node.case.id).junit_names();
+        let classname = within(suite.within.map(|it| it.replace('/', ".")), '.', &classname);
         let time = node.seconds.map(seconds);
         let mut attributes = vec![("classname", classname.as_str()), ("name", name.as_str())];
         let file = NodeId(node.case.id).file();
-        attributes.extend(files.then_some(("file", file)));
+        let file = within(suite.within.map(str::to_owned), '/', file);
+        attributes.extend(suite.files.then_some(("file", file.as_str())));
         attributes.extend(time.as_deref().map(|time| ("time", time)));
         self.element("testcase", &attributes, |xml| {
             let properties = node.case.properties.iter();
@@ -261,12 +294,21 @@ fn without<'a>(text: &'a str, start: &str) -> &'a str {
     text.strip_prefix(start).unwrap_or(text)
 }
 
+/// A name within that of a project.
+fn within(project: Option<String>, between: char, name: &str) -> String {
+    match project {
+        Some(project) if name.is_empty() => project,
+        Some(project) => format!("{project}{between}{name}"),
+        None => name.to_owned(),
+    }
+}
+
 fn seconds(seconds: f64) -> String {
     format!("{seconds:.3}")
 }
 
 /// The value of an attribute. A parser makes a space of a line break that is not escaped.
-fn attribute(value: &str) -> String {
+pub(super) fn attribute(value: &str) -> String {
     let escaped = quick_xml::escape::escape(legal(value));
     escaped.replace('\n', "&#10;").replace('\r', "&#13;").replace('\t', "&#9;")
 }
@@ -300,7 +342,8 @@ mod tests {
     fn text(cases: Vec<Case<'_>>) -> String {
         let began = SystemTime::UNIX_EPOCH;
         let properties = Vec::new();
-        let suite = Suite { name: "s", files: true, began, seconds: 1.5, properties, cases };
+        let suite =
+            Suite { name: "s", within: None, files: true, began, seconds: 1.5, properties, cases };
         render(&suite).expect("XML")
     }
 

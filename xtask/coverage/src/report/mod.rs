@@ -7,6 +7,7 @@ pub mod coverage;
 pub mod failures;
 mod html;
 pub mod identity;
+pub mod joint;
 pub mod junit;
 pub mod moved;
 pub mod notable;

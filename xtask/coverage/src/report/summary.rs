@@ -150,8 +150,48 @@ pub struct Seconds {
     pub report: f64,
 }
 
+/// The file of several projects: what is there of each, and of all.
+#[derive(Clone, Debug, Serialize)]
+pub struct JointSummary {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// How all of it ended.
+    pub outcome: Outcome,
+    /// What the process ends with.
+    pub exit_code: u8,
+    /// True where only some of the tests ran, or the coverage of a project is not there.
+    pub partial: bool,
+    /// What became of the tests.
+    pub tests: Tally,
+    /// None where nothing was measured.
+    pub coverage: Option<Coverage>,
+    /// How long all of it took.
+    pub seconds: f64,
+    /// Node ids, after the folder of the project and `/`.
+    pub failed_tests: Vec<String>,
+    /// Where each joint report lies, by its name.
+    pub reports: BTreeMap<String, Utf8PathBuf>,
+    /// Each project.
+    pub projects: Vec<ProjectSummary>,
+}
+
+/// What came of one project.
+#[derive(Clone, Debug, Serialize)]
+pub struct ProjectSummary {
+    /// Its folder, from the top of the repository.
+    pub project: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The exit code that it asks for.
+    pub exit_code: u8,
+    /// How it ended, in a sentence.
+    pub sentence: String,
+    /// None where it did not run.
+    pub summary: Option<Summary>,
+}
+
 /// Writes the summary: the whole file or none, first under another name beside it.
-pub fn write(path: &Utf8Path, summary: &Summary) -> Result<()> {
+pub fn write(path: &Utf8Path, summary: &impl Serialize) -> Result<()> {
     let mut text = serde_json::to_string_pretty(summary).context("failed to write the summary")?;
     text.push('\n');
     files::write_output(path, &text)

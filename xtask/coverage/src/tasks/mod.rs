@@ -17,16 +17,20 @@ mod suite;
 mod verify;
 
 use std::cell::RefCell;
+use std::time::Instant;
 
 use anyhow::Result;
 use camino::Utf8Path;
 
 use crate::cli::{Chosen, Task, Typed};
+use crate::conclusion::answer::called;
+use crate::conclusion::joint;
 use crate::engine::{child, signals};
 use crate::env::Env;
 use crate::exit::Exit;
 use crate::invocation::{Invocation, here};
 use crate::project::{Project, Workspace, discover};
+use crate::report::joint::{Answer, Answers};
 use crate::screen::Screen;
 
 /// Does what was typed, for each project in turn. The worst ending is the ending.
@@ -52,7 +56,8 @@ pub fn run(typed: &Typed, env: &Env, screen: &Screen) -> Result<Exit> {
     let projects = chosen(typed, &here, workspace.as_ref())?;
     refuse_one_file_for_several(typed, &projects)?;
     let pages = RefCell::default();
-    let mut ending = Exit::Passed;
+    let answers = is_joint(typed, &projects)
+        .then(|| Answers::new(joint::top(env, workspace.as_ref(), &projects)));
     let invocation = Invocation {
         typed,
         here: &here,
@@ -60,28 +65,63 @@ pub fn run(typed: &Typed, env: &Env, screen: &Screen) -> Result<Exit> {
         screen,
         workspace: workspace.as_ref(),
         pages: &pages,
+        joint: answers.as_ref(),
     };
     match typed.task {
         Task::Setup => return setup::run(&invocation, &projects),
         Task::Doctor { json } => return doctor::run(&invocation, &projects, json),
         _ => {}
     }
-    for (at, project) in projects.iter().enumerate() {
-        let ended = run_one(&invocation, project);
-        signals::settle();
-        let ended = ended.unwrap_or_else(|error| {
-            screen.error(&error);
-            crate::exit::of(&error)
-        });
-        ending = ending.worse(ended);
-        if matches!(ending, Exit::Interrupted(_)) {
-            say_left_out(screen, &projects[at + 1..]);
-            return Ok(ending);
-        }
+    let started = Instant::now();
+    let mut ending = run_all(&invocation, &projects);
+    if let Some(answers) = answers.as_ref().map(Answers::take).filter(|all| !all.is_empty()) {
+        ending = ending.worse(joint::conclude(&invocation, &projects, answers, started));
+    }
+    if matches!(ending, Exit::Interrupted(_)) {
+        return Ok(ending);
     }
     // Last: the end of a run ends every process that descends from this one.
     pages.take().iter().for_each(|page| open::open(screen, env, page));
     Ok(ending)
+}
+
+/// One after the other. What breaks in one is no reason to leave out the others.
+fn run_all(invocation: &Invocation<'_>, projects: &[Project]) -> Exit {
+    let mut ending = Exit::Passed;
+    for (at, project) in projects.iter().enumerate() {
+        let ended = run_one(invocation, project);
+        signals::settle();
+        let ended = ended.unwrap_or_else(|error| {
+            invocation.screen.error(&error);
+            let exit = crate::exit::of(&error);
+            answer_without_run(invocation, project, exit, &format!("{error:#}"));
+            exit
+        });
+        ending = ending.worse(ended);
+        if matches!(ending, Exit::Interrupted(_)) {
+            let left_out = &projects[at + 1..];
+            let add = |it| answer_without_run(invocation, it, ended, "not begun");
+            left_out.iter().for_each(add);
+            say_left_out(invocation.screen, left_out);
+            break;
+        }
+    }
+    ending
+}
+
+fn answer_without_run(invocation: &Invocation<'_>, project: &Project, exit: Exit, why: &str) {
+    if let Some(answers) = invocation.joint {
+        let why = why.lines().next().unwrap_or_default().to_owned();
+        answers.add(Answer::without_run(called(answers, project), exit, why));
+    }
+}
+
+/// True where several projects are to have one answer: also of a set that happens to hold one, so
+/// that what reads the files finds the same in them whatever has changed.
+fn is_joint(typed: &Typed, projects: &[Project]) -> bool {
+    let ends_in_one = matches!(typed.task, Task::Coverage | Task::Test | Task::Report);
+    let is_set = projects.len() > 1 || typed.general.chosen.all;
+    ends_in_one && is_set && !typed.general.dry_run
 }
 
 /// Ctrl-C is meant for all projects, not for the one that runs just then.
@@ -132,8 +172,6 @@ fn chosen(typed: &Typed, here: &Utf8Path, workspace: Option<&Workspace>) -> Resu
 fn refuse_one_file_for_several(typed: &Typed, projects: &[Project]) -> Result<()> {
     let general = &typed.general;
     let files = [
-        ("--summary-json", general.summary_json.is_some()),
-        ("--junit", general.junit.is_some()),
         ("--trace", general.trace.is_some()),
         ("--out", general.shards.out.is_some() || typed.planning.out.is_some()),
         ("--rerun", general.rerun.is_some()),

@@ -31,7 +31,7 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
     let plan = prepare::shard::narrow(invocation, project, &mut prepared)?;
     let again = invocation.typed.general.last_failed.then(|| known.again());
     if again == Some(Again::Nothing) {
-        return conclusion::nothing_to_run(invocation, &prepared);
+        return conclusion::nothing_to_run(invocation, project, &prepared);
     }
     prepared.settings.narrowed |= again == Some(Again::Listed);
     rerun.iter().for_each(|it| it.settle(&mut prepared));

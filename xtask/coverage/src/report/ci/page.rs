@@ -130,7 +130,7 @@ fn details(test: &Shown) -> String {
 }
 
 /// Text that Markdown shows as it is, on one line of a table too.
-fn plain(text: &str) -> String {
+pub fn plain(text: &str) -> String {
     let mut out = String::new();
     for c in escaped(text).chars() {
         if "\\`*_[]|~#".contains(c) {

@@ -12,6 +12,7 @@ mod tests;
 
 use camino::Utf8PathBuf;
 
+pub(in crate::report) use self::text::link;
 use super::again::Again;
 use super::coverage::{FileTotals, Totals};
 use super::summary::{Outcome, Seconds};

@@ -38,7 +38,7 @@ pub(super) fn percent(percent: f64) -> String {
 }
 
 /// How a page in `folder` refers to a file; both absolute.
-pub(super) fn link(folder: &Utf8Path, file: &Utf8Path) -> String {
+pub(in crate::report) fn link(folder: &Utf8Path, file: &Utf8Path) -> String {
     let names = |path: &Utf8Path| -> Vec<String> {
         path.components().map(|it: Utf8Component<'_>| it.as_str().to_owned()).collect()
     };
