@@ -736,9 +736,19 @@ pub struct Chosen {
 
     /// Run all projects that the workspace lists
     ///
-    /// Those under `projects` in `[workspace.metadata.xtask]` of its `Cargo.toml`.
+    /// Those under `projects` in `[workspace.metadata.xtask]` of its `Cargo.toml`; where none are
+    /// listed, those with tests that no ignore file leaves out.
     #[arg(long, conflicts_with = "project")]
     pub all: bool,
+
+    /// Run only what changes since BASE concern
+    ///
+    /// BASE is a commit or a branch. Of all projects, or of those named, the ones of which a file
+    /// differs from the commit where HEAD left BASE, or a file of what they depend on by its path:
+    /// poetry's and uv's sources, members of a uv workspace, editable and `file:` requirements.
+    /// Where there are none nothing runs, and the exit code is 0.
+    #[arg(long, value_name = "BASE", value_parser = text)]
+    pub affected: Option<String>,
 
     /// Use this Python
     ///
@@ -957,6 +967,7 @@ impl General {
                     true => other.chosen.project,
                     false => self.chosen.project.clone(),
                 },
+                affected: self.chosen.affected.clone().or(other.chosen.affected),
                 all: self.chosen.all || (self.chosen.project.is_empty() && other.chosen.all),
                 python: self.chosen.python.clone().or(other.chosen.python),
             },
@@ -1155,6 +1166,7 @@ mod tests {
     fn variables_stand_in_for_what_is_not_typed() {
         let variables = [
             ("XTASK_PROJECT", "a,b"),
+            ("XTASK_AFFECTED", "main"),
             ("XTASK_PYTHON", "py"),
             ("XTASK_COLOR", "never"),
             ("XTASK_VERBOSE", "1"),
@@ -1177,6 +1189,7 @@ mod tests {
             chosen: Chosen {
                 project: vec!["a".into(), "b".into()],
                 all: false,
+                affected: Some("main".into()),
                 python: Some("py".into()),
             },
             output: Output { color: Some(Color::Never), quiet: false, verbose: true },
@@ -1197,7 +1210,7 @@ mod tests {
             },
         };
         assert_eq!(read("coverage", &variables).expect("a task").general, general);
-        let line = "coverage -p c --python x --color always -q --summary-json t.json --junit k.xml --trace u.jsonl \
+        let line = "coverage -p c --affected next --python x --color always -q --summary-json t.json --junit k.xml --trace u.jsonl \
                     --open --dry-run --last-failed --rerun g.json --with-preceding --shard 1/1 --out q --plan r.json --tail d \
                     --exit-zero-on-test-failure";
         assert_eq!(read(line, &variables).expect("a task").general, typed(line).general);

@@ -192,3 +192,81 @@ fn annotations_and_the_page_of_a_job_are_made_once() {
     assert!(page.starts_with("## ✗ tests failed\n\n| Project |"), "{page}");
     assert_eq!(page.matches("## Coverage of ").count(), 2, "{page}");
 }
+
+/// `-p` and `--all` know them without a list, and leave out what git ignores.
+#[test]
+fn projects_are_found_where_none_are_listed() {
+    let project = workspace(&["a", "b"]);
+    project.write("Cargo.toml", "[workspace]\n");
+    project.write(".gitignore", "target\n__pycache__\n.coverage\npackages/b\n");
+    let output = run(&project, &["--all", "--report", "none"]).exits(0);
+    output.says("packages/a: ✓ passed").never_says("packages/b");
+    run(&project, &["-p", "a", "--report", "none"]).exits(0).tells("Coverage of a in 1 split\n");
+}
+
+#[test]
+fn projects_are_listed_by_globs() {
+    let project = workspace(&["a", "b", "c"]);
+    project.write("packages/b/deep/er/pyproject.toml", &pyproject("", ""));
+    let ends = |projects: &str, wanted: &[&str]| {
+        let cargo = format!("[workspace]\n[workspace.metadata.xtask]\nprojects = [{projects}]\n");
+        project.write("Cargo.toml", &cargo);
+        let output = project.run(&["doctor", "--all", "--json"]);
+        let found: Value = serde_json::from_str(&output.stdout).expect("JSON");
+        let projects = found["projects"].as_array().expect("a list");
+        let roots = projects.iter().map(|it| it["root"].as_str().expect("a path"));
+        let roots: Vec<&str> =
+            roots.filter_map(|it| it.strip_prefix(project.root.as_str())).collect();
+        assert_eq!(roots, wanted, "{projects:?}");
+    };
+    ends("'packages/{a,c}'", &["/packages/a", "/packages/c"]);
+    ends("'packages/[!c]', './packages/c/'", &["/packages/a", "/packages/b", "/packages/c"]);
+    ends("'packages/b/**'", &["/packages/b/deep/er"]);
+    let cargo = "[workspace]\n[workspace.metadata.xtask]\nprojects = ['packages/{a']\n";
+    project.write("Cargo.toml", cargo);
+    run(&project, &["--all"]).exits(4).tells("`packages/{a`: ");
+}
+
+#[test]
+fn what_changes_concern_runs() {
+    let project = workspace(&["app", "base", "other"]);
+    let needs = pyproject("", "[tool.uv.sources]\nbase = { path = '../base', editable = true }\n");
+    project.write("packages/app/pyproject.toml", &needs);
+    commit(&project);
+    let affected = |more: &[&str]| {
+        let args = ["--affected", "HEAD", "--report", "none", "--summary-json", "s.json"];
+        project.xtask(&[&["coverage", "--splits", "1"], &args[..], more].concat())
+    };
+    // What runs leave is no change, nor is what no project has.
+    project.write("packages/other/.coverage", "");
+    project.write("notes.md", "");
+    let output = affected(&[]).output().exits(0).never_says("Coverage of");
+    output.says("✓ nothing to do: no project is affected by what has changed\n");
+    assert_eq!(project.json("s.json")["projects"].as_array().map(Vec::len), Some(0));
+
+    project.write("packages/base/src/shop/new.py", "");
+    // As in a hook, of another repository.
+    let run = affected(&[]).var("GIT_DIR", "/nowhere").var("GIT_INDEX_FILE", "/nowhere/index");
+    let output = run.output().exits(0).tells("since HEAD: 2 of 3 projects\n");
+    output
+        .tells("  • packages/app: depends on packages/base, where packages/base/src/shop/new.py has changed\n")
+        .tells("  • packages/base: packages/base/src/shop/new.py has changed\n")
+        .says("passed in 2 projects\n")
+        .never_says("Coverage of other");
+    affected(&["-p", "app,other"])
+        .output()
+        .exits(0)
+        .tells("1 of 2 projects\n")
+        .never_says("of base ");
+    // Deleted and renamed, and in an earlier commit.
+    commit(&project);
+    git(
+        &project.root,
+        &["mv", "packages/other/tests/test_main.py", "packages/other/tests/test_x.py"],
+    );
+    affected(&[]).output().exits(0).tells("  • packages/other: ").tells("1 of 3 projects\n");
+    let args = ["test", "--affected", "HEAD~1", "--splits", "1"];
+    project.run(&args).exits(0).tells("3 of 3 projects\n");
+    let output = project.run(&["test", "--affected", "nonsense"]).exits(4);
+    output.tells("`--affected nonsense`: no such commit");
+}

@@ -38,7 +38,7 @@ fn one_that_cannot_be_made_does_not_keep_others_from_it() {
 }
 
 #[test]
-fn all_needs_a_list() {
+fn all_needs_projects() {
     let project = Project::new(&[("pyproject.toml", "")]);
-    project.run(&["setup", "--all"]).exits(4).tells("`--all` needs `projects`");
+    project.run(&["setup", "--all"]).exits(4).tells("no Python project in").tells(" or below it");
 }

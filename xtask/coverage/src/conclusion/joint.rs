@@ -56,6 +56,17 @@ pub(crate) fn conclude(
     verdict.exit
 }
 
+/// Ends where no project is affected: good news, and whoever waits for files gets them.
+pub(crate) fn nothing_affected(invocation: &Invocation<'_>) -> Result<Exit> {
+    if invocation.joint.is_some() {
+        let none = All::of(invocation, Vec::new(), Instant::now());
+        none.write_junit(invocation)?;
+        none.write_summary(invocation, &judge(&[], &[], &[]), &BTreeMap::new())?;
+    }
+    invocation.screen.say("✓ nothing to do: no project is affected by what has changed");
+    Ok(Exit::Passed)
+}
+
 /// The folder that paths count from: the top of the repository that all projects lie in, else the
 /// workspace, else the folder around them.
 pub(crate) fn top(env: &Env, workspace: Option<&Workspace>, projects: &[Project]) -> Utf8PathBuf {

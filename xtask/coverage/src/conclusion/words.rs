@@ -108,7 +108,8 @@ fn rerun_command(invocation: &Invocation<'_>, project: &Project) -> Vec<String> 
 
 /// True where the workspace knows the project by its name.
 fn is_listed(invocation: &Invocation<'_>, project: &Project) -> bool {
-    let all = invocation.workspace.map(discover::all).and_then(Result::ok).unwrap_or_default();
+    let all = invocation.workspace.map(|it| discover::all(invocation.here, Some(it)));
+    let all = all.and_then(Result::ok).unwrap_or_default();
     all.iter().any(|other| other.root == project.root)
 }
 

@@ -5,9 +5,10 @@ use std::sync::OnceLock;
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
+use globset::GlobBuilder;
 
 use super::pyproject::same_name;
-use super::{Project, Pyproject, Tool, Workspace, canonical};
+use super::{Project, Pyproject, Tool, Workspace, canonical, found};
 use crate::exit;
 
 /// Files that make a folder a Python project wherever it lies.
@@ -40,10 +41,28 @@ pub fn find(
     roots.iter().map(|root| Project::read(root, workspace)).collect()
 }
 
-/// Every project that the workspace lists, for `--all`.
-pub fn all(workspace: &Workspace) -> Result<Vec<Project>> {
-    let roots = expand(workspace, "projects", &workspace.projects)?;
-    roots.iter().map(|root| Project::read(root, Some(workspace))).collect()
+/// Every project that the workspace lists, else those that are found in it, for `--all`.
+pub fn all(cwd: &Utf8Path, workspace: Option<&Workspace>) -> Result<Vec<Project>> {
+    let roots = match workspace {
+        Some(workspace) if !workspace.projects.is_empty() => {
+            expand(workspace, "projects", &workspace.projects)?
+        }
+        Some(workspace) => found_in(&workspace.root)?,
+        None => found_in(&canonical(cwd)?)?,
+    };
+    if roots.is_empty() {
+        return Err(none_in(workspace.map_or(cwd, |workspace| &workspace.root), " or below it"));
+    }
+    roots.iter().map(|root| Project::read(root, workspace)).collect()
+}
+
+/// Those that nobody has listed.
+fn found_in(root: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
+    let folders = found::projects(root, &found::files_of(root)?);
+    Ok(folders
+        .iter()
+        .map(|folder| if folder.as_str().is_empty() { root.to_owned() } else { root.join(folder) })
+        .collect())
 }
 
 impl Project {
@@ -74,6 +93,10 @@ fn nearest(cwd: &Utf8Path, workspace: Option<&Workspace>) -> Result<Vec<Utf8Path
         Some(workspace) if !workspace.projects.is_empty() => {
             expand(workspace, "projects", &workspace.projects)
         }
+        Some(workspace) if workspace.root == cwd => match found_in(cwd)? {
+            found if found.is_empty() => Err(none_in(cwd, " or above it")),
+            found => Ok(found),
+        },
         _ => Err(none_in(cwd, " or above it")),
     }
 }
@@ -112,19 +135,24 @@ fn named(cwd: &Utf8Path, word: &str, workspace: Option<&Workspace>) -> Result<Ut
 
 type Known = Vec<(Vec<String>, Utf8PathBuf)>;
 
-/// The listed projects: what each may be called, and where it is.
+/// The listed projects, else those that are found: what each may be called, and where it is.
 fn known(workspace: &Workspace) -> Result<Known> {
     let patterns = [&workspace.projects[..], &workspace.default_projects].concat();
+    let roots = match patterns.as_slice() {
+        [] => found_in(&workspace.root)?,
+        patterns => expand(workspace, "projects", patterns)?,
+    };
     let call = |root: Utf8PathBuf| {
         let names = root
             .file_name()
             .into_iter()
-            .chain(Pyproject::read(&root)?.name())
+            // One that is broken is no reason not to run another.
+            .chain(Pyproject::read(&root).ok().as_ref().and_then(Pyproject::name))
             .map(str::to_owned)
             .collect();
-        Ok((names, root))
+        (names, root)
     };
-    expand(workspace, "projects", &patterns)?.into_iter().map(call).collect()
+    Ok(roots.into_iter().map(call).collect())
 }
 
 fn folder(cwd: &Utf8Path, word: &str, known: &Known) -> Result<Utf8PathBuf> {
@@ -165,29 +193,32 @@ fn expand(workspace: &Workspace, key: &str, patterns: &[String]) -> Result<Vec<U
     Ok(roots)
 }
 
-/// The projects that one pattern stands for. Only `*` within a name, as cargo's `members`
-/// mostly have it.
+/// The projects that one pattern stands for: a folder as it is written, or a glob (`*`, `**`,
+/// `{a,b}`, `[ab]`) over the folders that no ignore file leaves out.
 fn glob(root: &Utf8Path, pattern: &str) -> Result<Vec<Utf8PathBuf>> {
-    let mut folders = vec![root.to_owned()];
-    for part in pattern.split('/').filter(|part| !part.is_empty()) {
-        folders = match part.split_once('*') {
-            None => folders.iter().map(|folder| folder.join(part)).collect(),
-            Some((start, end)) => matching(&folders, start, end),
-        };
-    }
+    let pattern = pattern.trim_end_matches('/').trim_start_matches("./");
+    let folders = match has_wildcards(pattern) {
+        false => vec![root.join(pattern)],
+        true => matching(root, pattern)?,
+    };
     folders.iter().filter(|folder| is_project(folder)).map(|folder| canonical(folder)).collect()
 }
 
-fn matching(folders: &[Utf8PathBuf], start: &str, end: &str) -> Vec<Utf8PathBuf> {
-    let entries =
-        folders.iter().filter_map(|folder| folder.read_dir_utf8().ok()).flatten().flatten();
-    let fits = |name: &str| {
-        name.len() >= start.len() + end.len()
-            && name.starts_with(start)
-            && name.ends_with(end)
-            && !name.starts_with('.')
-    };
-    entries.filter(|entry| fits(entry.file_name())).map(|entry| entry.into_path()).collect()
+/// True for a pattern that may stand for several folders.
+pub(super) fn has_wildcards(pattern: &str) -> bool {
+    pattern.contains(['*', '?', '[', '{'])
+}
+
+fn matching(root: &Utf8Path, pattern: &str) -> Result<Vec<Utf8PathBuf>> {
+    // What lies before the first wildcard may be outside of the root, and need not be walked past.
+    let parts: Vec<&str> = pattern.split('/').collect();
+    let plain = parts.iter().take_while(|part| !has_wildcards(part)).count();
+    let start = root.join(parts[..plain].join("/"));
+    let glob = GlobBuilder::new(&parts[plain..].join("/")).literal_separator(true).build();
+    let glob = glob.map_err(|error| exit::usage(format!("`{pattern}`: {}", error.kind())))?;
+    let glob = glob.compile_matcher();
+    let folders = found::folders_of(&start).into_iter().filter(|folder| glob.is_match(folder));
+    Ok(folders.map(|folder| start.join(folder)).collect())
 }
 
 /// Who manages the environment, and from which folder. The lock file beside the project

@@ -43,23 +43,56 @@ const SHALLOW: &str = "this clone is shallow: \
 
 /// Asks git. The commands run in `folder`, or above.
 pub fn changes(steps: &Steps<'_>, folder: &Utf8Path, base: &str) -> Result<Changes> {
-    if steps.which("git").is_none() {
-        return Err(exit::usage("`--diff` needs git, which is not on `PATH`").into());
-    }
-    let top = steps.read(&git(folder, &["rev-parse", "--show-toplevel"])).with_context(|| {
-        exit::usage(format!("`--diff` needs a git repository around `{folder}`"))
-    })?;
-    let top = Utf8PathBuf::from(top.trim_end_matches('\n'));
-    let from = merge_base(steps, &top, base)?;
+    let top = top(steps, folder, "--diff")?;
+    let from = merge_base(steps, &top, base, "--diff")?;
     let diff = [&DIFF[..], &[from.as_str(), "--"]].concat();
-    let others = ["ls-files", "-z", "--others", "--exclude-standard"];
-    let untracked = steps.read(&git(&top, &others))?;
+    let untracked = steps.read(&git(&top, &OTHERS))?;
     let untracked = untracked.split('\0').filter(|name| !name.is_empty());
     Ok(Changes {
         diff: steps.read_bytes(&git(&top, &diff))?,
         untracked: untracked.map(Utf8PathBuf::from).collect(),
         top,
     })
+}
+
+/// The names of all files that differ from where `HEAD` left a base, deleted ones and both names
+/// of renamed ones among them; absolute. Asked for by `option`. A changed submodule is its folder.
+pub fn changed_files(
+    steps: &Steps<'_>,
+    folder: &Utf8Path,
+    base: &str,
+    option: &str,
+) -> Result<Vec<Utf8PathBuf>> {
+    const NAMES: [&str; 8] = [
+        "-c",
+        "core.quotePath=false",
+        "diff",
+        "--name-only",
+        "-z",
+        "--no-relative",
+        "--no-renames",
+        "--no-ext-diff",
+    ];
+    let top = top(steps, folder, option)?;
+    let from = merge_base(steps, &top, base, option)?;
+    let known = steps.read(&git(&top, &[&NAMES[..], &[from.as_str(), "--"]].concat()))?;
+    let others = steps.read(&git(&top, &OTHERS))?;
+    let names = known.split('\0').chain(others.split('\0')).filter(|name| !name.is_empty());
+    Ok(names.map(|name| top.join(name)).collect())
+}
+
+/// Files that git does not know and does not ignore.
+const OTHERS: [&str; 4] = ["ls-files", "-z", "--others", "--exclude-standard"];
+
+/// The folder of the working tree.
+fn top(steps: &Steps<'_>, folder: &Utf8Path, option: &str) -> Result<Utf8PathBuf> {
+    if steps.which("git").is_none() {
+        return Err(exit::usage(format!("`{option}` needs git, which is not on `PATH`")).into());
+    }
+    let top = steps.read(&git(folder, &["rev-parse", "--show-toplevel"])).with_context(|| {
+        exit::usage(format!("`{option}` needs a git repository around `{folder}`"))
+    })?;
+    Ok(Utf8PathBuf::from(top.trim_end_matches('\n')))
 }
 
 /// What is checked out.
@@ -129,7 +162,7 @@ pub fn files(steps: &Steps<'_>, folder: &Utf8Path) -> Option<Vec<Utf8PathBuf>> {
 }
 
 /// The commit where `HEAD` left the base.
-fn merge_base(steps: &Steps<'_>, top: &Utf8Path, base: &str) -> Result<String> {
+fn merge_base(steps: &Steps<'_>, top: &Utf8Path, base: &str, option: &str) -> Result<String> {
     let commit = |name: &str| {
         let name = format!("{name}^{{commit}}");
         let find = ["rev-parse", "--verify", "--quiet", "--end-of-options", &name];
@@ -145,17 +178,17 @@ fn merge_base(steps: &Steps<'_>, top: &Utf8Path, base: &str) -> Result<String> {
     let Some(found) = commit(base) else {
         let next = match commit(&remote) {
             Some(_) => format!("there is `{remote}`"),
-            None if is_shallow() => format!("{SHALLOW}, then `--diff {remote}`"),
+            None if is_shallow() => format!("{SHALLOW}, then `{option} {remote}`"),
             None => format!("`git fetch origin {branch}`, if it is a branch there"),
         };
-        return Err(exit::usage(format!("`--diff {base}`: no such commit; {next}")).into());
+        return Err(exit::usage(format!("`{option} {base}`: no such commit; {next}")).into());
     };
     let common = steps.read(&git(top, &["merge-base", &found, "HEAD"])).map_err(|_| {
         let next = match is_shallow() {
             true => SHALLOW,
             false => "choose another base",
         };
-        exit::usage(format!("`--diff {base}`: no common ancestor with HEAD; {next}"))
+        exit::usage(format!("`{option} {base}`: no common ancestor with HEAD; {next}"))
     })?;
     Ok(common.trim().to_owned())
 }

@@ -6,11 +6,14 @@
 //! that for the [`Facts`].
 
 mod active;
+pub mod affected;
 mod contents;
 pub mod core;
+mod depends;
 pub mod discover;
 mod environment;
 mod facts;
+pub mod found;
 pub mod git;
 pub mod kept;
 mod listed;

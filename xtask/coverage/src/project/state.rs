@@ -9,7 +9,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
-use super::{Project, Workspace, runs};
+use super::{Project, Workspace, discover, runs};
 use crate::digest;
 use crate::layout::{JointFolder, StateFolder};
 use crate::{exit, files};
@@ -195,11 +195,13 @@ fn folder_name(root: &Utf8Path, workspace: &Workspace) -> String {
     }
     let entries = workspace.projects.iter().chain(&workspace.default_projects);
     let entries = entries.map(|entry| Utf8Path::new(entry.trim_end_matches('/')));
-    let has_star = |entry: &Utf8Path| entry.file_name().is_some_and(|last| last.contains('*'));
+    let is_open = |entry: &Utf8Path| entry.file_name().is_some_and(discover::has_wildcards);
     let mut alike =
-        entries.filter(|entry| entry.file_name() == Some(name) || has_star(entry)).peekable();
+        entries.filter(|entry| entry.file_name() == Some(name) || is_open(entry)).peekable();
+    // `**` stands for folders of one name in several places.
+    let of_one_folder = |entry: &Utf8Path| is_open(entry) && entry.file_name() != Some("**");
     let is_it =
-        |entry: &Utf8Path| entry == path || has_star(entry) && entry.parent() == path.parent();
+        |entry: &Utf8Path| entry == path || of_one_folder(entry) && entry.parent() == path.parent();
     match alike.peek().is_some() && alike.all(is_it) {
         true => name.to_owned(),
         false => format!("{name}-{:08x}", short_hash(path.as_str())),

@@ -1,6 +1,7 @@
 //! One recipe a file. A task knows every room; no room knows a task.
 
 mod check_core;
+mod chosen;
 mod ci;
 mod combine;
 mod completions;
@@ -20,16 +21,15 @@ use std::cell::RefCell;
 use std::time::Instant;
 
 use anyhow::Result;
-use camino::Utf8Path;
 
-use crate::cli::{Chosen, Task, Typed};
+use crate::cli::{Task, Typed};
 use crate::conclusion::answer::called;
 use crate::conclusion::joint;
 use crate::engine::{child, signals};
 use crate::env::Env;
 use crate::exit::Exit;
 use crate::invocation::{Invocation, here};
-use crate::project::{Project, Workspace, discover};
+use crate::project::{Project, Workspace};
 use crate::report::joint::{Answer, Answers};
 use crate::screen::Screen;
 
@@ -53,7 +53,7 @@ pub fn run(typed: &Typed, env: &Env, screen: &Screen) -> Result<Exit> {
     if let Some(wanted) = &typed.pipeline {
         return ci::run(typed, wanted, screen, workspace.as_ref(), &here);
     }
-    let projects = chosen(typed, &here, workspace.as_ref())?;
+    let projects = chosen::chosen(typed, &here, workspace.as_ref(), screen)?;
     refuse_one_file_for_several(typed, &projects)?;
     let pages = RefCell::default();
     let answers = is_joint(typed, &projects)
@@ -67,6 +67,9 @@ pub fn run(typed: &Typed, env: &Env, screen: &Screen) -> Result<Exit> {
         pages: &pages,
         joint: answers.as_ref(),
     };
+    if projects.is_empty() {
+        return joint::nothing_affected(&invocation);
+    }
     match typed.task {
         Task::Setup => return setup::run(&invocation, &projects),
         Task::Doctor { json } => return doctor::run(&invocation, &projects, json),
@@ -120,7 +123,8 @@ fn answer_without_run(invocation: &Invocation<'_>, project: &Project, exit: Exit
 /// that what reads the files finds the same in them whatever has changed.
 fn is_joint(typed: &Typed, projects: &[Project]) -> bool {
     let ends_in_one = matches!(typed.task, Task::Coverage | Task::Test | Task::Report);
-    let is_set = projects.len() > 1 || typed.general.chosen.all;
+    let is_set =
+        projects.len() > 1 || typed.general.chosen.all || typed.general.chosen.affected.is_some();
     ends_in_one && is_set && !typed.general.dry_run
 }
 
@@ -144,28 +148,6 @@ fn run_one(invocation: &Invocation<'_>, project: &Project) -> Result<Exit> {
         Task::Verify => verify::run(invocation, project),
         // Done already: these are not for one project at a time.
         Task::Setup | Task::Doctor { .. } | Task::Init => Ok(Exit::Passed),
-    }
-}
-
-/// The projects that are meant. What looks after environments looks after all that the workspace
-/// lists, where it is typed at its root.
-fn chosen(typed: &Typed, here: &Utf8Path, workspace: Option<&Workspace>) -> Result<Vec<Project>> {
-    let Chosen { project: wanted, all, .. } = &typed.general.chosen;
-    let looks_after = matches!(typed.task, Task::Setup | Task::Doctor { .. });
-    let listing = workspace.filter(|workspace| !workspace.projects.is_empty());
-    let at_root =
-        |workspace: &&Workspace| here.canonicalize_utf8().is_ok_and(|it| it == workspace.root);
-    match listing {
-        Some(workspace) if *all => discover::all(workspace),
-        None if *all => Err(crate::exit::usage(
-            "`--all` needs `projects` in `[workspace.metadata.xtask]` of a `Cargo.toml`; \
-             `cargo xtask init` writes it",
-        )
-        .into()),
-        Some(workspace) if looks_after && wanted.is_empty() && at_root(&workspace) => {
-            discover::all(workspace)
-        }
-        _ => discover::find(here, wanted, workspace),
     }
 }
 
