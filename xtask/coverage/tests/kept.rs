@@ -86,7 +86,14 @@ impl Place {
         let executable = python.to_owned();
         let origin = "--python".to_owned();
         let (tool, passed_over) = (Tool::Pip, Vec::new());
-        let python = Interpreter { executable, origin, owned: false, tool, passed_over };
+        let python = Interpreter {
+            executable,
+            origin,
+            owned: false,
+            tool,
+            passed_over,
+            variables: Vec::new(),
+        };
         let state = self.state();
         state.create(state.dir()).expect("the state folder");
         kept::facts(&steps, &python, &self.project, None, typed, &state)

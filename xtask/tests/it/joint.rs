@@ -270,3 +270,53 @@ fn what_changes_concern_runs() {
     let output = project.run(&["test", "--affected", "nonsense"]).exits(4);
     output.tells("`--affected nonsense`: no such commit");
 }
+
+/// Activated with `. a/.venv/bin/activate`, or by `PATH` alone: a program that a test of b starts
+/// is not one of a's.
+#[test]
+fn the_active_environment_of_one_project_does_not_reach_another() {
+    let project = workspace(&["a", "b"]);
+    let tells = "import os, shutil, sys\n\n\ndef test_told():\n    \
+                 text = os.environ.get('VIRTUAL_ENV', '') + ' ' + shutil.which('python')\n    \
+                 open('told', 'w').write(text + ' ' + sys.prefix)\n";
+    project.write("packages/b/tests/test_main.py", tells);
+    let (own, other) = (project.env().root.clone(), project.root.join("packages/a/.venv"));
+    for (name, target) in [("a", "other"), ("b", "own")] {
+        let folder = project.root.join(format!("packages/{name}/.venv"));
+        fs::create_dir_all(folder.join("bin")).expect("a folder");
+        for file in ["pyvenv.cfg", "lib", "bin/python"] {
+            std::os::unix::fs::symlink(own.join(file), folder.join(file)).expect(target);
+        }
+    }
+    let bin = other.join("bin");
+    let run = |active: bool| {
+        let args = ["coverage", "-p", "b", "--report", "none", "--splits", "1"];
+        let run = project.xtask(&args);
+        let path = format!("{bin}:{}", std::env::var("PATH").expect("a path"));
+        let folder = if active { other.as_str() } else { "" };
+        run.var("PATH", &path).var("VIRTUAL_ENV", folder).output().exits(0)
+    };
+    let wanted = project.root.join("packages/b/.venv");
+    run(true).tells("packages/a/.venv` (VIRTUAL_ENV) is not used: it is the environment of");
+    let told = project.read("packages/b/told");
+    assert_eq!(told, format!("{wanted} {wanted}/bin/python {wanted}"));
+    run(false);
+    assert_eq!(project.read("packages/b/told"), format!(" {wanted}/bin/python {wanted}"));
+}
+
+/// The failures of all projects are counted together.
+#[test]
+fn the_failure_budget_is_one_for_all() {
+    let project = workspace(&["a", "b", "c"]);
+    let fails: String = (0..2).map(|n| format!("def test_{n}():\n    assert 0\n\n\n")).collect();
+    for name in ["a", "b"] {
+        project.write(&format!("packages/{name}/tests/test_main.py"), &fails);
+    }
+    let args = ["coverage", "--all", "--report", "none", "--max-failures", "3", "--splits", "1"];
+    let output = project.run(&args).exits(1);
+    output
+        .says("packages/a: ✗ tests failed: 2 of 2 tests failed\n")
+        .says("packages/b: ✗ aborted: stopped after 1 failure; 1 test did not run\n")
+        .says("✗ packages/c: not begun: 3 failures in other projects\n")
+        .never_says("Coverage of c");
+}

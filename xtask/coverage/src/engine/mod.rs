@@ -51,6 +51,8 @@ pub struct Job {
     pub project: Utf8PathBuf,
     /// The project's interpreter.
     pub python: Utf8PathBuf,
+    /// Environment variables that belong to the interpreter.
+    pub of_interpreter: Vec<(String, String)>,
     /// Into how many groups the tests are split.
     pub splits: u32,
     /// What of them is run here.
@@ -153,11 +155,11 @@ pub struct TailOfJob {
 }
 
 impl Job {
-    /// The variables of every process of the run: what was exported for it, and the same hash
-    /// seed.
+    /// The variables of every process of the run: those of the interpreter, what was exported for
+    /// it, and the same hash seed.
     pub fn variables(&self) -> Vec<(String, String)> {
-        let exported = self.exported.clone().into_iter();
-        exported.chain([(seed::VARIABLE.to_owned(), self.hash_seed.value.to_string())]).collect()
+        let given = self.of_interpreter.iter().cloned().chain(self.exported.clone());
+        given.chain([(seed::VARIABLE.to_owned(), self.hash_seed.value.to_string())]).collect()
     }
 }
 

@@ -37,6 +37,7 @@ pub(crate) fn job(
     Ok(Job {
         project: project.root.clone(),
         python: prepared.interpreter.executable.clone(),
+        of_interpreter: prepared.interpreter.variables.clone(),
         splits,
         portion: Portion::Whole,
         planned: None,

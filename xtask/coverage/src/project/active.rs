@@ -7,7 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::discover::PROJECT_FILES;
 use super::pyproject::same_name;
 use super::python::in_environment;
-use super::{Interpreter, Project, Pyproject, Steps, Tool};
+use super::{Interpreter, Project, Pyproject, State, Steps, Tool};
 
 /// An environment that is there and is not used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,11 +29,15 @@ impl fmt::Display for PassedOver {
 
 /// The active environment, unless it is another project's or some program's own, and those that
 /// are not used.
-pub(super) fn find(steps: &Steps, project: &Project) -> (Option<Interpreter>, Vec<PassedOver>) {
+pub(super) fn find(
+    steps: &Steps,
+    project: &Project,
+    state: &State,
+) -> (Option<Interpreter>, Vec<PassedOver>) {
     let mut passed_over = Vec::new();
     for name in ["VIRTUAL_ENV", "CONDA_PREFIX"] {
         let Some(folder) = steps.var(name).map(Utf8PathBuf::from) else { continue };
-        match refusal(steps, project, &folder) {
+        match refusal(steps, project, state, &folder) {
             Some((why, is_notable)) => passed_over.push(PassedOver {
                 what: format!("`{folder}` ({name})"),
                 why,
@@ -58,7 +62,12 @@ fn tool(project: &Project, folder: &Utf8Path) -> Tool {
 }
 
 /// Why an environment is not used, and whether that is worth a line in every run.
-fn refusal(steps: &Steps, project: &Project, folder: &Utf8Path) -> Option<(String, bool)> {
+fn refusal(
+    steps: &Steps,
+    project: &Project,
+    state: &State,
+    folder: &Utf8Path,
+) -> Option<(String, bool)> {
     if in_environment(folder).is_none() {
         return Some(("there is no `bin/python` in it".to_owned(), true));
     }
@@ -71,7 +80,7 @@ fn refusal(steps: &Steps, project: &Project, folder: &Utf8Path) -> Option<(Strin
     if let Some(program) = program_of(folder) {
         return Some((format!("it is the environment of a program ({program})"), false));
     }
-    let owner = owner(project, folder)?;
+    let owner = owner(project, state, folder)?;
     Some((format!("it is the environment of {owner}; `--python` takes it all the same"), true))
 }
 
@@ -96,10 +105,13 @@ fn program_of(folder: &Utf8Path) -> Option<String> {
 
 /// The other project that an environment belongs to: the one it lies in, or the one after which
 /// a tool that keeps all environments in one place has named it.
-fn owner(project: &Project, folder: &Utf8Path) -> Option<String> {
+fn owner(project: &Project, state: &State, folder: &Utf8Path) -> Option<String> {
     let around =
         |folder: &Utf8Path| project.root.starts_with(folder) || project.home.starts_with(folder);
     let real = folder.canonicalize_utf8().unwrap_or_else(|_| folder.to_path_buf());
+    if let Some(other) = state_folder(&real).filter(|it| *it != state.dir()) {
+        return Some(format!("another project (`{other}`)"));
+    }
     let is_project =
         |folder: &&Utf8Path| PROJECT_FILES.iter().any(|file| folder.join(file).is_file());
     if let Some(other) = real.ancestors().skip(1).find(is_project) {
@@ -113,6 +125,53 @@ fn owner(project: &Project, folder: &Utf8Path) -> Option<String> {
     let own = own_names(project);
     let is_own = own.iter().any(|own| same_name(own, name) || shortened(own) == shortened(name));
     (!is_own).then(|| format!("project `{name}`"))
+}
+
+/// The state folder that an environment of ours lies in.
+fn state_folder(folder: &Utf8Path) -> Option<&Utf8Path> {
+    let state = folder.parent()?;
+    state.parent()?.ends_with("xtask/coverage").then_some(state)
+}
+
+/// What tests get in the place of environments of other projects that are active, so that a
+/// program which a test starts (`python`, `flask`) is not another project's: its own environment,
+/// as if that was active.
+pub(super) fn instead_of_others(
+    steps: &Steps,
+    project: &Project,
+    state: &State,
+    interpreter: &Interpreter,
+) -> Vec<(String, String)> {
+    let is_others = |folder: &Utf8Path| {
+        in_environment(folder).is_some()
+            && !interpreter.executable.starts_with(folder)
+            && owner(project, state, folder).is_some()
+    };
+    let own = interpreter.executable.parent().and_then(Utf8Path::parent);
+    let own = own.filter(|folder| folder.join("pyvenv.cfg").is_file());
+    let own = own.map(Utf8Path::as_str);
+    let path = steps.var("PATH").unwrap_or_default();
+    let mut variables = Vec::new();
+    variables.extend(without(&path, own, is_others).map(|path| ("PATH".to_owned(), path)));
+    for (name, instead) in [("VIRTUAL_ENV", own), ("CONDA_PREFIX", None)] {
+        if steps.var(name).is_some_and(|folder| is_others(folder.as_str().into())) {
+            variables.push((name.to_owned(), instead.unwrap_or_default().to_owned()));
+        }
+    }
+    variables
+}
+
+/// A search path with the own environment in the place of those of others; none where there are
+/// none.
+fn without(path: &str, own: Option<&str>, is_others: impl Fn(&Utf8Path) -> bool) -> Option<String> {
+    let of_others = |entry: &str| entry.strip_suffix("/bin").is_some_and(|it| is_others(it.into()));
+    let entries: Vec<&str> = path.split(':').collect();
+    let first = entries.iter().position(|entry| of_others(entry))?;
+    let own = own.map(|folder| format!("{folder}/bin"));
+    let (before, after) = entries.split_at(first);
+    let after = after.iter().filter(|entry| !of_others(entry));
+    let all = before.iter().copied().chain(own.as_deref()).chain(after.copied());
+    Some(all.collect::<Vec<_>>().join(":"))
 }
 
 /// What this project, and those around it whose environment it may share, may be called.
@@ -156,6 +215,16 @@ fn kept_for(folder: &Utf8Path) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_own_environment_takes_the_place_of_others() {
+        let others = |folder: &Utf8Path| folder.as_str().starts_with("/other");
+        let path = |path, own| without(path, own, others);
+        let whole = "/x:/other/bin:/usr/bin:/other/2/bin:/bin";
+        assert_eq!(path(whole, Some("/own")).as_deref(), Some("/x:/own/bin:/usr/bin:/bin"));
+        assert_eq!(path(whole, None).as_deref(), Some("/x:/usr/bin:/bin"));
+        assert_eq!(path("/usr/bin:/other", Some("/own")), None);
+    }
 
     #[test]
     fn names_of_kept_environments() {

@@ -23,6 +23,8 @@ pub struct Interpreter {
     pub tool: Tool,
     /// Environments that were there, too.
     pub passed_over: Vec<PassedOver>,
+    /// Environment variables that tests get, in the place of another project's environment.
+    pub variables: Vec<(String, String)>,
 }
 
 /// Finds the interpreter: `--python`, an active environment, the one of poetry, uv or pdm,
@@ -33,10 +35,21 @@ pub fn find(
     named: Option<&str>,
     state: &State,
 ) -> Result<Interpreter> {
+    let found = found(steps, project, named, state)?;
+    let variables = active::instead_of_others(steps, project, state, &found);
+    Ok(Interpreter { variables, ..found })
+}
+
+fn found(
+    steps: &Steps,
+    project: &Project,
+    named: Option<&str>,
+    state: &State,
+) -> Result<Interpreter> {
     if let Some(named) = named {
         return by_name(steps, project, named, state);
     }
-    let (active, passed_over) = active::find(steps, project);
+    let (active, passed_over) = active::find(steps, project, state);
     for environment in passed_over.iter().filter(|it| it.is_notable) {
         steps.announce(&format!("note: {environment}"));
     }
@@ -57,7 +70,7 @@ pub fn existing(
     if let Some(named) = named {
         return by_name(steps, project, named, state).map(Some);
     }
-    let (active, passed_over) = active::find(steps, project);
+    let (active, passed_over) = active::find(steps, project, state);
     let found = match active {
         Some(active) => Some(active),
         None => managers::existing(steps, project, state)?.or_else(|| local(project)),
@@ -87,7 +100,14 @@ pub fn has_tool(steps: &Steps, project: &Project) -> bool {
 impl Interpreter {
     pub(super) fn new(executable: impl Into<Utf8PathBuf>, origin: &str, tool: Tool) -> Interpreter {
         let (executable, origin) = (executable.into(), origin.to_owned());
-        Interpreter { executable, origin, owned: false, tool, passed_over: Vec::new() }
+        Interpreter {
+            executable,
+            origin,
+            owned: false,
+            tool,
+            passed_over: Vec::new(),
+            variables: Vec::new(),
+        }
     }
 
     /// The command, as one would paste it, that adds packages to the environment, or, where

@@ -7,15 +7,18 @@ use anyhow::{Context, Result};
 
 use super::show;
 use crate::cli::Engine;
+use crate::conclusion::answer::called;
 use crate::conclusion::{self, Delivery, Finished, goals, missing, request};
 use crate::engine::around::{around, lines};
 use crate::engine::{Happening, Job, Ran, child, hosts, keep_for_later, signals, stock, temporary};
 use crate::exit::{self, Exit};
 use crate::history::outstanding::{Again, Outstanding};
 use crate::invocation::Invocation;
+use crate::model::format::count;
 use crate::prepare::{self, Prepared, banner, job::job};
 use crate::project::{Project, runs};
 use crate::report::coverage::Program;
+use crate::report::joint::Answer;
 
 /// Runs one project's suite.
 pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit> {
@@ -25,6 +28,9 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
     let mut prepared = prepare::prepare(invocation, project)?;
     if let Some(shown) = show::instead(invocation, project, &prepared)? {
         return Ok(shown);
+    }
+    if let Some(ended) = left_of_budget(invocation, project, &mut prepared) {
+        return Ok(ended);
     }
     let known = Outstanding::read(&prepared.state);
     let is_part = prepared.settings.narrowed;
@@ -108,6 +114,27 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
         run_seconds,
     };
     Ok(finished.conclude(ready))
+}
+
+/// Several projects have one failure budget: this one gets what those before it have left. Where
+/// nothing is left it does not begin.
+fn left_of_budget(
+    invocation: &Invocation<'_>,
+    project: &Project,
+    prepared: &mut Prepared,
+) -> Option<Exit> {
+    let (answers, budget) = (invocation.joint?, &mut prepared.settings.max_failures.value);
+    let failures = answers.failures();
+    if *budget == 0 || failures == 0 {
+        return None;
+    }
+    *budget = budget.saturating_sub(u32::try_from(failures).unwrap_or(u32::MAX));
+    let exit = Exit::TestsFailed;
+    (*budget == 0).then(|| {
+        let why = format!("not begun: {} in other projects", count(failures, "failure"));
+        answers.add(Answer::without_run(called(answers, project), exit, why));
+        exit
+    })
 }
 
 /// What makes the reports, started while the tests are collected: that is one process's work

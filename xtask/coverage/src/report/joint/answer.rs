@@ -77,6 +77,7 @@ impl Answer {
             Exit::Passed => Outcome::Passed,
             Exit::NoTests => Outcome::NoTests,
             Exit::Interrupted(_) => Outcome::Interrupted,
+            Exit::TestsFailed => Outcome::Aborted,
             _ => Outcome::Error,
         };
         Answer {
@@ -129,6 +130,11 @@ impl Answers {
     /// How many there are.
     pub fn count(&self) -> usize {
         self.all.borrow().len()
+    }
+
+    /// How many tests have failed in all of them.
+    pub fn failures(&self) -> u64 {
+        self.all.borrow().iter().map(|answer| answer.tally.failures()).sum()
     }
 
     /// All of them, in the order of their ends.

@@ -47,7 +47,13 @@ fn script(shell: Shell) -> Result<String> {
 
 /// The names of the projects around the current folder; none where there is something wrong.
 fn projects() -> Vec<String> {
-    let workspace = here().and_then(|here| Workspace::find(&here)).ok().flatten();
-    let all = workspace.and_then(|workspace| discover::all(&workspace).ok()).unwrap_or_default();
-    all.into_iter().map(|project| project.name).collect()
+    let all = || {
+        let here = here()?;
+        // Without one every folder below would have to be looked at, while a person waits.
+        match Workspace::find(&here)? {
+            Some(workspace) => discover::all(&here, Some(&workspace)),
+            None => Ok(Vec::new()),
+        }
+    };
+    all().unwrap_or_default().into_iter().map(|project| project.name).collect()
 }
