@@ -140,14 +140,17 @@ for error in Draft202012Validator(own, registry=registry).iter_errors(json.load(
 /// The environment, the configuration, the tests: whatever one lacks, the others run.
 #[test]
 fn what_is_wrong_with_one_is_named_and_the_others_run() {
-    let project = workspace(&["broken", "empty", "good"]);
+    let project = workspace(&["broken", "empty", "good", "toml"]);
+    project.write("packages/toml/pyproject.toml", "[project\n");
     let broken = pyproject("", "[tool.xtask.coverage]\nsplitz = 3\n");
     project.write("packages/broken/pyproject.toml", &broken);
     fs::remove_file(project.root.join("packages/empty/tests/test_main.py")).expect("a file");
     let output = run(&project, &["--all", "--report", "none", "--junit", "j.xml"]).exits(4);
     output.clone().tells("unknown key `splitz`").says("packages/good: ✓ passed: 2 tests passed\n");
+    output.clone().says("✗ packages/toml: ").tells("packages/toml/pyproject.toml:1: ");
     output.clone().says("✗ packages/empty: no tests were found\n");
     let last = output.stdout.lines().last().expect("a line");
+    assert!(last.ends_with("(and 1 more project)"), "{output}");
     assert!(last.starts_with("✗ error: packages/broken: unknown key `splitz`"), "{output}");
     assert!(project.read("j.xml").contains("packages.good.tests.test_main"));
     // Without it, that there are no tests in one decides.
@@ -182,7 +185,8 @@ fn annotations_and_the_page_of_a_job_are_made_once() {
         project.write(&format!("packages/{name}/tests/test_main.py"), &fails);
     }
     let page = project.root.join("page.md");
-    let run = project.xtask(&["coverage", "--all", "--report", "none", "--splits", "1"]);
+    let args = ["coverage", "--all", "--report", "none", "--splits", "1", "--max-failures", "0"];
+    let run = project.xtask(&args);
     let run = run.var("GITHUB_ACTIONS", "true").var("GITHUB_STEP_SUMMARY", page.as_str());
     let output = run.output().exits(1);
     assert_eq!(output.stdout.matches("::error ").count(), 10, "{output}");
@@ -319,4 +323,36 @@ fn the_failure_budget_is_one_for_all() {
         .says("packages/b: ✗ aborted: stopped after 1 failure; 1 test did not run\n")
         .says("✗ packages/c: not begun: 3 failures in other projects\n")
         .never_says("Coverage of c");
+}
+
+/// A project at the top, one whose rootdir is the top, and one in a Cargo workspace within this
+/// one: each path is that of the repository.
+#[test]
+fn paths_are_those_of_the_repository_wherever_projects_lie() {
+    let project = workspace(&["a"]);
+    let cargo = "[workspace]\n[workspace.metadata.xtask]\nprojects = ['.', 'packages/a', 'in/b']\n";
+    project.write("Cargo.toml", cargo);
+    project.write("in/Cargo.toml", "[workspace]\n");
+    project.write("in/b/setup.cfg", "[metadata]\nname = b\n[tool:pytest]\n");
+    project.write("packages/a/pyproject.toml", "[project]\nname = 'a'\nversion = '1'\n");
+    project.write("pytest.ini", "[pytest]\ntestpaths = tests\njunit_family = xunit1\n");
+    for folder in ["", "packages/a/", "in/b/"] {
+        let test = "def test_fails():\n    assert 0\n";
+        project.write(&format!("{folder}tests/test_main.py"), test);
+    }
+    let files = ["--junit", "j.xml", "--summary-json", "s.json"];
+    run(&project, &[&["--all", "--report", "none"], &files[..]].concat()).exits(1);
+    let wanted = ["in/b/", "packages/a/", ""].map(|it| format!("{it}tests/test_main.py"));
+    let junit = project.read("j.xml");
+    for path in &wanted {
+        let class = path.trim_end_matches(".py").replace('/', ".");
+        assert!(junit.contains(&format!("classname=\"{class}\"")), "{class}: {junit}");
+    }
+    let summary = project.json("s.json");
+    let failed = summary["failed_tests"].as_array().expect("a list").iter();
+    let mut failed: Vec<&str> = failed.filter_map(Value::as_str).collect();
+    failed.sort_unstable();
+    let mut wanted = wanted.map(|path| format!("{path}::test_fails"));
+    wanted.sort_unstable();
+    assert_eq!(failed, wanted);
 }

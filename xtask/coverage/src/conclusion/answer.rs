@@ -6,7 +6,7 @@ use crate::invocation::Invocation;
 use crate::model::ReportKind;
 use crate::project::Project;
 use crate::report::coverage::Rendered;
-use crate::report::joint::{Answer, Answers, Covered};
+use crate::report::joint::{Answer, Answers, Covered, from_top};
 use crate::screen::Service;
 
 impl Finished<'_> {
@@ -14,13 +14,16 @@ impl Finished<'_> {
     pub(super) fn answer(&self, conclusion: &mut Conclusion) {
         let Some(answers) = self.invocation.joint else { return };
         let name = called(answers, self.project);
-        let junit = conclusion.note(junit::part(self, &name)).flatten();
+        // pytest's rootdir may be a folder above the project.
+        let rootdir = from_top(&answers.top, &self.prepared.rootdir(self.project));
+        let junit = conclusion.note(junit::part(self, &name, &rootdir)).flatten();
         let conclusion = &*conclusion;
         let on_github = self.invocation.screen.service() == Some(Service::GitHub);
         let missed: Vec<_> = conclusion.evidence.counted().collect();
         let html = conclusion.reports.get(ReportKind::Html.name());
         let page = ("run".to_owned(), self.job.folder.page());
         answers.add(Answer {
+            rootdir,
             exit: conclusion.verdict.exit,
             outcome: conclusion.verdict.outcome,
             sentence: conclusion.verdict.sentence.clone(),

@@ -158,9 +158,8 @@ impl All {
     ) -> Result<()> {
         let Some(path) = &invocation.typed.general.summary_json else { return Ok(()) };
         let failed = |answer: &Answer| {
-            let name = answer.name.clone();
-            let ids = answer.summary.iter().flat_map(|it| it.failed_tests.clone());
-            ids.map(move |id| format!("{name}/{id}")).collect::<Vec<_>>()
+            let ids = answer.summary.iter().flat_map(|it| &it.failed_tests);
+            ids.map(|id| answer.rootdir.join(id).into_string()).collect::<Vec<_>>()
         };
         let summary = JointSummary {
             schema: SCHEMA,

@@ -3,12 +3,12 @@
 use std::time::SystemTime;
 
 use anyhow::{Context, Result};
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use super::value::Finished;
 use crate::files;
 use crate::project::PytestConfig;
-use crate::report::junit::{Suite, element, render};
+use crate::report::junit::{Suite, Within, element, render};
 
 /// Writes the file that is asked for, and says where. Relative paths are those of the folder
 /// where `--junit` was typed, or of the project whose addopts have `--junitxml`.
@@ -27,12 +27,17 @@ pub(super) fn write(run: &Finished<'_>) -> Result<Option<Utf8PathBuf>> {
 }
 
 /// The part of a project in the file of several, where one was typed.
-pub(super) fn part(run: &Finished<'_>, project: &str) -> Result<Option<String>> {
+pub(super) fn part(
+    run: &Finished<'_>,
+    project: &str,
+    rootdir: &Utf8Path,
+) -> Result<Option<String>> {
     let asked = run.invocation.typed.general.junit.as_ref();
-    asked.map(|_| element(&suite(run, Some(project)))).transpose()
+    let within = Within { project, rootdir: rootdir.as_str() };
+    asked.map(|_| element(&suite(run, Some(within)))).transpose()
 }
 
-fn suite<'a>(run: &Finished<'a>, within: Option<&'a str>) -> Suite<'a> {
+fn suite<'a>(run: &Finished<'a>, within: Option<Within<'a>>) -> Suite<'a> {
     let pytest = run.prepared.facts.pytest.as_ref();
     let word = |of: fn(&PytestConfig) -> Option<&String>| pytest.and_then(of).map(String::as_str);
     let took = run.started.elapsed();

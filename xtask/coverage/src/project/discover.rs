@@ -38,7 +38,17 @@ pub fn find(
     };
     roots.sort();
     roots.dedup();
-    roots.iter().map(|root| Project::read(root, workspace)).collect()
+    projects_in(&roots, workspace)
+}
+
+/// Of several, one whose file is broken is no reason not to run the others: it says so when it is
+/// its turn.
+fn projects_in(roots: &[Utf8PathBuf], workspace: Option<&Workspace>) -> Result<Vec<Project>> {
+    let read = |root: &Utf8PathBuf| match Project::read(root, workspace) {
+        Err(error) if roots.len() > 1 => Ok(Project::broken(root, &error)),
+        read => read,
+    };
+    roots.iter().map(read).collect()
 }
 
 /// Every project that the workspace lists, else those that are found in it, for `--all`.
@@ -53,7 +63,7 @@ pub fn all(cwd: &Utf8Path, workspace: Option<&Workspace>) -> Result<Vec<Project>
     if roots.is_empty() {
         return Err(none_in(workspace.map_or(cwd, |workspace| &workspace.root), " or below it"));
     }
-    roots.iter().map(|root| Project::read(root, workspace)).collect()
+    projects_in(&roots, workspace)
 }
 
 /// Those that nobody has listed.
@@ -72,7 +82,28 @@ impl Project {
         let pyproject = Pyproject::read(&root)?;
         let (tool, home) = manager(&root, &pyproject, workspace);
         let name = root.file_name().unwrap_or("root").to_owned();
-        Ok(Project { name, root, tool, home, pyproject, head: OnceLock::new() })
+        Ok(Project { name, root, tool, home, pyproject, head: OnceLock::new(), broken: None })
+    }
+
+    /// One that cannot be read.
+    fn broken(root: &Utf8Path, error: &anyhow::Error) -> Project {
+        Project {
+            name: root.file_name().unwrap_or("root").to_owned(),
+            root: root.to_owned(),
+            tool: Tool::Pip,
+            home: root.to_owned(),
+            pyproject: Pyproject::default(),
+            head: OnceLock::new(),
+            broken: Some(format!("{error:#}")),
+        }
+    }
+
+    /// An error where its configuration cannot be read.
+    pub fn check(&self) -> Result<()> {
+        match &self.broken {
+            Some(why) => Err(exit::usage(why.clone()).into()),
+            None => Ok(()),
+        }
     }
 }
 

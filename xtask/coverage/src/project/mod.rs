@@ -63,6 +63,8 @@ pub struct Project {
     pub pyproject: Pyproject,
     /// What is checked out, once somebody has asked git.
     pub(crate) head: OnceLock<git::Head>,
+    /// Why its configuration cannot be read.
+    pub broken: Option<String>,
 }
 
 impl Project {

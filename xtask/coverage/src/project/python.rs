@@ -35,6 +35,7 @@ pub fn find(
     named: Option<&str>,
     state: &State,
 ) -> Result<Interpreter> {
+    project.check()?;
     let found = found(steps, project, named, state)?;
     let variables = active::instead_of_others(steps, project, state, &found);
     Ok(Interpreter { variables, ..found })
@@ -67,6 +68,7 @@ pub fn existing(
     named: Option<&str>,
     state: &State,
 ) -> Result<Option<Interpreter>> {
+    project.check()?;
     if let Some(named) = named {
         return by_name(steps, project, named, state).map(Some);
     }

@@ -17,8 +17,8 @@ use crate::model::{Failure, Phase};
 pub struct Suite<'a> {
     /// pytest's `junit_suite_name`.
     pub name: &'a str,
-    /// The folder of the project, where there are several: classes and files are named from there.
-    pub within: Option<&'a str>,
+    /// Where the project is, if there are several.
+    pub within: Option<Within<'a>>,
     /// pytest's `junit_family` is `xunit1`: tests have the attribute `file`.
     pub files: bool,
     /// When the run began.
@@ -29,6 +29,16 @@ pub struct Suite<'a> {
     pub properties: Vec<(&'a str, String)>,
     /// The tests.
     pub cases: Vec<Case<'a>>,
+}
+
+/// One of several projects.
+#[derive(Clone, Copy, Debug)]
+pub struct Within<'a> {
+    /// What the project is called.
+    pub project: &'a str,
+    /// Where its node ids begin, from the top of the repository: classes and files are named from
+    /// there. Empty at the top.
+    pub rootdir: &'a str,
 }
 
 /// The text of the file.
@@ -77,10 +87,7 @@ impl Xml {
             let tags = nodes.iter().flat_map(|node| &node.results).map(|result| result.tag);
             tags.filter(|it| *it == tag).count().to_string()
         };
-        let name = match suite.within {
-            Some(project) => project,
-            None => suite.name,
-        };
+        let name = suite.within.map_or(suite.name, |it| it.project);
         let attributes = [
             ("name", name),
             ("errors", &count("error")),
@@ -99,11 +106,12 @@ impl Xml {
 
     fn node(&mut self, node: &Node<'_>, suite: &Suite<'_>) -> std::io::Result<()> {
         let (classname, name) = NodeId(node.case.id).junit_names();
-        let classname = within(suite.within.map(|it| it.replace('/', ".")), '.', &classname);
+        let rootdir = suite.within.map_or("", |it| it.rootdir);
+        let classname = within(&rootdir.replace('/', "."), '.', &classname);
         let time = node.seconds.map(seconds);
         let mut attributes = vec![("classname", classname.as_str()), ("name", name.as_str())];
         let file = NodeId(node.case.id).file();
-        let file = within(suite.within.map(str::to_owned), '/', file);
+        let file = within(rootdir, '/', file);
         attributes.extend(suite.files.then_some(("file", file.as_str())));
         attributes.extend(time.as_deref().map(|time| ("time", time)));
         self.element("testcase", &attributes, |xml| {
@@ -294,12 +302,11 @@ fn without<'a>(text: &'a str, start: &str) -> &'a str {
     text.strip_prefix(start).unwrap_or(text)
 }
 
-/// A name within that of a project.
-fn within(project: Option<String>, between: char, name: &str) -> String {
-    match project {
-        Some(project) if name.is_empty() => project,
-        Some(project) => format!("{project}{between}{name}"),
-        None => name.to_owned(),
+/// A name within another.
+fn within(outer: &str, between: char, name: &str) -> String {
+    match (outer, name) {
+        (one, "") | ("", one) => one.to_owned(),
+        (outer, name) => format!("{outer}{between}{name}"),
     }
 }
 

@@ -167,7 +167,7 @@ pub struct JointSummary {
     pub coverage: Option<Coverage>,
     /// How long all of it took.
     pub seconds: f64,
-    /// Node ids, after the folder of the project and `/`.
+    /// Node ids, with paths from the top of the repository.
     pub failed_tests: Vec<String>,
     /// Where each joint report lies, by its name.
     pub reports: BTreeMap<String, Utf8PathBuf>,

@@ -160,6 +160,7 @@ mod tests {
             home: home.into(),
             pyproject: Default::default(),
             head: Default::default(),
+            broken: None,
         };
         let projects = [
             project("a", Tool::Poetry, "/w/a"),

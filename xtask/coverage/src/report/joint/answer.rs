@@ -16,6 +16,8 @@ use crate::report::summary::{Outcome, Summary};
 pub struct Answer {
     /// Its folder, from the top of the repository.
     pub name: String,
+    /// Where its node ids begin, from the top of the repository; empty at the top.
+    pub rootdir: Utf8PathBuf,
     /// The exit code that it asks for.
     pub exit: Exit,
     /// How it ended.
@@ -82,6 +84,7 @@ impl Answer {
         };
         Answer {
             name,
+            rootdir: Utf8PathBuf::new(),
             exit,
             outcome,
             sentence,
