@@ -40,6 +40,7 @@ const FOREIGN: &[&str] = &[
     "--ignored",
     "--lf",
     "--lib",
+    "--lost-node",
     "--maxfail",
     "--package",
     "--partition",
