@@ -20,8 +20,9 @@ PLAIN = "plain"
 # Programs that one process runs.
 PER_PROCESS = 2000
 
-# Seconds, and more of them for each program: then one never ends.
-PATIENCE, EACH = 20, 0.5
+# Seconds, and more of them for each program: then one never ends. Generators that delegate to each
+# other down to the limit of recursion take long, on a busy machine a minute.
+PATIENCE, EACH = 120, 0.5
 
 Results = list[dict[str, Any]]
 
