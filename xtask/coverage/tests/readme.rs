@@ -92,6 +92,7 @@ fn options_in_the_documents_are_options_of_the_program() {
         &["coverage", "plan"],
         &["coverage", "combine"],
         &["coverage", "report"],
+        &["coverage", "verify"],
         &["init"],
         &["doctor"],
         &["ci"],
