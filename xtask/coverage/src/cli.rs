@@ -327,7 +327,9 @@ struct Report {
 #[derive(Debug, Args)]
 #[command(args_override_self = true)]
 struct Verify {
-    /// Compare the native core with coverage's own instead, in PERCENT of the test files
+    /// Compare cores, in PERCENT of the test files
+    ///
+    /// The native core with coverage's own, instead of the whole run.
     ///
     /// Runs their tests once under each core, each file in a process of its own, and compares
     /// files, lines and arcs; a difference ends with exit code 3. How the tests end does not
