@@ -4,6 +4,7 @@
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use camino::Utf8Path;
 
 use super::show;
 use crate::cli::Engine;
@@ -15,10 +16,11 @@ use crate::exit::{self, Exit};
 use crate::history::outstanding::{Again, Outstanding};
 use crate::invocation::Invocation;
 use crate::model::format::count;
-use crate::prepare::{self, Prepared, banner, job::job};
-use crate::project::{Project, runs};
+use crate::prepare::{self, Prepared, banner, job::job, rerun::Rerun};
+use crate::project::{Project, State, runs};
 use crate::report::coverage::Program;
 use crate::report::joint::Answer;
+use crate::shard::plan::PlanFile;
 
 /// Runs one project's suite.
 pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit> {
@@ -32,74 +34,37 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
     if let Some(ended) = left_of_budget(invocation, project, &mut prepared) {
         return Ok(ended);
     }
-    let known = Outstanding::read(&prepared.state);
-    let is_part = prepared.settings.narrowed;
+    let selection = Selection::of(invocation, &prepared, rerun);
     let plan = prepare::shard::narrow(invocation, project, &mut prepared)?;
-    let again = invocation.typed.general.last_failed.then(|| known.again());
-    if again == Some(Again::Nothing) {
+    if selection.again == Some(Again::Nothing) {
         return conclusion::nothing_to_run(invocation, project, &prepared);
     }
-    prepared.settings.narrowed |= again == Some(Again::Listed);
-    rerun.iter().for_each(|it| it.settle(&mut prepared));
+    selection.settle(&mut prepared);
     let mut engine = engine(invocation, project, &mut prepared)?;
     let against = goals::read(asked, project, &prepared)?;
-    let is_dry = invocation.typed.general.dry_run;
-    let mut job = job(project, &prepared, || match is_dry {
-        true => runs::emptied(&prepared.state, prepared.state.names.dry_run(), &prepared.lock),
-        false => runs::begin(&prepared.state, &prepared.lock),
-    })?;
-    job.trace = invocation.typed.general.trace.as_ref().map(|path| invocation.here.join(path));
-    job.pool = prepared.settings.workers(engine);
-    prepare::shard::apply(&mut job, invocation.typed.shard, plan.as_ref());
-    let (tail, why_static) = prepare::shard::tail(invocation, plan.as_ref(), engine);
-    job.tail = tail;
-    why_static.into_iter().for_each(|why| invocation.screen.note(why));
-    if again == Some(Again::Listed) {
-        known.narrow(&mut job, &prepared.rootdir(project), is_part)?;
-    }
-    if let Some(rerun) = &rerun {
-        rerun.narrow(&mut job, &prepared.rootdir(project))?;
-    }
-    if is_dry {
+    let mut job = job_of(invocation, project, &prepared, engine, plan.as_ref())?;
+    selection.narrow(&mut job, &prepared.rootdir(project))?;
+    if invocation.typed.general.dry_run {
         return dry_run(invocation, &job);
     }
     banner::say(invocation.screen, project, &prepared, engine);
-    if again.is_some() {
-        invocation.screen.note(&format!("  • Again: {}", known.words()));
-    }
-    if let Some(rerun) = &rerun {
-        invocation.screen.note(&format!("  • Again: {}", rerun.words()));
-        let differences = rerun.differences(&prepared, engine.name());
-        differences.iter().for_each(|it| invocation.screen.note(&format!("note: {it}")));
-    }
+    selection.say(invocation, &prepared, engine);
 
-    let shard = Delivery::begin(invocation, project, &prepared, engine, is_part)?;
+    let shard = Delivery::begin(invocation, project, &prepared, engine, selection.is_part)?;
     let reports = !prepare::shard::goes_without_reports(&job, &prepared);
     let ready = reports.then(|| ready_for_reports(project, &prepared, &job)).flatten();
     let running = Instant::now();
-    invocation.screen.call_out_after(prepared.settings.slow.value);
-    let mut show = |happening: Happening<'_>| invocation.screen.show(&happening);
-    let doing = invocation.screen.doing("Collecting the tests");
-    let mut ran = run_job(engine, &job, &mut show)?;
-    if let Some(why) = ran.unsuitable.take() {
-        let job = &mut job;
-        (engine, ran) = with_stock(invocation, project, &mut prepared, job, &why, &mut show)?;
-    }
-    drop(doing);
+    let mut ran = run_tests(invocation, project, &mut prepared, &mut engine, &mut job)?;
     let run_seconds = running.elapsed().as_secs_f64();
     refuse(&ran).inspect_err(|_| {
         let hints = missing::hints(project, &prepared, &ran);
         hints.iter().for_each(|hint| invocation.screen.say(hint));
     })?;
-    rerun.iter().for_each(|it| it.miss(&mut ran));
-    let whole =
-        !is_part && rerun.is_none() && (again != Some(Again::Listed) || ran.not_found.whole);
     // Of a shard, what is outstanding is known where all are combined.
-    if shard.is_none()
-        && let Err(error) = known.after(&ran, whole).write(&prepared.state)
-    {
+    let kept = shard.is_none().then_some(&prepared.state);
+    selection.conclude(&mut ran, kept).unwrap_or_else(|error| {
         invocation.screen.warn(&format!("{error:#}"));
-    }
+    });
 
     let finished = Finished {
         invocation,
@@ -114,6 +79,98 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
         run_seconds,
     };
     Ok(finished.conclude(ready))
+}
+
+/// Which tests run, where that is not all that pytest would collect.
+struct Selection {
+    /// What failed or did not run in earlier runs.
+    known: Outstanding,
+    /// What of that runs again, if that was asked for.
+    again: Option<Again>,
+    /// What failed on another machine.
+    rerun: Option<Rerun>,
+    /// Words for pytest leave tests out.
+    is_part: bool,
+}
+
+impl Selection {
+    fn of(invocation: &Invocation<'_>, prepared: &Prepared, rerun: Option<Rerun>) -> Selection {
+        let known = Outstanding::read(&prepared.state);
+        let again = invocation.typed.general.last_failed.then(|| known.again());
+        Selection { known, again, rerun, is_part: prepared.settings.narrowed }
+    }
+
+    fn settle(&self, prepared: &mut Prepared) {
+        prepared.settings.narrowed |= self.again == Some(Again::Listed);
+        self.rerun.iter().for_each(|it| it.settle(prepared));
+    }
+
+    fn narrow(&self, job: &mut Job, rootdir: &Utf8Path) -> Result<()> {
+        if self.again == Some(Again::Listed) {
+            self.known.narrow(job, rootdir, self.is_part)?;
+        }
+        self.rerun.iter().try_for_each(|rerun| rerun.narrow(job, rootdir))
+    }
+
+    fn say(&self, invocation: &Invocation<'_>, prepared: &Prepared, engine: Engine) {
+        let note = |text: String| invocation.screen.note(&text);
+        if self.again.is_some() {
+            note(format!("  • Again: {}", self.known.words()));
+        }
+        if let Some(rerun) = &self.rerun {
+            note(format!("  • Again: {}", rerun.words()));
+            let differences = rerun.differences(prepared, engine.name());
+            differences.into_iter().for_each(|it| note(format!("note: {it}")));
+        }
+    }
+
+    /// What was not found is missed, and what is left for the next time is kept.
+    fn conclude(self, ran: &mut Ran, kept: Option<&State>) -> Result<()> {
+        self.rerun.iter().for_each(|it| it.miss(ran));
+        let Some(state) = kept else { return Ok(()) };
+        let has_all = self.again != Some(Again::Listed) || ran.not_found.whole;
+        let whole = !self.is_part && self.rerun.is_none() && has_all;
+        self.known.after(ran, whole).write(state)
+    }
+}
+
+/// What the engine is to do, for the whole suite or a shard of it.
+fn job_of(
+    invocation: &Invocation<'_>,
+    project: &Project,
+    prepared: &Prepared,
+    engine: Engine,
+    plan: Option<&PlanFile>,
+) -> Result<Job> {
+    let mut job = job(project, prepared, || match invocation.typed.general.dry_run {
+        true => runs::emptied(&prepared.state, prepared.state.names.dry_run(), &prepared.lock),
+        false => runs::begin(&prepared.state, &prepared.lock),
+    })?;
+    job.trace = invocation.typed.general.trace.as_ref().map(|path| invocation.here.join(path));
+    job.pool = prepared.settings.workers(engine);
+    prepare::shard::apply(&mut job, invocation.typed.shard, plan);
+    let (tail, why_static) = prepare::shard::tail(invocation, plan, engine);
+    job.tail = tail;
+    why_static.into_iter().for_each(|why| invocation.screen.note(why));
+    Ok(job)
+}
+
+/// Has the engine run the tests, and the stock engine where that cannot.
+fn run_tests(
+    invocation: &Invocation<'_>,
+    project: &Project,
+    prepared: &mut Prepared,
+    engine: &mut Engine,
+    job: &mut Job,
+) -> Result<Ran> {
+    invocation.screen.call_out_after(prepared.settings.slow.value);
+    let mut show = |happening: Happening<'_>| invocation.screen.show(&happening);
+    let _doing = invocation.screen.doing("Collecting the tests");
+    let mut ran = run_job(*engine, job, &mut show)?;
+    if let Some(why) = ran.unsuitable.take() {
+        (*engine, ran) = with_stock(invocation, project, prepared, job, &why, &mut show)?;
+    }
+    Ok(ran)
 }
 
 /// Several projects have one failure budget: this one gets what those before it have left. Where

@@ -10,7 +10,7 @@ use crate::engine::journal::{Journal, TestRun, UnitRun};
 use crate::engine::limits::out_of_memory;
 use crate::engine::samples::Growth;
 use crate::engine::schedule::{Cause, Ended, Fate, UnitOver, Verdict};
-use crate::engine::{Happening, Job, Ran, Sample, SplitEnd, SplitState, Started};
+use crate::engine::{Happening, Job, Process, Ran, Sample, SplitEnd, SplitState, Started};
 use crate::machine::meter::Reading;
 use crate::model::{Blow, Details, Failure, Phase, PhaseSeconds, Problem, TestOutcome};
 use crate::split::{Plan, copies};
@@ -521,6 +521,11 @@ impl<'a> Account<'a> {
         if left > 0 && !ended && self.ran.interrupted.is_none() && self.ran.problems.is_empty() {
             self.problem(None, format!("{left} tests did not run, and nothing says why"));
         }
+    }
+
+    /// A process that ran tests is gone.
+    pub(super) fn process_over(&mut self, process: Process) {
+        self.ran.processes.push(process);
     }
 
     /// What came of it.

@@ -17,7 +17,7 @@ use super::session::Session;
 use super::stacks::Dumps;
 use super::tail::Claims;
 use super::trace_file::TraceFile;
-use crate::engine::schedule::{Action, FINISHING, Input, Rules, Scheduler, UnitOver};
+use crate::engine::schedule::{Action, Ended, FINISHING, Input, Rules, Scheduler, UnitOver};
 use crate::engine::{Job, Process, Ran, SplitState, clock};
 use crate::machine::meter::Meter;
 
@@ -276,17 +276,10 @@ impl<'a> Driver<'a> {
             Action::SplitStarted { split } => self.account.split_begins(split, now),
             Action::SplitEnded { split, ran } => self.split_ended(split, ran),
             Action::SplitStopped { split } => self.tell_split(split, SplitState::Stopped),
-            Action::CloseSplits { splits } => {
-                let head = self.hosts.head();
-                self.hosts.send(head, &json!({"cmd": "close", "splits": splits}));
-            }
+            Action::CloseSplits { splits } => self.close_splits(&splits),
             Action::Started { slot, test } => self.account.tell_start(slot, test),
             Action::Failed { slot, test } => self.account.count_failure(slot, test),
-            Action::Ended(ended) => {
-                if let Some((id, text)) = self.account.ended(&ended, now) {
-                    self.replay_crash(ended.slot, &id, &text);
-                }
-            }
+            Action::Ended(ended) => self.ended(&ended),
             Action::Settled { unit, test, verdict } => self.settled(unit, test, verdict),
             Action::LostBetweenTests { slot, split } => self.lost_between_tests(slot, split),
             Action::Quiet { slot, host, unit, test, seconds } => {
@@ -295,8 +288,7 @@ impl<'a> Driver<'a> {
             }
             Action::Over(over) => self.over(&over),
             Action::ProcessOver { seconds, cpu, starting, fixtures } => {
-                let process = Process { seconds, cpu, starting, fixtures };
-                self.account.ran().processes.push(process);
+                self.account.process_over(Process { seconds, cpu, starting, fixtures });
             }
             Action::Workers { allowed } => self.workers_changed(allowed),
             Action::WaitsForMemory { needed, available } => self.waits(needed, available),
@@ -304,14 +296,30 @@ impl<'a> Driver<'a> {
             Action::ClaimNothing => self.claim_nothing(),
             Action::Abort { why } => self.abort(why),
             Action::KillAll => self.hosts.kill(|_| true),
-            Action::Finish { hurry } => {
-                self.account.ran().workers_reached = self.scheduler.workers_reached();
-                if self.forks() {
-                    self.account.ran().memory_growth = self.scheduler.memory_growth();
-                }
-                self.finish(hurry.then(|| now + FINISHING));
-            }
+            Action::Finish { hurry } => self.nothing_runs(hurry),
         }
+    }
+
+    fn close_splits(&mut self, splits: &[u32]) {
+        let head = self.hosts.head();
+        self.hosts.send(head, &json!({"cmd": "close", "splits": splits}));
+    }
+
+    /// A test has ended. Plugins hear of its crash from us: its own process cannot tell them.
+    fn ended(&mut self, ended: &Ended) {
+        let now = self.now();
+        if let Some((id, text)) = self.account.ended(ended, now) {
+            self.replay_crash(ended.slot, &id, &text);
+        }
+    }
+
+    /// What later runs are to know of this one is kept, and the hosts are told to finish.
+    fn nothing_runs(&mut self, hurry: bool) {
+        self.account.ran().workers_reached = self.scheduler.workers_reached();
+        if self.forks() {
+            self.account.ran().memory_growth = self.scheduler.memory_growth();
+        }
+        self.finish(hurry.then(|| self.now() + FINISHING));
     }
 
     /// Has a host run a unit.
