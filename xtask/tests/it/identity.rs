@@ -81,6 +81,7 @@ const ENGINES: [&str; 3] = ["stock", "fork", "spawn"];
 
 /// Configured like the project that this tool was written for.
 #[test]
+#[ignore = "slow: every engine"]
 fn inventory_with_every_engine() {
     let project = Project::sample("inventory").with(inventory_env());
     let sequential = sequential(&project, &[], &["-n0", "--no-cov"]);
@@ -162,6 +163,7 @@ with tarfile.open(sys.argv[1]) as archive:
 /// A flat layout with nothing but Python on the machine: the environment is made, the project
 /// installed into it with its test group, and then it serves every engine.
 #[test]
+#[ignore = "slow: an environment to make"]
 fn flat_with_an_environment_of_its_own() {
     let project = Project::sample("flat").without_env();
     let first = project.xtask(&["coverage", "--engine", "fork", "--splits", "3"]);

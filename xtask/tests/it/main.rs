@@ -1,6 +1,7 @@
 //! The real binary on real projects: real Python, pytest, coverage and plugins.
 
-/// Tests that hold for every engine: each becomes a module with one test for each.
+/// Tests that hold for every engine: each becomes a module with one test for each. That of the
+/// engine which runs where nothing is said is in the quick tier.
 macro_rules! engines {
     ($($(#[doc = $doc:literal])* fn $name:ident($engine:ident) $body:block)*) => {$(
         $(#[doc = $doc])*
@@ -10,6 +11,7 @@ macro_rules! engines {
             fn check($engine: &str) $body
 
             #[test]
+            #[ignore = "slow: the other engines"]
             fn stock() {
                 check("stock");
             }
@@ -20,6 +22,7 @@ macro_rules! engines {
             }
 
             #[test]
+            #[ignore = "slow: the other engines"]
             fn spawn() {
                 check("spawn");
             }
