@@ -279,10 +279,19 @@ fn a_machine_without_python_is_told_to_get_one() {
 fn a_folder_without_project_says_what_was_looked_for() {
     let project = Project::new(&[("notes.txt", "")]);
     let said = project.run(&["coverage"]).exits(4);
-    let wanted = "error: no Python project in `[PROJECT]` or above it; looked for \
+    let wanted = "error: no Python project in `[PROJECT]` or above it, and no tests; looked for \
                   pyproject.toml, setup.py, setup.cfg, pytest.toml, pytest.ini, tox.ini, \
                   .coveragerc\n";
     assert_eq!((said.stdout.as_str(), project.normal(&said.stderr).as_str()), ("", wanted));
+}
+
+#[test]
+fn a_folder_with_tests_needs_no_configuration() {
+    let project = Project::new(&[
+        ("app.py", "def answer():\n    return 42\n"),
+        ("test_app.py", "import app\n\ndef test_app():\n    assert app.answer() == 42\n"),
+    ]);
+    project.run(&["coverage", "--splits", "2"]).exits(0).says("Tests: 1 passed\n");
 }
 
 #[test]

@@ -125,10 +125,18 @@ fn nearest(cwd: &Utf8Path, workspace: Option<&Workspace>) -> Result<Vec<Utf8Path
             expand(workspace, "projects", &workspace.projects)
         }
         Some(workspace) if workspace.root == cwd => match found_in(cwd)? {
-            found if found.is_empty() => Err(none_in(cwd, " or above it")),
+            found if found.is_empty() => unconfigured(cwd),
             found => Ok(found),
         },
-        _ => Err(none_in(cwd, " or above it")),
+        _ => unconfigured(cwd),
+    }
+}
+
+/// pytest needs no configuration, so a folder with tests does without.
+fn unconfigured(cwd: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
+    match found::has_tests(cwd) {
+        true => Ok(vec![cwd.to_owned()]),
+        false => Err(none_in(cwd, " or above it, and no tests")),
     }
 }
 

@@ -68,10 +68,6 @@ pub fn projects(root: &Utf8Path, files: &[Utf8PathBuf]) -> Vec<Utf8PathBuf> {
             .components()
             .any(|part| SAMPLES.contains(&part.as_str()) || part.as_str().contains('{'))
     };
-    let is_test = |path: &Utf8Path| {
-        let name = path.file_name().unwrap_or_default();
-        name.ends_with(".py") && (name.starts_with("test_") || name.ends_with("_test.py"))
-    };
     let mut found: Vec<Utf8PathBuf> = files
         .iter()
         .filter(|path| {
@@ -97,6 +93,23 @@ pub fn projects(root: &Utf8Path, files: &[Utf8PathBuf]) -> Vec<Utf8PathBuf> {
         !all.iter().any(|other| within(&other)) && files.iter().any(|path| own(&path))
     });
     found
+}
+
+fn is_test(path: &Utf8Path) -> bool {
+    let name = path.file_name().unwrap_or_default();
+    name.ends_with(".py") && (name.starts_with("test_") || name.ends_with("_test.py"))
+}
+
+/// Whether tests for pytest lie in a folder, or where they mostly are below it. Those of cargo are
+/// not Python's.
+pub(super) fn has_tests(folder: &Utf8Path) -> bool {
+    let holds = |folder: Utf8PathBuf| {
+        let entries = folder.read_dir_utf8().into_iter().flatten().flatten();
+        entries.map(|entry| entry.into_path()).any(|path| {
+            (is_test(&path) || path.file_name() == Some("conftest.py")) && path.is_file()
+        })
+    };
+    ["", "tests", "test"].iter().any(|below| holds(folder.join(below)))
 }
 
 /// A `pyproject.toml` may only configure tools, a `setup.cfg` too.
