@@ -219,11 +219,13 @@ fn none_in(folder: &Utf8Path, more: &str) -> anyhow::Error {
 fn expand(workspace: &Workspace, key: &str, patterns: &[String]) -> Result<Vec<Utf8PathBuf>> {
     let mut roots = Vec::new();
     for pattern in patterns {
-        let found = glob(&workspace.root, pattern)?;
-        if found.is_empty() {
+        let listed = || {
             let cargo = workspace.root.join("Cargo.toml");
-            return Err(none_in(&workspace.root.join(pattern), ""))
-                .with_context(|| exit::usage(format!("`{key}` in {cargo} lists `{pattern}`")));
+            exit::usage(format!("`{key}` in {cargo} lists `{pattern}`"))
+        };
+        let found = glob(&workspace.root, pattern).with_context(listed)?;
+        if found.is_empty() {
+            return Err(none_in(&workspace.root.join(pattern), "")).with_context(listed);
         }
         roots.extend(found);
     }
@@ -254,7 +256,7 @@ fn matching(root: &Utf8Path, pattern: &str) -> Result<Vec<Utf8PathBuf>> {
     let plain = parts.iter().take_while(|part| !has_wildcards(part)).count();
     let start = root.join(parts[..plain].join("/"));
     let glob = GlobBuilder::new(&parts[plain..].join("/")).literal_separator(true).build();
-    let glob = glob.map_err(|error| exit::usage(format!("`{pattern}`: {}", error.kind())))?;
+    let glob = glob.map_err(|error| exit::usage(format!("no pattern: {}", error.kind())))?;
     let glob = glob.compile_matcher();
     let folders = found::folders_of(&start).into_iter().filter(|folder| glob.is_match(folder));
     Ok(folders.map(|folder| start.join(folder)).collect())
