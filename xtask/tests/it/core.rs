@@ -190,11 +190,11 @@ fn an_older_python_has_coverages_own() {
     let old = pythons(&[9, 10, 11]).into_iter().next();
     let Some((minor, python)) = old else { return };
     let project = shop("", "").with(env_of(&python, &format!("3.{minor}-"), STOCK));
-    let told = "  • Core: coverage's (it is for CPython 3.12 and newer)\n";
+    let told = "  • Core: coverage's (the native core is for CPython 3.12 and newer)\n";
     let output = project.run(&coverage("fork", &["--summary-json", "summary.json"]));
     output.exits(0).tells(told);
     assert_eq!(summary(&project), "ctrace");
-    let refused = "`--core native` (command line) cannot be had: it is for CPython 3.12 and newer";
+    let refused = "`--core native` (command line) cannot be had: the native core is for CPython 3.12 and newer";
     project.run(&coverage("fork", &["--core", "native"])).exits(4).tells(refused);
 }
 

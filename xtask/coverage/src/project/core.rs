@@ -45,7 +45,7 @@ pub fn look(
 ) -> NativeCore {
     let cannot = |why: String| NativeCore { why: Some(why), rather: None };
     if versions::parse(&facts.python) < [3, 12, 0] || facts.implementation != "cpython" {
-        return cannot("it is for CPython 3.12 and newer".to_owned());
+        return cannot("the native core is for CPython 3.12 and newer".to_owned());
     }
     if LIBRARY.is_empty() {
         return cannot(format!("it could not be built: {NOT_BUILT}"));
