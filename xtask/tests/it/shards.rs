@@ -78,7 +78,7 @@ fn four() -> &'static Four {
 }
 
 /// What is in the data of a project: lines and arcs of each file, by its path in the project.
-fn measured(project: &Project) -> String {
+pub(crate) fn measured(project: &Project) -> String {
     const READ: &str = "import coverage, json, os\n\
         data = coverage.CoverageData('.coverage'); data.read()\n\
         print(json.dumps({os.path.relpath(f): [sorted(data.lines(f)), sorted(data.arcs(f))]\n    \

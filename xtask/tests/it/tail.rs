@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::shards::CONFIGURATION;
+use crate::shards::{CONFIGURATION, measured};
 use crate::support::{Output, Project};
 
 /// Eight files of two tests. By the durations that are committed each takes ten seconds, so that
@@ -60,14 +60,6 @@ fn manifest(project: &Project, index: u32) -> Value {
 fn whole(project: &Project) -> (String, String) {
     let output = project.run(&["coverage", "--report", "term"]).exits(0);
     (output.line("Coverage: ").to_owned(), measured(project))
-}
-
-fn measured(project: &Project) -> String {
-    const READ: &str = "import coverage, json, os\n\
-        data = coverage.CoverageData('.coverage'); data.read()\n\
-        print(json.dumps({os.path.relpath(f): [sorted(data.lines(f)), sorted(data.arcs(f))]\n    \
-            for f in sorted(data.measured_files())}))\n";
-    project.python_says(READ, &[])
 }
 
 /// One is through before the other begins: it has run all batches of both.

@@ -1,14 +1,12 @@
 //! The one answer of several projects: files, the table, the patch, and the verdict last.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::OpenOptions;
-use std::io::Write;
 use std::time::{Instant, SystemTime};
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::service::{self, MOST_PAGE};
+use super::service;
 use super::words::{counts, say_weighed, title, verdict_line, word};
 use crate::cli::Task;
 use crate::env::Env;
@@ -282,33 +280,27 @@ impl All {
         screen.annotate(&all);
         let file = invocation.env.get("GITHUB_STEP_SUMMARY").filter(|file| !file.is_empty());
         let Some(file) = file else { return };
-        let written = self
-            .append_page(Utf8Path::new(file), verdict)
+        let written = service::append_page(file, |room| self.job_page(verdict, room))
             .with_context(|| format!("failed to write the job's summary to `{file}`"));
         if let Err(error) = written {
             screen.warn(&format!("{error:#}"));
         }
     }
 
-    fn append_page(&self, path: &Utf8Path, verdict: &Verdict) -> Result<()> {
-        let mut file = OpenOptions::new().create(true).append(true).open(path)?;
-        let there = usize::try_from(file.metadata()?.len()).unwrap_or(MOST_PAGE);
+    /// For the page of the job; nothing where the table has no place in it.
+    fn job_page(&self, verdict: &Verdict, room: usize) -> String {
         let mut text =
             format!("## {}\n\n{}\n", word(verdict.outcome), markdown(&self.rows(verdict)));
         if let Some(patch) = &self.patch {
             text.push_str(&format!("{}\n\n", patch.total()));
         }
-        let room = MOST_PAGE.saturating_sub(there);
         for page in self.answers.iter().filter_map(|answer| answer.job_page.as_ref()) {
             if text.len() + page.len() > room {
                 break;
             }
             text.push_str(page);
         }
-        if text.len() <= room {
-            file.write_all(text.as_bytes())?;
-        }
-        Ok(())
+        if text.len() <= room { text } else { String::new() }
     }
 }
 

@@ -24,7 +24,7 @@ use crate::report::verdict::Verdict;
 use crate::screen::Service;
 
 /// Bytes that GitHub takes for the page, from all that a step writes; more is an error there.
-pub(super) const MOST_PAGE: usize = 1024 * 1024;
+const MOST_PAGE: usize = 1024 * 1024;
 
 impl Finished<'_> {
     /// Annotates the repository and writes the page of the job. That this fails is no reason for
@@ -39,8 +39,7 @@ impl Finished<'_> {
         let Some(file) = env.get("GITHUB_STEP_SUMMARY").filter(|file| !file.is_empty()) else {
             return;
         };
-        let written = self
-            .append_page(&Utf8PathBuf::from(file), conclusion, missed)
+        let written = append_page(file, |room| self.page(conclusion, missed, room))
             .with_context(|| format!("failed to write the job's summary to `{file}`"));
         if let Err(error) = written {
             screen.warn(&format!("{error:#}"));
@@ -61,19 +60,6 @@ impl Finished<'_> {
         let patch = conclusion.patch.as_ref().filter(|_| self.invocation.joint.is_none());
         all.extend(patch.map(|patch| of_patch(patch, &places)).unwrap_or_default());
         all
-    }
-
-    fn append_page(
-        &self,
-        path: &Utf8PathBuf,
-        conclusion: &Conclusion,
-        missed: &[&Missed],
-    ) -> Result<()> {
-        let mut file = OpenOptions::new().create(true).append(true).open(path)?;
-        let there = usize::try_from(file.metadata()?.len()).unwrap_or(MOST_PAGE);
-        let page = self.page(conclusion, missed, MOST_PAGE.saturating_sub(there));
-        file.write_all(page.as_bytes())?;
-        Ok(())
     }
 
     /// The part of a project in the page of several.
@@ -101,6 +87,14 @@ impl Finished<'_> {
         };
         render(&page, most)
     }
+}
+
+/// Appends to the page of the job what fits into the bytes that are left of it.
+pub(super) fn append_page(file: &str, page: impl FnOnce(usize) -> String) -> Result<()> {
+    let mut file = OpenOptions::new().create(true).append(true).open(file)?;
+    let there = usize::try_from(file.metadata()?.len()).unwrap_or(MOST_PAGE);
+    file.write_all(page(MOST_PAGE.saturating_sub(there)).as_bytes())?;
+    Ok(())
 }
 
 /// Annotates what was changed and did not run: where coverage is reported again.

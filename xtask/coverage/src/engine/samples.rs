@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::journal::UnitRun;
+use crate::machine::meter::Reading;
 pub use crate::machine::meter::Sample;
 
 /// Samples in order, so many at the most that a page can hold them, however long a run takes.
@@ -19,6 +20,8 @@ pub struct Samples {
 
 /// Of a run that takes hours one sample stands for some seconds.
 const MOST: usize = 2000;
+/// Seconds.
+const BETWEEN_SAMPLES: f64 = 0.4;
 
 impl Default for Samples {
     fn default() -> Samples {
@@ -45,9 +48,18 @@ impl Samples {
         }
     }
 
-    /// When the last one came; 0 where none has.
-    pub fn last_at(&self) -> f64 {
-        self.open.last().or(self.kept.last()).map_or(0.0, |sample| sample.at)
+    /// Keeps what was read at a moment, and returns it; nothing where the machine is read more often
+    /// than is worth drawing.
+    pub fn note(&mut self, reading: &Reading, at: f64) -> Option<Sample> {
+        let last = self.open.last().or(self.kept.last()).map_or(0.0, |sample| sample.at);
+        if at - last < BETWEEN_SAMPLES {
+            return None;
+        }
+        let Reading { busy, cores, available, memory, .. } = *reading;
+        let processes = u32::try_from(reading.processes.len()).unwrap_or(u32::MAX);
+        let sample = Sample { at, busy, cores, available, memory, processes };
+        self.add(sample);
+        Some(sample)
     }
 
     /// All there are.

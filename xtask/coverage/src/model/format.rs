@@ -30,6 +30,11 @@ pub fn whole_seconds(seconds: f64) -> String {
     if whole < 100 { format!("{whole}s") } else { format!("{}m {:02}s", whole / 60, whole % 60) }
 }
 
+/// `512 MiB`, rounded down.
+pub fn mib(bytes: u64) -> String {
+    format!("{} MiB", bytes >> 20)
+}
+
 /// `5.2 GiB`.
 pub fn gib(bytes: u64) -> String {
     format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30))

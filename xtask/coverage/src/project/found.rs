@@ -95,7 +95,8 @@ pub fn projects(root: &Utf8Path, files: &[Utf8PathBuf]) -> Vec<Utf8PathBuf> {
     found
 }
 
-fn is_test(path: &Utf8Path) -> bool {
+/// A file of tests, by the names that pytest takes if nothing is said.
+pub fn is_test(path: &Utf8Path) -> bool {
     let name = path.file_name().unwrap_or_default();
     name.ends_with(".py") && (name.starts_with("test_") || name.ends_with("_test.py"))
 }

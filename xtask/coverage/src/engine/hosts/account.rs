@@ -10,7 +10,7 @@ use crate::engine::journal::{Journal, TestRun, UnitRun};
 use crate::engine::limits::out_of_memory;
 use crate::engine::samples::Growth;
 use crate::engine::schedule::{Cause, Ended, Fate, UnitOver, Verdict};
-use crate::engine::{Happening, Job, Process, Ran, Sample, SplitEnd, SplitState, Started};
+use crate::engine::{Happening, Job, Process, Ran, SplitEnd, SplitState, Started};
 use crate::machine::meter::Reading;
 use crate::model::{Blow, Details, Failure, Phase, PhaseSeconds, Problem, TestOutcome};
 use crate::split::{Plan, copies};
@@ -496,20 +496,13 @@ impl<'a> Account<'a> {
         memory.into_iter().for_each(|memory| self.growth.begin(pid, memory));
     }
 
-    /// Shows and keeps what the machine is doing; where it is read more often than is worth
-    /// drawing, not each time.
+    /// Shows and keeps what the machine is doing.
     pub(super) fn machine(&mut self, reading: &Reading, forks: bool, now: Duration) {
         let memory = reading.processes.iter().map(|(pid, usage)| (*pid, usage.memory));
         self.growth.note(memory, forks);
-        let at = rounded(now.as_secs_f64());
-        if at - self.ran.samples.last_at() < BETWEEN_SAMPLES {
-            return;
+        if let Some(sample) = self.ran.samples.note(reading, rounded(now.as_secs_f64())) {
+            (self.show)(Happening::Machine(&sample));
         }
-        let Reading { busy, cores, available, memory, .. } = *reading;
-        let processes = u32::try_from(reading.processes.len()).unwrap_or(u32::MAX);
-        let sample = Sample { at, busy, cores, available, memory, processes };
-        self.ran.samples.add(sample);
-        (self.show)(Happening::Machine(&sample));
     }
 
     /// Nothing is lost in silence.
@@ -537,9 +530,6 @@ impl<'a> Account<'a> {
         self.ran
     }
 }
-
-/// Seconds.
-const BETWEEN_SAMPLES: f64 = 0.4;
 
 /// Seconds for the journal.
 fn rounded(seconds: f64) -> f64 {

@@ -19,11 +19,7 @@ use super::tail::Claims;
 use super::trace_file::TraceFile;
 use crate::engine::schedule::{Action, Ended, FINISHING, Input, Rules, Scheduler, UnitOver};
 use crate::engine::{Job, Process, Ran, SplitState, clock};
-use crate::machine::meter::Meter;
-
-/// Between two readings of the machine, and where memory is short.
-const READING: Duration = Duration::from_millis(500);
-const SHORT: Duration = Duration::from_millis(100);
+use crate::machine::meter::{Meter, READING};
 
 /// How far a run has come.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -233,9 +229,7 @@ impl<'a> Driver<'a> {
         let given = self.slots.iter().flatten();
         let pids: Vec<i32> = given.map(|it| it.process).filter(|&pid| pid > 0).collect();
         let reading = self.meter.read(&pids);
-        let is_short =
-            reading.available.zip(reading.memory).is_some_and(|(free, all)| free < all / 4);
-        self.next_reading = self.now() + if is_short { SHORT } else { READING };
+        self.next_reading = self.now() + reading.next_after();
         self.account.machine(&reading, self.forks(), self.now());
         self.tell(Input::Machine(reading));
     }

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::machine::meter::Reading;
+use crate::model::format::mib;
 
 const MIB: u64 = 1 << 20;
 /// What is left to the rest of the machine: this share of its memory, within bounds.
@@ -261,8 +262,4 @@ pub fn waits_for_memory(next: &str, needed: u64, available: u64) -> String {
         "the next {next} waits for memory: it may need {needed}, and of {available} that are free \
          a reserve is left to the rest of the machine"
     )
-}
-
-fn mib(bytes: u64) -> String {
-    format!("{} MiB", bytes >> 20)
 }

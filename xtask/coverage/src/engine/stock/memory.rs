@@ -5,7 +5,7 @@
 //! worker of pytest-xdist too. Both would have been lost as well if the kernel had chosen.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
@@ -13,11 +13,7 @@ use nix::unistd::Pid;
 use super::super::limits::{Headroom, Memory, out_of_memory, waits_for_memory};
 use super::super::{Happening, Job, child, clock};
 use super::Supervisor;
-use crate::machine::meter::{Meter, Reading, Sample};
-
-/// Between two readings of the machine, and where memory is short.
-const READING: Duration = Duration::from_millis(500);
-const SHORT: Duration = Duration::from_millis(100);
+use crate::machine::meter::{Meter, READING, Reading};
 
 /// What is known of the memory of the processes that run tests; a process is its own slot.
 pub(super) struct Watch {
@@ -64,9 +60,7 @@ impl Watch {
         self.ending = self.ending.filter(|pid| pids.contains(pid));
         let reading = self.meter.read(&pids.iter().copied().collect::<Vec<_>>());
         self.memory.take(reading.clone(), clock::since(self.began));
-        let is_short =
-            reading.available.zip(reading.memory).is_some_and(|(free, all)| free < all / 4);
-        self.due = clock::now() + if is_short { SHORT } else { READING };
+        self.due = clock::now() + reading.next_after();
         reading
     }
 }
@@ -90,7 +84,10 @@ impl Supervisor<'_> {
             return;
         }
         let reading = self.read_machine();
-        self.note_sample(&reading);
+        let at = clock::since(self.watch.began).as_secs_f64();
+        if let Some(sample) = self.ran.samples.note(&reading, at) {
+            (self.show)(Happening::Machine(&sample));
+        }
         if self.watch.ending.is_none()
             && let Some(slot) = self.watch.memory.too_large()
             && let Ok(pid) = i32::try_from(slot)
@@ -102,15 +99,6 @@ impl Supervisor<'_> {
     fn read_machine(&mut self) -> Reading {
         let pids = self.running.values().flat_map(|running| running.pids()).collect();
         self.watch.read(&pids)
-    }
-
-    fn note_sample(&mut self, reading: &Reading) {
-        let Reading { busy, cores, available, memory, .. } = *reading;
-        let processes = u32::try_from(reading.processes.len()).unwrap_or(u32::MAX);
-        let at = clock::since(self.watch.began).as_secs_f64();
-        let sample = Sample { at, busy, cores, available, memory, processes };
-        self.ran.samples.add(sample);
-        (self.show)(Happening::Machine(&sample));
     }
 
     /// Whether there is memory for the workers of one more split. For one there always is.

@@ -10,6 +10,7 @@ use crate::files;
 use crate::model::NodeId;
 use crate::model::format::count;
 use crate::prepare;
+use crate::project::found::is_test;
 use crate::project::{Facts, Project, Steps, git};
 use crate::split::Durations;
 
@@ -83,8 +84,7 @@ fn gather(folder: &Utf8Path, found: &mut Vec<Utf8PathBuf>) {
             if !is_aside {
                 gather(path, found);
             }
-        } else if name.ends_with(".py") && (name.starts_with("test_") || name.ends_with("_test.py"))
-        {
+        } else if is_test(path) {
             found.push(path.to_path_buf());
         }
     }
