@@ -18,6 +18,7 @@ pub(crate) fn shed(env: &Env) {
     }
     let Ok(program) = std::env::current_exe() else { return };
     let mut words = std::env::args_os();
+    #[expect(clippy::disallowed_methods, reason = "it replaces this process")]
     let mut command = Command::new(program);
     command.arg0(words.next().unwrap_or_default()).args(words);
     for (name, value) in &changes {

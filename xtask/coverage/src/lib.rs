@@ -5,34 +5,41 @@
 //! splits leave is combined strictly ([`shard`]) and reported ([`report`]); the [`exit`] code
 //! says how it ended. [`tasks`] are the recipes, and only the [`screen`] prints.
 
+// Tests do as they like.
+#![cfg_attr(test, allow(clippy::disallowed_methods))]
+
 mod bounds;
 mod cargo;
-pub mod cli;
+mod cli;
 mod conclusion;
 mod digest;
-pub mod engine;
-pub mod env;
-pub mod exit;
+mod engine;
+mod env;
+mod exit;
 mod files;
 mod history;
 mod invocation;
-pub mod layout;
-pub mod machine;
-pub mod model;
+mod layout;
+mod machine;
+mod model;
 mod prepare;
-pub mod project;
-pub mod report;
-pub mod rerun;
-pub mod screen;
-pub mod settings;
-pub mod shard;
-pub mod split;
-pub mod tasks;
+mod project;
+mod report;
+mod rerun;
+mod screen;
+mod settings;
+mod shard;
+mod split;
+mod tasks;
+#[cfg(test)]
+mod tests;
 mod threads;
 
 use std::process::ExitCode;
 
 pub use cli::Tasks;
+#[doc(hidden)] // for the tests of the package `xtask`
+pub use engine::schedule::replay;
 
 /// Runs the task named on the command line.
 pub fn main() -> ExitCode {

@@ -1,5 +1,7 @@
 //! The program `xtask-coverage`, which is installed: what it calls itself.
 
+#![allow(clippy::disallowed_methods)] // tests do as they like
+
 use std::process::Command;
 
 /// Exit code, stdout and stderr of the program in an empty folder.

@@ -1,6 +1,8 @@
 //! `scripts/run-coverage-parallel.sh`, the old script's name, with a cargo that only writes
 //! down how it was called.
 
+#![allow(clippy::disallowed_methods)] // tests do as they like
+
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command;

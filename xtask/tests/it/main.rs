@@ -1,5 +1,7 @@
 //! The real binary on real projects: real Python, pytest, coverage and plugins.
 
+#![allow(clippy::disallowed_methods)] // tests do as they like
+
 /// Tests that hold for every engine: each becomes a module with one test for each. That of the
 /// engine which runs where nothing is said is in the quick tier.
 macro_rules! engines {

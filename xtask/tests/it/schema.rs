@@ -1,15 +1,9 @@
-//! The schemas in `docs/` against the program: what it writes, what it accepts, what the
-//! documents show.
+//! The schema of summaries in `docs/` against what the program writes and the documents show.
 
-use std::collections::BTreeMap;
 use std::fs;
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-use xtask_coverage::cli::Options;
-use xtask_coverage::machine::Machine;
-use xtask_coverage::project::{Facts, Pyproject};
-use xtask_coverage::settings::{Configured, Inputs, Measured, Settings};
 
 use crate::shop::{coverage, shop};
 use crate::support::{Project, env, git, repository, wait_for};
@@ -106,123 +100,5 @@ fn summaries_are_as_their_schema_says() {
         all.iter().zip(complaints(&closed(&schema("summary.schema.json")), &all))
     {
         assert_eq!(complaint, None, "{instance:#}");
-    }
-}
-
-/// Values of every kind, as JSON and TOML both write them.
-const PROBES: [&str; 32] = [
-    "0",
-    "1",
-    "-1",
-    "7",
-    "0.5",
-    "2.0",
-    "100",
-    "100.5",
-    "101",
-    "-0.5",
-    "true",
-    "false",
-    "\"\"",
-    "\"x\"",
-    "\"7\"",
-    "\"fork\"",
-    "\"Fork\"",
-    "\"auto\"",
-    "\"balanced\"",
-    "\"none\"",
-    "\"term\"",
-    "\"term,html\"",
-    "\"term,none\"",
-    "\"a,,b\"",
-    "[]",
-    "[\"\"]",
-    "[\"none\"]",
-    "[\"term\", \"xml\"]",
-    "[\"none\", \"term\"]",
-    "[\"src\"]",
-    "[1]",
-    "{}",
-];
-
-/// What is wrong with a table of settings, if anything is.
-fn refused(project: &Project, table: &str) -> Option<String> {
-    project.write("pyproject.toml", &format!("[tool.xtask.coverage]\n{table}\n"));
-    let facts = r#"{"executable": "/py", "python": "3.12.1", "implementation": "cpython",
-        "packages": {}, "packages_here": [], "pytest": null, "coverage": null}"#;
-    let facts: Facts = serde_json::from_str(facts).expect("facts");
-    let pyproject = Pyproject::read(&project.root).expect("TOML");
-    let inputs = Inputs {
-        options: &Options::default(),
-        pytest_args: &[],
-        env: &BTreeMap::new(),
-        project: Configured::from(&pyproject),
-        workspace: Configured::default(),
-        facts: &facts,
-        root: &project.root,
-        test_folder: None,
-        machine: &Machine::here(),
-        measured: Measured::default(),
-    };
-    Settings::read(&inputs).err().map(|error| format!("{error:#}"))
-}
-
-/// The same keys, and for each the same values are right.
-#[test]
-fn settings_are_as_their_schema_says() {
-    let project = Project::new(&[]);
-    let unknown = refused(&project, "nonsense = 1").expect("an error");
-    let (_, keys) = unknown.split_once("(known: ").expect("the keys");
-    let mut keys: Vec<&str> = keys.trim_end_matches(')').split(", ").collect();
-    let schema = schema("config.schema.json");
-    let described = schema["$defs"]["coverage"]["properties"].as_object().expect("properties");
-    let mut described: Vec<&str> = described.keys().map(String::as_str).collect();
-    keys.sort_unstable();
-    described.sort_unstable();
-    assert_eq!(keys, described);
-
-    let mut tables = vec![("nonsense = 1".to_owned(), json!({"nonsense": 1}))];
-    for key in keys {
-        let unknown = refused(&project, &format!("{key} = 'x'")).unwrap_or_default();
-        if let Some((_, known)) = unknown.split_once("known are ") {
-            let known: Vec<&str> = known.split(", ").collect();
-            let described = &schema["$defs"]["coverage"]["properties"][key]["enum"];
-            assert_eq!(described, &json!(known), "{key}");
-        }
-        for probe in PROBES {
-            let value: Value = serde_json::from_str(probe).expect(probe);
-            // What one key needs of another may come from elsewhere.
-            tables.push(match key {
-                "diff-fail-under" => {
-                    let table = format!("diff = \"main\"\n{key} = {probe}");
-                    (table, json!({"diff": "main", key: value}))
-                }
-                _ => (format!("{key} = {probe}"), json!({key: value})),
-            });
-        }
-    }
-    let wrapped = |(_, table): &(String, Value)| json!({"tool": {"xtask": {"coverage": table}}});
-    let instances: Vec<Value> = tables.iter().map(wrapped).collect();
-    for ((table, _), complaint) in tables.iter().zip(complaints(&schema, &instances)) {
-        let refused = refused(&project, table);
-        assert_eq!(refused.is_some(), complaint.is_some(), "{table}: {refused:?}, {complaint:?}");
-    }
-}
-
-#[test]
-fn settings_in_the_documents_are_right() {
-    let project = Project::new(&[]);
-    let mut tables = Vec::new();
-    for block in blocks("toml") {
-        project.write("pyproject.toml", &block);
-        let pyproject = Pyproject::read(&project.root).expect(&block);
-        tables.extend(pyproject.settings().map(|table| {
-            json!({"tool": {"xtask": {"coverage": serde_json::to_value(table).expect("JSON")}}})
-        }));
-    }
-    assert!(!tables.is_empty());
-    for (table, complaint) in tables.iter().zip(complaints(&schema("config.schema.json"), &tables))
-    {
-        assert_eq!(complaint, None, "{table:#}");
     }
 }

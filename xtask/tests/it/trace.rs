@@ -3,7 +3,7 @@
 use std::io::Cursor;
 
 use serde_json::Value;
-use xtask_coverage::engine::schedule::replay;
+use xtask_coverage::replay;
 
 use crate::shop::shop;
 

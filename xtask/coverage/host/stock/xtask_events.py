@@ -195,7 +195,6 @@ class Reporter:
         self._collect_errors: set[str] = set()
         self._last = ""
         self._words = io.StringIO()  # of plugins, at the end
-        self.send("hello", pid=_getpid())
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed and report.nodeid not in self._collect_errors:
@@ -266,7 +265,7 @@ class Reporter:
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         if not distributes(self.config):
-            self.send("collected", tests=len(session.items))
+            self.send("collected")
 
     @pytest.hookimpl(tryfirst=True)  # the controller of xdist has this loop, and no collection
     def pytest_runtestloop(self) -> None:
@@ -484,7 +483,7 @@ class Controller:
             dsession.shouldstop = "errors during collection"
         if not self._told_count:
             self._told_count = True
-            self._send("collected", tests=len(ids))
+            self._send("collected")
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object | None) -> None:

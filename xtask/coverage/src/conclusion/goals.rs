@@ -1,6 +1,6 @@
 //! What a run is measured against: read before it begins, weighed at its end.
 
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -14,6 +14,7 @@ use crate::report::joint;
 use crate::report::patch::{Changed, Lines, Patch, diff};
 use crate::report::thresholds::{Baseline, Missed, changed_lines, each_file, uncovered_lines};
 use crate::settings::{Goals, Origin, Setting, Settings};
+use crate::threads;
 
 /// What coverage was, and what has changed since.
 #[derive(Debug, Default)]
@@ -43,7 +44,11 @@ impl Asked {
         let typed = invocation.typed;
         let base = typed.options.reporting.diff.clone().filter(|_| typed.task.measures());
         let root = project.root.clone();
-        Asked(base.map(|base| thread::spawn(move || changes(&root, &base))))
+        Asked(
+            base.and_then(|base| {
+                threads::start("that asks git", move || changes(&root, &base)).ok()
+            }),
+        )
     }
 
     /// What it says; asked now if it was not.

@@ -136,6 +136,7 @@ impl Child {
     /// Has the kernel end the process, and what it starts from now on, before anything else when
     /// memory runs out; see `host/usage.py` for what the hosts do. That it cannot be had is no
     /// error: there is nothing like it elsewhere than on Linux.
+    #[expect(clippy::disallowed_methods, reason = "what is in `/proc` is no file to replace")]
     pub fn raise_oom_score(&self) {
         let _ = std::fs::write(format!("/proc/{}/oom_score_adj", self.pid), "1000");
     }

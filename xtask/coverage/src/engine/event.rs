@@ -9,10 +9,7 @@ use crate::model::{Blow, Details, TestOutcome};
 /// id in one split apart.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
-#[expect(missing_docs, reason = "the fields are those of pytest's reports")]
 pub enum Event {
-    /// pytest is configured.
-    Hello { pid: i32 },
     /// A worker of xdist has started.
     Worker { id: String, pid: i32, file: Option<Utf8PathBuf> },
     /// A worker of xdist went away, and its coverage with it.
@@ -21,8 +18,8 @@ pub enum Event {
     CollectError { id: String, text: String },
     /// A module or class skipped as a whole.
     CollectSkip { id: String, reason: String },
-    /// Collection has ended; `tests` of them are in this split.
-    Collected { tests: u64 },
+    /// Collection has ended.
+    Collected,
     /// A test begins.
     Start { id: String },
     /// A test failed, at the moment it does.

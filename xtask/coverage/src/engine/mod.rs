@@ -101,8 +101,6 @@ pub struct Job {
     pub expected: BTreeMap<u32, f64>,
     /// Expected seconds of each test, from earlier runs: for order and predictions.
     pub recorded: Durations,
-    /// Seconds of CPU that each test took in earlier runs.
-    pub recorded_cpu: Durations,
     /// pytest-xdist is there and not switched off.
     pub xdist: bool,
     /// Plugins that put tests into an order of their own, by name.

@@ -92,11 +92,6 @@ impl Record {
     pub fn keep_split(&mut self, split: u32) {
         self.splits.retain(|end| end.split == split);
     }
-
-    /// The failure budget was used up.
-    pub fn is_aborted(&self) -> bool {
-        self.aborted
-    }
 }
 
 impl Ran {

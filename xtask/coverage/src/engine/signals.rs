@@ -85,6 +85,7 @@ fn received(signal: i32, notify: &dyn Fn(Notice)) {
         None => {
             end_all();
             notify(Notice::Ends);
+            #[expect(clippy::disallowed_methods, reason = "all children are ended")]
             std::process::exit(Exit::Interrupted(signal).code().into());
         }
     }

@@ -144,12 +144,6 @@ impl Meter {
         self.last.clone()
     }
 
-    /// Bytes that a process and its descendants have to themselves: what would be free without
-    /// them. The kernel looks at all their pages for that.
-    pub fn private(pid: i32) -> Option<u64> {
-        processes::private(Utf8Path::new("/"), pid)
-    }
-
     fn use_of_processors(&mut self, passed: Duration) {
         let now = self.count();
         let before = std::mem::replace(&mut self.counted, (Instant::now(), now)).1;
@@ -501,12 +495,10 @@ mod tests {
         let pid = child.id().cast_signed();
         let mut meter = Meter::new();
         let reading = meter.read(&[pid]);
-        let private = Meter::private(pid);
         child.kill().expect("to end it");
         child.wait().expect("its end");
         assert_eq!(reading.processes[&pid].count, 1);
         assert!(reading.processes[&pid].memory > 0);
-        assert!(private > Some(0));
         assert!(reading.cores > 0.0 && reading.memory > reading.available);
         assert_eq!(meter.read(&[pid]).processes.get(&pid), None);
     }

@@ -222,28 +222,9 @@ pub(super) fn number(name: SysconfVar, usual: u64) -> u64 {
     value.filter(|&value| value > 0).unwrap_or(usual)
 }
 
-/// Bytes that a process and all its descendants have to themselves.
-pub(super) fn private(root: &Utf8Path, pid: i32) -> Option<u64> {
-    let mut processes = Processes::under(root, pid);
-    processes.look(&[]);
-    let rollup = |pid: &i32| {
-        let path = processes.proc.join(format!("{pid}/smaps_rollup"));
-        std::fs::read_to_string(path).ok().map(|text| private_bytes(&text))
-    };
-    let held: Vec<u64> = processes.ours.keys().filter_map(rollup).collect();
-    (!held.is_empty()).then(|| held.iter().sum())
-}
-
-/// Of `smaps_rollup`. What is swapped out may be shared as well, and is counted by its share.
-fn private_bytes(rollup: &str) -> u64 {
-    let names = ["Private_Clean:", "Private_Dirty:", "Private_Hugetlb:", "SwapPss:"];
-    names.iter().filter_map(|name| super::kibibytes(rollup, name)).sum()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::machine::tests::FakeRoot;
 
     /// Process id, parent and group.
     fn table(rows: &[(i32, i32, i32)]) -> HashMap<i32, Process> {
@@ -310,22 +291,5 @@ mod tests {
     fn a_circle_of_parents_ends() {
         let (ours, others) = apart(table(&[(2, 3, 2), (3, 2, 3)]), 10, &[]);
         assert_eq!((ours.len(), others.len()), (0, 2));
-    }
-
-    #[test]
-    fn private_memory_is_that_of_all_descendants() {
-        let root = FakeRoot::new("private");
-        let rollup = "00400000-7fff ---p 00000000 00:00 0 [rollup]\nRss: 900 kB\nPrivate_Clean: 1 kB\n\
-                      Private_Dirty: 10 kB\nPrivate_Hugetlb: 100 kB\nSwap: 7000 kB\nSwapPss: 1000 kB\n";
-        root.write(&[
-            ("proc/7/stat", "7 (python) S 1 7 7 0 -1 0 0 0 0 0 0 0 0 0"),
-            ("proc/7/smaps_rollup", rollup),
-            ("proc/8/stat", "8 (python) S 7 7 7 0 -1 0 0 0 0 0 0 0 0 0"),
-            ("proc/8/smaps_rollup", rollup),
-            ("proc/9/stat", "9 (other) S 1 9 9 0 -1 0 0 0 0 0 0 0 0 0"),
-            ("proc/9/smaps_rollup", rollup),
-        ]);
-        assert_eq!(private(&root.0, 7), Some(2 * 1111 * 1024));
-        assert_eq!(private(&root.0, 5), None);
     }
 }

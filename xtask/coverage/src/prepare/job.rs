@@ -59,7 +59,6 @@ pub(crate) fn job(
         stock_args: stock::args(prepared),
         python_version: facts.python.clone(),
         recorded: durations::expected(state, &committed),
-        recorded_cpu: durations::cpu(state),
         committed,
         durations: file,
         expected,

@@ -19,6 +19,7 @@ use camino::Utf8PathBuf;
 pub(crate) use self::prepared::Prepared;
 use crate::cli::Core;
 use crate::engine::seed::{self, HashSeed};
+use crate::env;
 use crate::exit;
 use crate::history::History;
 use crate::invocation::Invocation;
@@ -70,7 +71,7 @@ pub(crate) fn prepare(invocation: &Invocation<'_>, project: &Project) -> Result<
         measures,
         core,
         history,
-        hash_seed: HashSeed::of(std::env::var(seed::VARIABLE).ok().as_deref()),
+        hash_seed: HashSeed::of(env::var(seed::VARIABLE).as_deref()),
         took: started.elapsed(),
         lock,
     })

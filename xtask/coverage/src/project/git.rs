@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::steps::{Step, Steps};
+use crate::env::env;
 use crate::exit;
 
 /// What differs between the commit where `HEAD` left a base, and the files as they are.
@@ -196,8 +197,7 @@ fn merge_base(steps: &Steps<'_>, top: &Utf8Path, base: &str, option: &str) -> Re
 /// What is asked is which repository the project lies in, and git answers for another one, or
 /// with another index, where a hook has passed on its own `GIT_DIR` or `GIT_INDEX_FILE`.
 fn git(folder: &Utf8Path, args: &[&str]) -> Step {
-    let inherited = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    let misleading: Vec<String> = inherited.filter(|name| misleads(name)).collect();
+    let misleading: Vec<String> = env().into_keys().filter(|name| misleads(name)).collect();
     let misleading: Vec<&str> = misleading.iter().map(String::as_str).collect();
     let step = Step::new("git", folder).args(args.iter().copied()).unset(&misleading);
     // The index is locked where a hook runs, and ours to read only.

@@ -12,6 +12,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::digest;
+use crate::env;
 use crate::files;
 use crate::model::NodeId;
 
@@ -142,7 +143,7 @@ fn surroundings(
     rcfile: Option<&Utf8Path>,
     typed: &Typed,
 ) -> Option<String> {
-    let given = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let given = |name: &&str| env::var(name).is_some();
     if FURTHER.iter().any(given) {
         return None;
     }
@@ -178,12 +179,11 @@ fn settings(project: &Project, rcfile: Option<&Utf8Path>, typed: &Typed) -> Stri
 /// The variables that may matter; all of them where a setting may name any.
 fn variables(all: bool) -> String {
     let matters = |name: &str| all || VARIABLES.iter().any(|start| name.starts_with(start));
-    let mut found: Vec<String> = std::env::vars_os()
-        .map(|(name, value)| (name.to_string_lossy().into_owned(), value))
+    let found: Vec<String> = env::env()
+        .into_iter()
         .filter(|(name, _)| matters(name))
         .map(|(name, value)| format!("{name}={value:?}\n"))
         .collect();
-    found.sort();
     found.concat()
 }
 

@@ -32,7 +32,6 @@ pub mod unread;
 mod versions;
 mod workspace;
 
-pub use active::PassedOver;
 pub use facts::{CoverageConfig, Facts, NativeCore, PytestConfig};
 pub use pyproject::Pyproject;
 pub use python::Interpreter;

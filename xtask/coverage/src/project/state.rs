@@ -11,6 +11,7 @@ use nix::fcntl::{Flock, FlockArg};
 
 use super::{Project, Workspace, discover, runs};
 use crate::digest;
+use crate::env;
 use crate::layout::{JointFolder, StateFolder};
 use crate::{exit, files};
 
@@ -171,8 +172,8 @@ fn wait_for(path: &Utf8Path) -> Result<Lock> {
 }
 
 fn cache() -> Option<Utf8PathBuf> {
-    let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let own = set("XDG_CACHE_HOME").or_else(|| Some(format!("{}/.cache", set("HOME")?)))?;
+    let own =
+        env::var("XDG_CACHE_HOME").or_else(|| Some(format!("{}/.cache", env::var("HOME")?)))?;
     Some(Utf8PathBuf::from(own).join("xtask-coverage")).filter(|folder| folder.is_absolute())
 }
 

@@ -1,11 +1,10 @@
 //! The Cargo workspace around a folder, and what its `[workspace.metadata.xtask]` says.
 
-use std::env;
-
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{canonical, check_keys, parse_toml, read_if_there};
+use crate::env;
 use crate::exit;
 
 /// A Cargo workspace.
@@ -76,11 +75,11 @@ fn wrong_type(path: &Utf8Path, key: &str, wanted: &str) -> anyhow::Error {
 
 /// Where cargo builds; a relative `CARGO_TARGET_DIR` is relative to where cargo was typed.
 fn target_of(cwd: &Utf8Path, root: &Utf8Path) -> Utf8PathBuf {
-    let set = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
-    match ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"].into_iter().find_map(set) {
+    match ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"].into_iter().find_map(env::var) {
         Some(folder) => cwd.join(folder),
         None => {
-            let home = set("CARGO_HOME").or_else(|| Some(format!("{}/.cargo", set("HOME")?)));
+            let home =
+                env::var("CARGO_HOME").or_else(|| Some(format!("{}/.cargo", env::var("HOME")?)));
             let configured = configured_target(cwd, home.as_deref().map(Utf8Path::new));
             configured.unwrap_or_else(|| root.join("target"))
         }
@@ -126,7 +125,7 @@ mod tests {
 
     #[test]
     fn the_target_folder_may_be_configured() {
-        let temp = env::temp_dir().join(format!("xtask-workspace-{}", std::process::id()));
+        let temp = std::env::temp_dir().join(format!("xtask-workspace-{}", std::process::id()));
         let top = Utf8Path::from_path(&temp).expect("UTF-8");
         let config = |folder: &str, name: &str, text: &str| {
             let folder = top.join(folder);

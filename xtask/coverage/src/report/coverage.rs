@@ -57,7 +57,6 @@ impl Reporter {
     fn message(&self, mut message: Value) -> Value {
         message["config_file"] = match &self.config {
             Config::Search => json!(true),
-            Config::None => json!(false),
             Config::File(path) => json!(path),
         };
         message["source"] = json!(self.source);
@@ -98,8 +97,6 @@ pub enum Config {
     /// Coverage's own search, from the project's folder.
     #[default]
     Search,
-    /// Defaults only.
-    None,
     /// This file.
     File(Utf8PathBuf),
 }

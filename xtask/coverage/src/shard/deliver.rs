@@ -83,11 +83,11 @@ fn write(
     let texts = [(TESTS, Some(contents.tests)), (RERUN, contents.rerun)];
     for (kind, text) in texts.into_iter().filter_map(|(kind, text)| Some((kind, text?))) {
         let file = format!("{name}{kind}");
-        fs::write(draft.join(&file), text)?;
+        files::replace(&draft.join(&file), text)?;
         manifest.files.push(described(&draft.join(&file), file, None)?);
     }
     let text = serde_json::to_string_pretty(&manifest)? + "\n";
-    fs::write(draft.join(format!("{name}{MANIFEST}")), text)?;
+    files::replace(&draft.join(format!("{name}{MANIFEST}")), text)?;
     Ok(manifest)
 }
 

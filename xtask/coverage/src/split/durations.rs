@@ -32,11 +32,6 @@ impl Durations {
         self.0.extend(new.0);
     }
 
-    /// How many tests are known.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
     /// Whether no test is known.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -12,6 +12,7 @@ use nix::sys::signal::Signal;
 use super::variables::Variables;
 use crate::engine::child::{self, Child, Command, Orphaned};
 use crate::engine::{Job, clock, orphans};
+use crate::env;
 use crate::model::format::seconds;
 
 /// How long a command that is to stop may take to do so.
@@ -100,7 +101,7 @@ impl Shell {
     }
 
     pub(super) fn command(&self, line: &Line<'_>) -> Command {
-        let path = std::env::var("PATH").unwrap_or_default();
+        let path = env::var("PATH").unwrap_or_default();
         let programs = self.programs.iter().map(Utf8PathBuf::to_string);
         let path = programs.chain(Some(path)).collect::<Vec<_>>().join(":");
         let variables = line.variables.clone().into_iter();

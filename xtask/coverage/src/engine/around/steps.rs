@@ -5,6 +5,7 @@ use camino::Utf8PathBuf;
 use super::shell::{FILE, Line, Shell};
 use super::variables::{self, Variables};
 use crate::engine::tail;
+use crate::files;
 use crate::layout::RunFolder;
 
 /// So many lines of what a command printed are shown.
@@ -27,7 +28,7 @@ impl Steps<'_> {
     pub(super) fn set_up(&self, lines: &[String]) -> Result<Variables, String> {
         let file = self.file();
         let failed = |why: String| format!("the setup{} failed: {why}", self.of());
-        let empty = std::fs::write(&file, "");
+        let empty = files::replace(&file, "");
         empty.map_err(|error| failed(format!("failed to write `{file}`: {error}")))?;
         for line in lines {
             self.run("setup", line).map_err(failed)?;

@@ -596,7 +596,7 @@ fn command(
     if !setup.only.is_empty() {
         configured["last_failed"] = list_of(job, setup)?.into_string().into();
     }
-    fs::write(&config, configured.to_string())
+    files::replace(&config, configured.to_string())
         .with_context(|| format!("failed to write `{config}`"))?;
     let descriptors: Vec<String> = (FIRST_PIPE..).take(pipes).map(|fd| fd.to_string()).collect();
     let (events, printed) = descriptors.split_at(events);
@@ -646,7 +646,7 @@ fn list_of(job: &Job, setup: &Setup<'_>) -> Result<Utf8PathBuf> {
     let modules: BTreeSet<&str> = only.collect();
     let list = json!({"ids": setup.only, "files": null, "modules": modules, "narrowed": true});
     let file = job.folder.host_selection(setup.number);
-    fs::write(&file, list.to_string()).with_context(|| format!("failed to write `{file}`"))?;
+    files::replace(&file, list.to_string()).with_context(|| format!("failed to write `{file}`"))?;
     Ok(file)
 }
 

@@ -74,7 +74,6 @@ pub struct Suite {
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[expect(missing_docs, reason = "what the numbers mean is said at the top")]
 pub enum Input {
     /// The tests are known.
     Collected(Suite),
@@ -169,7 +168,6 @@ pub enum Why {
 /// Something to be done.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[expect(missing_docs, reason = "what the numbers mean is said at the top")]
 pub enum Action {
     /// Have a host run a unit.
     Run {
@@ -288,7 +286,6 @@ pub enum Action {
 
 /// The end of a test.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "what the numbers mean is said at the top")]
 pub struct Ended {
     pub slot: usize,
     /// The unit that it ran in.
@@ -353,7 +350,6 @@ pub enum Verdict {
 
 /// What is known of a unit of which nothing more comes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "what the numbers mean is said at the top")]
 pub struct UnitOver {
     pub unit: u32,
     /// The split of its tests.

@@ -10,6 +10,7 @@ use serde_json::json;
 use super::super::around::Variables;
 use super::super::child::Command;
 use super::super::{Job, LAST_FAILED, Measure, TEMPORARY, TOGETHER, tail};
+use crate::{env, files};
 
 /// Our plugin, and the words by which an interpreter compiles it.
 const PLUGIN: &str = include_str!("../../../host/stock/xtask_events.py");
@@ -49,7 +50,7 @@ pub fn prepare(job: &Job) -> Result<()> {
     // Files, as pipes to and from it would need threads.
     let (source, said) = (folder.join("source.json"), folder.join("compile.log"));
     let text = serde_json::to_vec(&files)?;
-    fs::write(&source, text).with_context(|| format!("failed to write `{source}`"))?;
+    files::replace(&source, text).with_context(|| format!("failed to write `{source}`"))?;
     let compiled = duct::cmd!(job.python.as_std_path(), "-I", "-c", COMPILE, folder.as_str())
         .stdin_path(&source)
         .stderr_to_stdout()
@@ -123,10 +124,7 @@ pub fn command(job: &Job, split: u32, slot: u32, pipe: Option<i32>) -> Command {
 }
 
 fn python_path(ours: &Utf8Path) -> String {
-    match std::env::var("PYTHONPATH") {
-        Ok(theirs) if !theirs.is_empty() => format!("{ours}:{theirs}"),
-        _ => ours.to_string(),
-    }
+    env::var("PYTHONPATH").map_or(ours.to_string(), |theirs| format!("{ours}:{theirs}"))
 }
 
 fn arguments(job: &Job, split: u32) -> Vec<String> {

@@ -35,7 +35,6 @@ impl Supervisor<'_> {
 
     pub(super) fn happened(&mut self, split: u32, event: Event) {
         match event {
-            Event::Hello { .. } => {}
             Event::Worker { id, pid, file } => {
                 let worker = Worker { id, pid: Pid::from_raw(pid), file };
                 self.of(split, |running| running.workers.push(worker));
@@ -50,7 +49,7 @@ impl Supervisor<'_> {
                 }
             }
             Event::CollectSkip { id, reason } => self.ran.ledger.skipped_file(&id, reason),
-            Event::Collected { .. } => {
+            Event::Collected => {
                 self.of(split, |running| running.collected = true);
                 self.read_cut(split);
             }

@@ -130,11 +130,6 @@ impl Answers {
         self.all.borrow_mut().push(answer);
     }
 
-    /// How many there are.
-    pub fn count(&self) -> usize {
-        self.all.borrow().len()
-    }
-
     /// How many tests have failed in all of them.
     pub fn failures(&self) -> u64 {
         self.all.borrow().iter().map(|answer| answer.tally.failures()).sum()

@@ -17,7 +17,7 @@ mod verdict;
 use camino::{Utf8Path, Utf8PathBuf};
 
 pub use self::answer::{Answer, Answers, Asked, Covered};
-pub use self::files::{FileAnalysis, Numbers, Way, merged};
+pub use self::files::{FileAnalysis, Numbers, merged};
 pub use self::page::{Page, Shown};
 pub use self::table::{Row, markdown, table};
 pub use self::verdict::judge;

@@ -1,10 +1,10 @@
 //! What `help` says about topics, and the documents that have the same text.
-//! `UPDATE_TOPICS=1 cargo test -p xtask-coverage --test topics` writes them anew.
+//! `UPDATE_TOPICS=1 cargo test -p xtask-coverage --lib tests::topics` writes them anew.
 
 use std::fs;
 
+use crate::cli::{TOPICS, topic};
 use camino::{Utf8Path, Utf8PathBuf};
-use xtask_coverage::cli::{TOPICS, topic};
 
 /// Where the text of a topic stands: a document, what is before it, and what is after.
 fn places() -> [(&'static str, &'static str, &'static str, &'static str); 4] {
@@ -36,7 +36,7 @@ fn documents_say_what_help_says() {
             let text = format!("{before}{begin}{current}{}", &rest[at..]);
             fs::write(document(file), text).expect("a document");
         } else {
-            let how = "UPDATE_TOPICS=1 cargo test -p xtask-coverage --test topics";
+            let how = "UPDATE_TOPICS=1 cargo test -p xtask-coverage --lib tests::topics";
             assert_eq!(&rest[..at], current, "{name} in {file}: {how}");
         }
     }

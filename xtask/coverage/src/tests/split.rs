@@ -6,9 +6,11 @@ use std::fs::{self, File};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8PathBuf;
+
+use super::temporary_folder;
+use crate::split::{Durations, Sum, chunks};
 use serde_json::{Value, json};
-use xtask_coverage::split::{Durations, Sum, chunks};
 
 /// Answers each line of JSON with a line of JSON.
 const PEER: &str = r#"
@@ -89,7 +91,7 @@ fn version(name: &str) -> Option<String> {
 }
 
 fn environment(name: &str, version: String) -> Python {
-    let folder = Utf8Path::new(env!("CARGO_TARGET_TMPDIR")).join("split").join(&version);
+    let folder = temporary_folder().join("split").join(&version);
     let (exe, done) = (folder.join("bin/python"), folder.join("done"));
     if !done.exists() {
         succeed(Command::new(name).args(["-m", "venv", "--clear", folder.as_str()]));

@@ -1,14 +1,14 @@
 //! The help of every command, kept as files in `help/`.
-//! `UPDATE_HELP=1 cargo test -p xtask-coverage --test help` writes them anew.
+//! `UPDATE_HELP=1 cargo test -p xtask-coverage --lib tests::help` writes them anew.
 
 use std::collections::BTreeSet;
 use std::fs;
 
+use crate::cli;
 use camino::{Utf8Path, Utf8PathBuf};
-use xtask_coverage::cli;
 
 fn folder() -> Utf8PathBuf {
-    Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/help")
+    Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("src/tests/help")
 }
 
 /// Every command as it is typed, `xtask` first.
@@ -42,7 +42,7 @@ fn help_is_what_it_was() {
                 fs::write(folder().join(&name), &shown).expect("a file");
             }
             let kept = fs::read_to_string(folder().join(&name)).unwrap_or_default();
-            let how = "UPDATE_HELP=1 cargo test -p xtask-coverage --test help";
+            let how = "UPDATE_HELP=1 cargo test -p xtask-coverage --lib tests::help";
             assert_eq!(kept, shown, "{name}: {how}");
             names.insert(name);
         }

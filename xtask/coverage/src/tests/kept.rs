@@ -6,8 +6,10 @@ use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use xtask_coverage::project::probe::Typed;
-use xtask_coverage::project::{Facts, Interpreter, Project, State, Steps, Tool, kept, python};
+
+use super::temporary_folder;
+use crate::project::probe::Typed;
+use crate::project::{Facts, Interpreter, Project, State, Steps, Tool, kept, python};
 
 /// A project with an environment that counts how often its interpreter starts.
 struct Place {
@@ -23,7 +25,7 @@ fn run(words: &[&str]) {
 impl Place {
     /// With pip and these packages, or without where there are none.
     fn new(name: &str, packages: &[&str]) -> Place {
-        let root = Utf8Path::new(env!("CARGO_TARGET_TMPDIR")).join("kept").join(name);
+        let root = temporary_folder().join("kept").join(name);
         let _ = fs::remove_dir_all(&root);
         fs::create_dir_all(root.join("tests")).expect("a folder");
         fs::write(root.join("pyproject.toml"), "").expect("a file");

@@ -4,11 +4,11 @@
 use std::fs::{File, read_dir};
 use std::io::BufReader;
 
-use xtask_coverage::engine::schedule::replay;
+use crate::engine::schedule::replay;
 
 #[test]
 fn the_scheduler_does_what_it_did() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/traces");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/tests/traces");
     let traces = read_dir(folder).expect("the folder").flatten().map(|entry| entry.path());
     let replayed = traces.map(|path| {
         let file = BufReader::new(File::open(&path).expect("a trace"));

@@ -2,42 +2,21 @@
 //! coverage's own commands.
 
 use std::collections::BTreeMap;
-use std::process::{Command, Output};
+use std::process::Command;
 use std::sync::OnceLock;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use xtask_coverage::exit::{self, Exit};
-use xtask_coverage::model::{Expected, Origin, Part, ReportKind};
-use xtask_coverage::report::coverage::{
-    Config, Data, Hidden, Rendered, Report, Reporter, Request, render,
-};
-use xtask_coverage::report::summary;
-use xtask_coverage::shard::combine::check;
 
-/// A Python environment with coverage and pytest, made once and kept under `target/`.
-fn environment(name: &str, packages: &[&str]) -> Utf8PathBuf {
-    let folder = Utf8Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let python = folder.join("bin/python");
-    let done = folder.join("done");
-    if !done.exists() {
-        succeed(Command::new("python3").args(["-m", "venv", "--clear", folder.as_str()]));
-        let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
-        succeed(Command::new(&python).args(pip).args(packages));
-        std::fs::write(done, "").expect("a file in the new environment");
-    }
-    python
-}
+use super::{environment, succeed, temporary_folder};
+use crate::exit::{self, Exit};
+use crate::model::{Expected, Origin, Part, ReportKind};
+use crate::report::coverage::{Config, Data, Hidden, Rendered, Report, Reporter, Request, render};
+use crate::report::summary;
+use crate::shard::combine::check;
 
 fn python() -> &'static Utf8Path {
     static PYTHON: OnceLock<Utf8PathBuf> = OnceLock::new();
     PYTHON.get_or_init(|| environment("report-env", &["coverage", "pytest"]))
-}
-
-fn succeed(command: &mut Command) -> Output {
-    let output = command.output().expect("the command starts");
-    let text = [output.stdout.as_slice(), &output.stderr].concat();
-    assert!(output.status.success(), "{command:?}\n{}", String::from_utf8_lossy(&text));
-    output
 }
 
 /// A project of its own for one test.
@@ -55,7 +34,7 @@ const FILES: [(&str, &str); 5] = [
 
 impl Project {
     fn new(test: &str) -> Project {
-        let root = Utf8Path::new(env!("CARGO_TARGET_TMPDIR")).join("report").join(test);
+        let root = temporary_folder().join("report").join(test);
         let _ = std::fs::remove_dir_all(&root);
         std::fs::create_dir_all(root.join("parts")).expect("a folder for the project");
         let project = Project { root };

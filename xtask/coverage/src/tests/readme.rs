@@ -1,11 +1,11 @@
 //! The documents against the program: what they say can be typed, and leads somewhere.
-//! `UPDATE_README=1 cargo test --test readme` writes the help block anew.
+//! `UPDATE_README=1 cargo test -p xtask-coverage --lib tests::readme` writes the help block anew.
 
 use std::collections::BTreeSet;
 use std::fs;
 
+use crate::cli;
 use camino::{Utf8Path, Utf8PathBuf};
-use xtask_coverage::cli;
 
 const DOCUMENTS: [&str; 10] = [
     "README.md",
@@ -75,7 +75,10 @@ fn the_readme_shows_the_help() {
         let text = format!("{before}{BEGIN}{current}{END}{after}");
         fs::write(root().join("README.md"), text).expect("the README");
     } else {
-        assert_eq!(block, current, "UPDATE_README=1 cargo test --test readme");
+        assert_eq!(
+            block, current,
+            "UPDATE_README=1 cargo test -p xtask-coverage --lib tests::readme"
+        );
     }
 }
 

@@ -7,12 +7,14 @@ use std::process::Command;
 use std::sync::{Mutex, OnceLock};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use xtask_coverage::project::{Interpreter, Project, State, Steps, Tool, Workspace};
-use xtask_coverage::project::{discover, probe, python, pythons};
+
+use super::temporary_folder;
+use crate::project::{Interpreter, Project, State, Steps, Tool, Workspace};
+use crate::project::{discover, probe, python, pythons};
 
 /// A folder of this file's own under the target folder.
 fn tmp(name: &str) -> Utf8PathBuf {
-    let folder = Utf8Path::new(env!("CARGO_TARGET_TMPDIR")).join("project").join(name);
+    let folder = temporary_folder().join("project").join(name);
     fs::create_dir_all(&folder).expect("a folder");
     folder.canonicalize_utf8().expect("a real path")
 }
@@ -112,7 +114,7 @@ fn missing(found: &Found, project: &Project, package: &str) -> String {
     result.expect_err("a missing package").to_string()
 }
 
-fn facts(found: &Found, project: &Project) -> Result<xtask_coverage::project::Facts, String> {
+fn facts(found: &Found, project: &Project) -> Result<crate::project::Facts, String> {
     let (facts, _) = with_steps(&[], &[], |steps| {
         probe::read(steps, &found.python, project, None, &probe::Typed::default())
     });
@@ -514,7 +516,7 @@ fn packages_are_those_of_the_product() {
 }
 
 /// Facts of a project that has only configuration files, read by the plain project's Python.
-fn facts_of(name: &str, files: &[(&str, &str)]) -> Result<xtask_coverage::project::Facts, String> {
+fn facts_of(name: &str, files: &[(&str, &str)]) -> Result<crate::project::Facts, String> {
     facts(&plain().1, &project(name, files))
 }
 
