@@ -270,6 +270,125 @@ def test_after_that():
     }
 }
 
+/// Code by the ten thousand, code that is replaced while it runs, interpreters within this one.
+#[test]
+fn code_that_comes_and_goes_is_measured_as_coverage_does() {
+    const COMES: &str = "\
+def run(text, name, values):
+    exec(compile(text, name, 'exec'), values)
+
+
+def first():
+    for number in range(3):
+        yield number
+    return 'first'
+
+
+def second():
+    yield 4
+    return 'second'
+";
+    const TESTS: &str = "\
+import gc
+import importlib
+import sys
+
+import comes
+
+try:
+    import _interpreters as interpreters
+except ImportError:
+    import _xxsubinterpreters as interpreters
+
+
+def test_made_by_the_ten_thousand():
+    with open(comes.__file__) as file:
+        text = file.read()
+    for number in range(10_000):
+        values = {}
+        comes.run('def made(): return %d' % number, comes.__file__, values)
+        assert values['made']() == number
+    gc.collect()
+    comes.run(text, comes.__file__, values)
+    assert list(values['second']()) == [4]
+
+
+def test_replaced_while_it_runs():
+    running, before = comes.first(), comes.first.__code__
+    assert next(running) == 0
+    comes.first.__code__ = comes.second.__code__
+    assert list(comes.first()) == [4]
+    importlib.reload(comes)
+    del before
+    gc.collect()
+    assert list(running) == [1, 2]
+    assert list(comes.first()) == [0, 1, 2]
+
+
+def test_in_another_interpreter():
+    text = f'import sys; sys.path[:] = {sys.path}; import comes; list(comes.first())'
+    for _ in range(3):
+        other = interpreters.create()
+        assert interpreters.run_string(other, text) is None
+        interpreters.destroy(other)
+    assert list(comes.first()) == [0, 1, 2]
+";
+    for env in newer(STOCK) {
+        let project = Project::new(&[
+            ("pyproject.toml", SETTINGS),
+            ("src/comes.py", COMES),
+            ("tests/test_comes.py", TESTS),
+        ]);
+        let project = project.with(env);
+        let measured = |core: &str| {
+            project.run(&coverage("fork", &["--core", core])).exits(0);
+            facts(&project, ".coverage")
+        };
+        assert_eq!(measured("native"), measured("coverage"), "{:?}", project.env());
+    }
+}
+
+/// What debuggers and profilers hold stays theirs, and where they hold all coverage's own measures.
+#[test]
+fn tools_that_others_hold_stay_theirs() {
+    const HOLDS: &str = "\
+import sys
+
+for tool in {held}:
+    sys.monitoring.use_tool_id(tool, f'tool {tool}')
+    sys.monitoring.set_events(tool, sys.monitoring.events.LINE)
+    sys.monitoring.register_callback(tool, sys.monitoring.events.LINE, lambda *_: None)
+";
+    const TESTS: &str = "\
+import sys
+
+from shelves import total
+
+
+def test_held():
+    assert total([1]) == 1
+    tools = [sys.monitoring.get_tool(tool) for tool in {held}]
+    assert tools == [f'tool {tool}' for tool in {held}]
+";
+    let Some(env) = newer(STOCK).into_iter().next() else { return };
+    let in_use = "  • Core: coverage's (all tools of `sys.monitoring` are in use)\n";
+    let cases = [("(0, 2, 4)", "  • Core: native\n"), ("range(6)", in_use)];
+    for (held, told) in cases {
+        let project = shelves(env.clone());
+        project.write("tests/test_shelves.py", &TESTS.replace("{held}", held));
+        project.write("startup/sitecustomize.py", &HOLDS.replace("{held}", held));
+        let startup = project.root.join("startup");
+        let run = |core: &str| {
+            let run = project.xtask(&coverage("fork", &["--core", core]));
+            run.var("PYTHONPATH", startup.as_str()).output().exits(0)
+        };
+        run("auto").tells(told);
+        let measured = facts(&project, ".coverage");
+        run("coverage");
+        assert_eq!(measured, facts(&project, ".coverage"));
+    }
+}
+
 /// A share of the tests under both cores; what tells them apart is a difference, how tests end is not.
 #[test]
 fn the_native_core_can_be_checked_against_coverages_own() {
