@@ -4,9 +4,10 @@ Started as `python arcs.py FOLDER CORE FEATURES [NATIVE_DIR LIBRARY]`, for progr
 Features that matter here: `switch`, programs start and stop coverage themselves; `lines`, without
 branches; `contexts`, functions begin contexts. Each line of the input is a JSON object with
 `files`, to be run in this order. Each line of the output is an object with, by file, `contexts`
-(their names to arcs; without branches arcs have one line), `outcome`, `recursion` (only where
-nothing measures: whether the limit of recursion was reached) and, by the name of a process that
-the program forked, `children`.
+(their names to arcs; without branches arcs have one line), `outcome`, `recursion` (only for
+`plain`, where nothing measures: whether the limit of recursion was reached; for `unmeasured`
+nothing looks for that, either) and, by the name of a process that the program forked,
+`children`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from typing import Any
 import aid
 from coverage import Coverage, CoverageData
 
-NATIVE, PLAIN = "native", "plain"
+NATIVE, PLAIN, BARE = "native", "plain", "unmeasured"
 
 
 class Runner:
@@ -185,9 +186,9 @@ def attach(cov: Coverage, folder: str, library: str) -> None:
 
 def main() -> None:
     folder, core, features, *native = sys.argv[1:]
-    if core not in (NATIVE, PLAIN):
+    if core not in (NATIVE, PLAIN, BARE):
         os.environ["COVERAGE_CORE"] = core
-    runner = Runner(folder, core != PLAIN, features.split(","))
+    runner = Runner(folder, core not in (PLAIN, BARE), features.split(","))
     if core == PLAIN:
         runner.watch()
     if native:

@@ -14,8 +14,9 @@ from typing import Any
 RUNNER = Path(__file__).resolve().parent / "arcs.py"
 REFERENCE, NATIVE = "ctrace", "native"
 
-# Nothing measures: a run that tells what programs do by themselves.
-PLAIN = "plain"
+# Nothing measures: runs that tell what programs do by themselves. In the second one nothing looks
+# whether they reach the limit of recursion, either: no callback is called.
+PLAIN, BARE = "plain", "unmeasured"
 
 # Programs that one process runs.
 PER_PROCESS = 2000

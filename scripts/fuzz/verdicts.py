@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .runners import PLAIN, Ended, Pair, Place, alone
+from .runners import BARE, PLAIN, Ended, Pair, Place, alone
 
 DIFFERS = "differs"
 #: The native core, or whichever is the second, disagrees with itself.
@@ -44,7 +44,7 @@ def judge_last(place: Place, files: list[Path]) -> Verdict:
     ended = [answer for answer in answers if isinstance(answer, Ended)]
     if ended:
         # The interpreter may do so by itself: then that says nothing of cores.
-        by_itself = alone(place, PLAIN, files)
+        by_itself = alone(place, BARE, files)
         told = [by_itself] if isinstance(by_itself, Ended) else ended
         kinds = frozenset(f"{answer.core} {answer.kind}" for answer in told)
         return Verdict(kinds, [str(answer) for answer in told])
