@@ -7,7 +7,11 @@ use crate::engine::schedule::UnitOver;
 
 /// Units that have left coverage which no host has yet written into a data file.
 #[derive(Debug, Default)]
-pub(super) struct Unwritten(BTreeMap<u32, Left>);
+pub(super) struct Unwritten {
+    left: BTreeMap<u32, Left>,
+    /// Units that ran to confirm something, whose data may come to count.
+    trials: BTreeMap<u32, UnitOver>,
+}
 
 /// What a unit has left.
 #[derive(Clone, Copy, Debug)]
@@ -34,12 +38,22 @@ impl Unwritten {
     /// A unit is over, and this host writes what it has left.
     pub(super) fn add(&mut self, over: &UnitOver, host: usize) {
         let UnitOver { split, whole, told, .. } = *over;
-        self.0.insert(over.unit, Left { split, host, whole, finished: told });
+        self.left.insert(over.unit, Left { split, host, whole, finished: told });
+    }
+
+    /// A unit is over that ran to confirm something.
+    pub(super) fn add_trial(&mut self, over: &UnitOver) {
+        self.trials.insert(over.unit, over.clone());
+    }
+
+    /// What it has left counts.
+    pub(super) fn trial_counts(&mut self, unit: u32) -> Option<UnitOver> {
+        self.trials.remove(&unit)
     }
 
     /// All units whose host is not among these, with their splits and hosts.
     pub(super) fn orphans(&self, living: &BTreeSet<usize>) -> Vec<(u32, u32, usize)> {
-        let orphans = self.0.iter().filter(|(_, left)| !living.contains(&left.host));
+        let orphans = self.left.iter().filter(|(_, left)| !living.contains(&left.host));
         orphans.map(|(&unit, left)| (unit, left.split, left.host)).collect()
     }
 
@@ -50,13 +64,13 @@ impl Unwritten {
         found: UnitData,
         tests: usize,
     ) -> Option<(u32, &'static str)> {
-        let left = self.0.remove(&unit)?;
+        let left = self.left.remove(&unit)?;
         Some((left.split, left.lacks(found, tests)?))
     }
 
     /// What it means that a file of a subprocess is damaged.
     pub(super) fn damage(&self, unit: Option<u32>, split: Option<u32>, text: String) -> Damage {
-        let left = unit.and_then(|unit| self.0.get(&unit));
+        let left = unit.and_then(|unit| self.left.get(&unit));
         match left {
             Some(left) if !left.whole => Damage::Expected(text),
             _ => Damage::Lost(left.map(|left| left.split).or(split), text),
@@ -65,7 +79,7 @@ impl Unwritten {
 
     /// The splits of units that nobody has written.
     pub(super) fn splits(&self) -> BTreeSet<u32> {
-        self.0.values().map(|left| left.split).collect()
+        self.left.values().map(|left| left.split).collect()
     }
 }
 

@@ -15,12 +15,15 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Message;
+use super::exit::Exit;
+use super::session::SessionEnd;
 use crate::engine::around::Variables;
 use crate::engine::child::{Child, Command, FIRST_PIPE, Lines, Orphaned};
 use crate::engine::{Job, LAST_FAILED, Measure, TEMPORARY, TOGETHER};
 use crate::files;
 use crate::model::{Blow, Details, NodeId, TestOutcome};
 use crate::project::core::NATIVE;
+use crate::settings::Workers;
 use crate::split::NotFound;
 use crate::split::order::{Known, Order};
 
@@ -138,9 +141,8 @@ pub(super) enum HostEvent {
     },
     CollectorExited {
         collector: usize,
-        code: Option<i32>,
-        signal: Option<i32>,
-        error: Option<String>,
+        #[serde(flatten)]
+        exit: Exit,
     },
     CollectError {
         id: String,
@@ -225,19 +227,6 @@ pub(super) enum HostEvent {
     Unknown,
 }
 
-/// How the controller's session ended.
-#[derive(Clone, Debug, Deserialize)]
-pub(super) struct SessionEnd {
-    /// pytest's exit status.
-    pub(super) exit: i32,
-    /// What plugins have printed at the end.
-    pub(super) text: Option<String>,
-    /// Who set a status other than pytest's own.
-    pub(super) by: Option<String>,
-    /// The reason, where it is known.
-    pub(super) why: Option<String>,
-}
-
 /// What collecting a file has taken: the number of the file, seconds, how many of these parts of
 /// it could have shared, and what stands for the names in it where it is parted.
 pub(super) type Took = (usize, f64, Option<f64>, Option<u32>);
@@ -246,7 +235,14 @@ pub(super) type Took = (usize, f64, Option<f64>, Option<u32>);
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Fixtures {
-    pub(super) session: f64,
+    session: f64,
+}
+
+impl Fixtures {
+    /// For those of the session.
+    pub(super) fn of_session(self) -> f64 {
+        self.session
+    }
 }
 
 /// What a unit tells on the pipe of its slot. Tests are numbers.
@@ -321,9 +317,8 @@ pub(super) enum UnitEvent {
         text: String,
     },
     UnitExited {
-        code: Option<i32>,
-        signal: Option<i32>,
-        error: Option<String>,
+        #[serde(flatten)]
+        exit: Exit,
         /// Processes that it has started are still there, and may leave coverage.
         #[serde(default)]
         leftovers: bool,
@@ -407,22 +402,46 @@ impl Mode {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Setup<'a> {
     /// In the order of their start, from 0.
-    pub(super) number: usize,
+    number: usize,
     /// How it runs units.
-    pub(super) mode: Mode,
+    mode: Mode,
     /// The first of its slots.
-    pub(super) slot: usize,
+    slot: usize,
     /// How many slots all hosts have together.
-    pub(super) slots: usize,
+    slots: usize,
     /// How many workers plugins that know workers are told of.
-    pub(super) nodes: usize,
+    nodes: usize,
     /// How many processes it may fork to collect, each with pipes of its own.
-    pub(super) collectors: usize,
+    collectors: usize,
     /// The ids of the only tests that it is to know; empty: all.
-    pub(super) only: &'a [String],
+    only: &'a [String],
 }
 
-impl Setup<'_> {
+impl<'a> Setup<'a> {
+    /// A host of a run with these workers, in this slot where it runs units itself; of tests it is
+    /// to know only those with these ids, unless there are none.
+    pub(super) fn new(
+        job: &Job,
+        workers: Workers,
+        number: usize,
+        mode: Mode,
+        slot: usize,
+        only: &'a [String],
+    ) -> Setup<'a> {
+        let collectors = match mode {
+            Mode::Shards => job.collectors as usize,
+            Mode::Fork => 1,
+            Mode::Spawn | Mode::Controller | Mode::Gather => 0,
+        };
+        let Workers { start, most, .. } = workers;
+        Setup { number, mode, slot, slots: most, nodes: start, collectors, only }
+    }
+
+    /// It, and those that it may fork to collect.
+    pub(super) fn processes(&self) -> usize {
+        1 + self.collectors
+    }
+
     /// It is there to confirm something, behind the slots of the run.
     fn is_trial(&self) -> bool {
         self.mode == Mode::Spawn && self.slot >= self.slots
@@ -444,7 +463,7 @@ pub(super) struct Host {
     /// Its process; a collector's is in the group of its host. None where it could not be started.
     child: Option<Arc<Child>>,
     /// Where its output goes.
-    pub(super) log: Utf8PathBuf,
+    log: Utf8PathBuf,
     /// Where its units leave what they have covered.
     work_dir: Utf8PathBuf,
     lines: Vec<Lines>,
@@ -499,6 +518,16 @@ impl Host {
         let log = job.folder.host_log(setup.number);
         let work_dir = job.folder.host(setup.number);
         Host { child: None, log, work_dir, lines: Vec::new(), commands: channel().0 }
+    }
+
+    /// Where its output goes.
+    pub(super) fn log(&self) -> &Utf8Path {
+        &self.log
+    }
+
+    /// Its output goes elsewhere: it is that of a worker.
+    pub(super) fn logs_to(&mut self, log: Utf8PathBuf) {
+        self.log = log;
     }
 
     /// Ends it at once, with all that it has started.

@@ -32,11 +32,11 @@ pub(super) struct Hosts<'a> {
 
 /// What workers are given before they are configured.
 #[derive(Clone, Debug)]
-pub(super) struct Nodes {
+struct Nodes {
     /// For each slot, packed by the controller; empty where workers are not to look like any.
-    pub(super) inputs: Vec<String>,
+    inputs: Vec<String>,
     /// How much the controller wants to hear of tests.
-    pub(super) replays: u8,
+    replays: u8,
 }
 
 impl Nodes {
@@ -159,7 +159,7 @@ impl<'a> Hosts<'a> {
         self.all[host].mode = Mode::Shards;
         self.without_spare_collectors(host, 1);
         for collector in self.collectors_of(host) {
-            self.all[collector].host.log = self.job.folder.workers_log();
+            self.all[collector].host.logs_to(self.job.folder.workers_log());
         }
     }
 
@@ -181,7 +181,8 @@ impl<'a> Hosts<'a> {
     }
 
     /// Hosts that wait to be configured are told what they are.
-    pub(super) fn configure(&mut self, nodes: Nodes) {
+    pub(super) fn configure(&mut self, inputs: Vec<String>, replays: u8) {
+        let nodes = Nodes { inputs, replays };
         for host in 0..self.all.len() {
             let Known { slot, gone, retired, .. } = self.all[host];
             if let (Some(slot), false) = (slot, gone || retired) {
@@ -230,17 +231,11 @@ impl<'a> Hosts<'a> {
 
     fn add(&mut self, mode: Mode, slot: usize, only: &[String]) -> Result<usize> {
         let number = self.all.len();
-        let collectors = match mode {
-            Mode::Shards => self.job.collectors as usize,
-            Mode::Fork => 1,
-            Mode::Spawn | Mode::Controller | Mode::Gather => 0,
-        };
-        let Workers { start, most, .. } = self.workers;
-        let setup = Setup { number, mode, slot, slots: most, nodes: start, collectors, only };
+        let setup = Setup::new(self.job, self.workers, number, mode, slot, only);
         let started = Host::start(self.job, &setup, &self.tell).inspect_err(|_| {
             let unstarted = || Known::new(Host::unstarted(self.job, &setup), mode);
             let gone = || Known { spare: true, retired: true, gone: true, ..unstarted() };
-            self.all.extend(std::iter::repeat_with(gone).take(1 + collectors));
+            self.all.extend(std::iter::repeat_with(gone).take(setup.processes()));
         });
         let mut hosts = started?.into_iter();
         self.all.extend(hosts.next().map(|host| Known::new(host, mode)));
@@ -258,7 +253,7 @@ impl<'a> Hosts<'a> {
 
     /// Where the output of a host goes.
     pub(super) fn log(&self, host: usize) -> &Utf8Path {
-        &self.all[host].host.log
+        self.all[host].host.log()
     }
 
     /// Where a unit leaves what it has covered, and its stacks.
@@ -365,15 +360,35 @@ impl<'a> Hosts<'a> {
         }
     }
 
-    /// What a collector has found: its files, by number and place within, and how many tests are
-    /// in each.
-    pub(super) fn files_of(&self, host: usize) -> &[(usize, usize, usize)] {
-        &self.all[host].files
-    }
-
-    /// The same: the ids of its tests, and what is marked.
-    pub(super) fn tests_of(&self, host: usize) -> (&[String], &Marks) {
-        (&self.all[host].ids, &self.all[host].marks)
+    /// The tests of all collectors in the order of their files, with the collector of each.
+    pub(super) fn join(&mut self, collectors: Range<usize>) -> (Vec<String>, Marks, Vec<usize>) {
+        let mut pieces = Vec::new();
+        for collector in collectors {
+            let mut first = 0;
+            for &(file, name, tests) in &self.all[collector].files {
+                pieces.push(((file, name), collector, first..first + tests));
+                first += tests;
+            }
+        }
+        pieces.sort_by_key(|(place, ..)| *place);
+        let (mut ids, mut marks, mut holders) = (Vec::new(), Marks::default(), Vec::new());
+        let mut places: HashMap<usize, HashMap<usize, usize>> = HashMap::new();
+        for (_, collector, tests) in pieces {
+            let Known { ids: its_ids, marks: its_marks, .. } = &self.all[collector];
+            for test in tests {
+                let number = ids.len();
+                places.entry(collector).or_default().insert(number, test);
+                let named = |name: Option<&String>| Some((number, name?.clone()));
+                marks.groups.extend(named(its_marks.groups.get(&test)));
+                marks.documents.extend(named(its_marks.documents.get(&test)));
+                ids.push(its_ids.get(test).cloned().unwrap_or_default());
+                holders.push(collector);
+            }
+        }
+        for (collector, places) in places {
+            self.renumber(collector, places);
+        }
+        (ids, marks, holders)
     }
 
     /// A host has said all.
@@ -426,7 +441,7 @@ impl<'a> Hosts<'a> {
     }
 
     /// `places` says where some of the tests are in a host.
-    pub(super) fn renumber(&mut self, host: usize, places: HashMap<usize, usize>) {
+    fn renumber(&mut self, host: usize, places: HashMap<usize, usize>) {
         let plan = places.iter().map(|(&number, &place)| (place, number)).collect();
         self.all[host].numbers = Some((plan, places));
     }

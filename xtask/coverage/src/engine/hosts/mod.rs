@@ -7,18 +7,16 @@
 //! when and what has to end is decided by the scheduler; here are the processes and their pipes.
 
 mod account;
+mod claims;
 mod data;
 mod driver;
-mod ends;
-mod events;
+mod exit;
 mod host;
 mod list;
 mod parts;
 mod session;
 mod stacks;
-mod tail;
 mod trace_file;
-mod variables;
 
 use std::process::ExitStatus;
 use std::sync::mpsc::channel;
@@ -26,6 +24,7 @@ use std::sync::mpsc::channel;
 use anyhow::Result;
 
 use self::account::Account;
+use self::claims::Claims;
 use self::driver::Driver;
 use self::host::{Mode, Source};
 use self::list::Hosts;
@@ -56,7 +55,7 @@ fn run(job: &Job, mode: Mode, show: &mut dyn FnMut(Happening<'_>)) -> Result<Ran
     let _reaping = orphans::reap()?;
     let journal = Journal::create(&job.folder.results())?;
     let account = Account::new(job, journal, show);
-    let mut driver = Driver::new(job, hosts, account, tail::Claims::start(job, to_claims)?)?;
+    let mut driver = Driver::new(job, hosts, account, Claims::start(job, to_claims)?)?;
     driver.run(&hear);
     child::end_descendants();
     Ok(driver.ran())

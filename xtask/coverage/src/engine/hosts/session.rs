@@ -1,135 +1,70 @@
-//! What plugins of pytest hear of tests, in the session of the host that is their controller, and
-//! what they make of it.
+//! The session of the host that is the controller of pytest's plugins: who hears of tests there,
+//! and whether it ended as the tests say.
 
-use serde_json::json;
+use serde::Deserialize;
 
-use super::driver::{Driver, Stage};
-use super::host::SessionEnd;
-use super::list::Nodes;
-use crate::engine::Happening;
-use crate::engine::schedule::{Input, Why};
+use crate::engine::Ran;
 
 /// What is known of the controller's session.
 #[derive(Default)]
 pub(super) struct Session {
     /// Plugins hear of tests.
     hears: bool,
-    /// Plugins know each worker, from its start to its end.
     knows_workers: bool,
     /// A plugin has ended it.
     stopped: bool,
     end: Option<SessionEnd>,
 }
 
+/// How the controller's session ended.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct SessionEnd {
+    /// pytest's exit status.
+    exit: i32,
+    /// What plugins have printed at the end.
+    text: Option<String>,
+    /// Who set a status other than pytest's own.
+    by: Option<String>,
+    /// The reason, where it is known.
+    why: Option<String>,
+}
+
 impl Session {
+    /// How much the controller wants to hear of tests.
+    pub(super) fn listens(&mut self, replays: u8) {
+        self.hears |= replays > 0;
+    }
+
+    /// Plugins hear of tests.
+    pub(super) fn hears(&self) -> bool {
+        self.hears
+    }
+
     /// Plugins know each worker, from its start to its end.
+    pub(super) fn plugins_know_workers(&mut self) {
+        self.knows_workers = true;
+    }
+
+    /// They do.
     pub(super) fn knows_workers(&self) -> bool {
         self.knows_workers
     }
-}
 
-impl Driver<'_> {
-    /// How much the controller wants to hear.
-    pub(super) fn listens(&mut self, replays: u8) {
-        self.session.hears |= replays > 0;
-        self.hosts.listens(replays);
+    /// A plugin wants no more tests, or broke.
+    pub(super) fn stops(&mut self) {
+        self.stopped = true;
     }
 
-    /// The controller has been configured: so can be workers.
-    pub(super) fn nodes(&mut self, inputs: Vec<String>, replays: u8) {
-        self.listens(replays);
-        self.session.knows_workers = true;
-        self.hosts.configure(Nodes { inputs, replays });
-    }
-
-    /// Plugins tell workers from the controller: a worker collects, the host hears of tests.
-    pub(super) fn worker_collects(&mut self, host: usize, why: &str, replays: u8) {
-        self.listens(replays);
-        self.session.knows_workers = true;
-        self.hosts.worker_collects(host);
-        self.account.show(Happening::Detail(&format!("One worker collects for all: {why}")));
-    }
-
-    /// Has plugins hear of a test that ended in a slot.
-    pub(super) fn replay(&mut self, slot: usize, test: Option<usize>, calls: String) {
-        if self.is_finishing() || self.stage == Stage::Collecting {
-            return;
-        }
-        if let Some(calls) = self.account.replay(slot, test, calls) {
-            self.tell_plugins(slot, &calls);
-        }
-    }
-
-    /// Has plugins hear of a test.
-    pub(super) fn tell_plugins(&mut self, slot: usize, calls: &str) {
-        let told = json!({"cmd": "replay", "slot": slot, "calls": calls});
-        self.hosts.tell_controller(&told);
-    }
-
-    /// Has plugins hear of a test whose process died.
-    pub(super) fn replay_crash(&mut self, slot: usize, id: &str, text: &str) {
-        if self.session.hears {
-            let told = json!({"cmd": "crashed", "slot": slot, "id": id, "text": text});
-            self.hosts.tell_controller(&told);
-        }
-    }
-
-    /// A worker has ended, with what its plugins have for those of the controller.
-    pub(super) fn worker_down(&mut self, slot: usize, output: &str, status: Option<i32>) {
-        self.hosts.tell_controller(&json!({"cmd": "down", "slot": slot, "output": output}));
-        if let Some(status) = status {
-            let sentence = format!(
-                "a plugin ended the session of worker gw{slot} with exit status {status}, though \
-                 no test of it failed"
-            );
-            self.account.ran().findings.push(sentence);
-        }
-    }
-
-    /// A worker died.
-    pub(super) fn worker_lost(&mut self, slot: usize, how: &str) {
-        if self.session.knows_workers && self.stage == Stage::Running {
-            self.hosts.tell_controller(&json!({"cmd": "down", "slot": slot, "error": how}));
-        }
-    }
-
-    /// A plugin that hears of tests wants no more of them, or broke.
-    pub(super) fn session_stopped(&mut self, why: &str, text: &str) {
-        self.session.stopped = true;
-        if why == "internal-error" {
-            let log = self.hosts.log(self.hosts.head());
-            let what = format!("a plugin broke when it heard of a test: {text}; see `{log}`");
-            self.account.problem(None, what);
-        } else if !std::mem::replace(&mut self.account.ran().stopped, true) {
-            // A worker whose plugins have heard the same may have said so before.
-            let sentence = format!("a plugin stopped the session: {text}");
-            self.account.ran().findings.push(sentence);
-        }
-        if self.stage == Stage::Running {
-            self.tell(Input::Stop(Why::Session));
-        }
-    }
-
-    /// Tests cannot be run from hosts here, as one says: another engine has to.
-    pub(super) fn cannot_host(&mut self, why: String) {
-        self.account.ran().unsuitable.get_or_insert(why);
-        self.hosts.kill(|_| true);
-        self.stage = Stage::Done;
-    }
-
-    pub(super) fn session_ended(&mut self, host: usize, end: SessionEnd) {
-        if host == self.hosts.head() {
-            self.account.ran().closing_words.extend(end.text.clone());
-            self.session.end = Some(end);
-        }
+    /// It is over. What plugins have printed at the end.
+    pub(super) fn ends(&mut self, end: SessionEnd) -> Option<String> {
+        self.end.insert(end).text.clone()
     }
 
     /// The status that pytest and its plugins end with must be what the account of tests says.
-    pub(super) fn judge_session(&mut self) {
-        let Some(end) = self.session.end.take() else { return };
-        let ran = self.account.ran();
+    pub(super) fn judge(&mut self, ran: &mut Ran) {
+        let Some(end) = self.end.take() else { return };
         let ended = ran.aborted || ran.uncollectable || ran.interrupted.is_some();
-        if ended || self.session.stopped || !ran.problems.is_empty() {
+        if ended || self.stopped || !ran.problems.is_empty() {
             return;
         }
         let tally = ran.ledger.tally();

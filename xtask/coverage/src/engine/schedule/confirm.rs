@@ -84,9 +84,9 @@ impl Confirmation {
     /// A test of a unit has failed; others may follow.
     fn of(running: &Running, test: usize) -> Confirmation {
         Confirmation {
-            unit: running.number,
-            split: running.unit.split,
-            tests: up_to(&running.unit.tests, test),
+            unit: running.number(),
+            split: running.unit().split,
+            tests: up_to(&running.unit().tests, test),
             failed: vec![test],
             hangs_in: None,
             step: Step::Open,
@@ -162,12 +162,12 @@ impl Scheduler {
     /// Holds a failure back.
     pub(super) fn hold(&mut self, running: &Running, test: usize) {
         self.confirmations.held += 1;
-        self.splits.more(running.unit.split);
+        self.splits.more(running.unit().split);
         let mut open = self.confirmations.open.values_mut();
-        let same = open.find(|it| it.unit == running.number && it.step == Step::Open);
+        let same = open.find(|it| it.unit == running.number() && it.step == Step::Open);
         match same {
             Some(confirmation) => {
-                confirmation.tests = up_to(&running.unit.tests, test);
+                confirmation.tests = up_to(&running.unit().tests, test);
                 confirmation.failed.push(test);
             }
             None => self.confirmations.add(Confirmation::of(running, test)),
@@ -287,7 +287,7 @@ impl Scheduler {
     }
 
     fn note_unit(&mut self, slot: usize, trial: usize) {
-        let number = self.slots[slot].as_ref().map_or(0, |running| running.number);
+        let number = self.slots[slot].as_ref().map_or(0, Running::number);
         self.confirmations.trials[trial].unit = number;
     }
 
@@ -416,15 +416,11 @@ impl Scheduler {
     pub(super) fn quiet(&mut self, slot: usize) {
         let now = self.now;
         let Some(Some(running)) = self.slots.get_mut(slot) else { return };
-        let Some((test, since)) = running.test else { return };
-        if now.saturating_sub(since) < QUIET || running.shown == Some(test) {
-            return;
-        }
-        running.shown = Some(test);
-        if running.trial.is_some() {
+        let Some(test) = running.newly_quiet(QUIET, now) else { return };
+        if running.trial().is_some() {
             return self.kill(slot, Reason::Hang);
         }
-        let (host, unit) = (running.host, running.number);
+        let (host, unit) = (running.host(), running.number());
         let confirmation = Confirmation::of(running, test);
         self.say(Action::Quiet { slot, host, unit, test, seconds: QUIET.as_secs() });
         if self.may_confirm() {
@@ -437,10 +433,9 @@ impl Scheduler {
     /// A test that did nothing in its fork passes in a fresh process: the fork is ended.
     fn end_hang(&mut self, slot: usize, verdicts: &[(usize, Verdict)]) {
         let Some(Some(running)) = self.slots.get(slot) else { return };
-        let test = running.test.map(|(test, _)| test);
-        let found = verdicts.iter().find(|(it, _)| Some(*it) == test);
+        let found = verdicts.iter().find(|(it, _)| Some(*it) == running.test());
         if let Some(&(_, verdict @ Verdict::Fresh(_))) = found {
-            self.change(slot, |running| running.settled = Some(verdict));
+            self.change(slot, |running| running.settle(verdict));
             self.kill(slot, Reason::Hang);
         }
     }

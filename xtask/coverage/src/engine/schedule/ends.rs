@@ -1,7 +1,7 @@
 //! The ends of tests, units and processes, and what follows in a process.
 
-use super::io::{Action, Cause, Ended, Fate, UnitOver, Why};
-use super::running::{Limit, Next, Reason, Running};
+use super::io::{Action, Cause, Ended, Fate, Why};
+use super::running::{Limit, Reason, Running};
 use super::{Scheduler, Stage};
 use crate::split::{Place, Unit};
 
@@ -17,7 +17,7 @@ impl Scheduler {
         let now = self.now;
         self.change(slot, |running| running.begin(test, now));
         self.memory.test_starts(slot);
-        if self.slots.get(slot).is_some_and(|it| it.as_ref().is_some_and(|it| it.trial.is_none())) {
+        if matches!(self.slots.get(slot), Some(Some(running)) if running.trial().is_none()) {
             self.say(Action::Started { slot, test });
         }
     }
@@ -26,10 +26,7 @@ impl Scheduler {
     pub(super) fn test_failed(&mut self, slot: usize, test: usize) {
         let may_change = self.attempts.more(test) || self.may_confirm();
         let Some(Some(running)) = self.slots.get_mut(slot) else { return };
-        if running.trial.is_some() || may_change && running.counted != Some(test) {
-            return;
-        }
-        let is_first = running.counted.replace(test) != Some(test);
+        let Some(is_first) = running.fails(test, may_change) else { return };
         self.say(Action::Failed { slot, test });
         if is_first {
             self.count_failure();
@@ -47,7 +44,6 @@ impl Scheduler {
     /// A test has come to its own end.
     pub(super) fn test_ended(&mut self, slot: usize, test: usize, failed: bool) {
         let Some(mut running) = self.slots.get_mut(slot).and_then(Option::take) else { return };
-        running.told += 1;
         self.conclude(slot, &mut running, test, failed, None);
         self.slots[slot] = Some(running);
     }
@@ -61,24 +57,23 @@ impl Scheduler {
         failed: bool,
         cause: Option<Cause>,
     ) {
-        running.test = None;
-        running.finished.insert(test);
-        let counted = running.counted.take() == Some(test);
+        let counted = running.test_ends(test, cause.is_none());
+        let split = running.unit().split;
         let fate = match cause {
-            _ if running.trial.is_some() => {
-                self.trial_ended(running.trial, test, failed);
+            _ if running.trial().is_some() => {
+                self.trial_ended(running.trial(), test, failed);
                 Fate::Trial
             }
             _ if counted => Fate::Counts,
             Some(Cause::OutOfMemory { .. }) if self.is_not_to_blame(slot, running, test, cause) => {
-                self.run_again(running.unit.split, vec![test]);
+                self.run_again(split, vec![test]);
                 Fate::Again
             }
-            Some(Cause::Hung) if running.settled.is_some() => Fate::Held,
+            Some(Cause::Hung) if running.settled().is_some() => Fate::Held,
             _ if !failed || !self.is_running() => Fate::Counts,
             _ if self.attempts.more(test) => {
                 let (retry, of) = self.attempts.again(test);
-                self.run_again(running.unit.split, vec![test]);
+                self.run_again(split, vec![test]);
                 Fate::Retried(retry, of)
             }
             _ if self.may_confirm() => {
@@ -87,9 +82,9 @@ impl Scheduler {
             }
             _ => Fate::Counts,
         };
-        self.say(Action::Ended(Ended { slot, unit: running.number, test, cause, fate }));
-        if let (Some(verdict), Fate::Held) = (running.settled.take(), fate) {
-            self.say(Action::Settled { unit: running.number, test, verdict });
+        self.say(Action::Ended(Ended { slot, unit: running.number(), test, cause, fate }));
+        if let (Some(verdict), Fate::Held) = (running.take_settled(), fate) {
+            self.say(Action::Settled { unit: running.number(), test, verdict });
         }
         if failed && fate == Fate::Counts && !counted && self.is_running() {
             self.count_failure();
@@ -105,46 +100,45 @@ impl Scheduler {
 
     /// pytest itself could not cope with a test: its process is not to be trusted any more.
     pub(super) fn broken(&mut self, slot: usize) {
-        self.change(slot, |running| running.broken = true);
+        self.change(slot, Running::breaks);
     }
 
     /// The process in a slot is about to end its unit: what comes after it there?
     pub(super) fn asked(&mut self, slot: usize) {
         let Some(Some(running)) = self.slots.get(slot) else { return };
-        let (host, after) = (running.host, running.number);
+        let (host, after) = (running.host(), running.number());
         let at = self.following(slot, running);
         let Some(unit) = at.and_then(|at| self.queue.remove(at)) else {
             return self.say(Action::Leave { host, after });
         };
         let number = self.number();
         self.say_run(slot, host, number, &unit, Some(after), false);
-        let next = Next { number, unit, open_to_others: false };
-        self.change(slot, |running| running.next = Some(next));
+        self.change(slot, |running| running.follow_with(number, unit));
     }
 
     /// Where in the queue the unit is that follows in the process of a slot, if one may.
     fn following(&self, slot: usize, running: &Running) -> Option<Place> {
         let goes_on = match self.rules.forks {
-            true => self.isolation().goes_on(running.process.age(self.now)),
+            true => self.isolation().goes_on(running.age(self.now)),
             false => true,
         };
         let stays = self.is_running()
-            && running.trial.is_none()
+            && running.trial().is_none()
             && goes_on
             && !self.is_paused()
             && self.busy() <= self.pool.allowed()
             && !self.memory.has_grown(slot)
-            && !(running.process.is_slow && self.may_replace());
+            && !(running.is_slow() && self.may_replace());
         if !stays {
             return None;
         }
         let may_follow = |unit: &Unit| {
-            self.host_for(slot, unit) == Some(running.host)
+            self.host_for(slot, unit) == Some(running.host())
                 && !unit.tests.iter().any(|&test| self.attempts.has_begun(test))
                 && self.may_run_beside_others(slot, unit)
         };
         let pick =
-            |may: &dyn Fn(&Unit) -> bool| self.queue.next(self.pool.allowed(), &running.unit, may);
+            |may: &dyn Fn(&Unit) -> bool| self.queue.next(self.pool.allowed(), running.unit(), may);
         // A process that loses its next unit ends: better what none waits for.
         pick(&|unit| may_follow(unit) && !self.is_awaited(unit)).or_else(|| pick(&may_follow))
     }
@@ -156,20 +150,15 @@ impl Scheduler {
 
     /// Whether a process would go on with this unit, though others may take it.
     fn is_awaited(&self, unit: &Unit) -> bool {
-        let next = self.slots.iter().flatten().filter_map(|running| running.next.as_ref());
-        next.filter(|next| next.open_to_others).any(|next| next.unit.tests == unit.tests)
+        self.slots.iter().flatten().any(|running| running.awaits(unit))
     }
 
     /// Puts back what waits behind a test that takes long: a slot that is free, or will be
     /// earlier, takes it.
     pub(super) fn open_to_others(&mut self) {
-        let now = self.now;
-        let waited =
-            |running: &&mut Running| running.next_waits_until().is_some_and(|due| due <= now);
-        for running in self.slots.iter_mut().flatten().filter(waited) {
-            if let Some(next) = &mut running.next {
-                next.open_to_others = true;
-                self.queue.put_back(next.unit.clone());
+        for running in self.slots.iter_mut().flatten() {
+            if let Some(unit) = running.open_to_others(self.now) {
+                self.queue.put_back(unit);
                 self.may_start = true;
             }
         }
@@ -178,17 +167,13 @@ impl Scheduler {
     /// The process in a slot is through with a unit: it begins the next, if no other has.
     pub(super) fn through(&mut self, slot: usize) {
         let Some(Some(running)) = self.slots.get(slot) else { return };
-        let (host, after) = (running.host, running.number);
-        let open = running.next.as_ref().filter(|next| next.open_to_others);
-        let kept = match open.map(|next| next.unit.clone()) {
+        let (host, after, goes_on) = (running.host(), running.number(), running.goes_on());
+        let kept = match running.open_unit().cloned() {
             // While it waited in the queue, another one of its group may have begun.
             Some(unit) => self.may_run_beside_others(slot, &unit) && self.queue.take(&unit.tests),
-            None => running.next.is_some(),
+            None => goes_on,
         };
-        self.change(slot, |running| {
-            running.next.iter_mut().for_each(|next| next.open_to_others = false);
-            running.next.take_if(|_| !kept);
-        });
+        self.change(slot, |running| running.keep_next(kept));
         self.say(match kept && self.is_running() {
             true => Action::Go { host, after },
             false => Action::Leave { host, after },
@@ -197,22 +182,15 @@ impl Scheduler {
 
     /// Whether a unit can follow in a slot, given what runs elsewhere.
     fn may_run_beside_others(&self, slot: usize, unit: &Unit) -> bool {
-        let before = self.slots[slot].as_ref().map(|running| &running.unit);
+        let before = self.slots[slot].as_ref().map(Running::unit);
         self.queue.has_turn(unit, before)
             && !self.running(Some(slot)).any(|other| unit.clashes(other))
     }
 
     /// All results of the unit in a slot are safe.
     pub(super) fn unit_ended(&mut self, slot: usize, goes_on: bool, fixtures: f64) {
-        let now = self.now;
         let Some(Some(running)) = self.slots.get_mut(slot) else { return };
-        running.ended = Some(now);
-        running.process.set_up(fixtures);
-        if running.trial.is_none() {
-            let (process, expected) = (&mut running.process, running.unit.seconds);
-            let took = process.busy_since(running.since, now);
-            process.is_slow |= self.pace.is_slow(process.splits.is_empty(), expected, took);
-        }
+        running.ends(fixtures, &mut self.pace, self.now);
         self.tail.proves_fit();
         if goes_on {
             self.went_on(slot);
@@ -222,13 +200,13 @@ impl Scheduler {
     /// The process in a slot begins the unit that it was given to follow.
     fn went_on(&mut self, slot: usize) {
         let Some(mut ended) = self.slots.get_mut(slot).and_then(Option::take) else { return };
-        let Some(Next { number, unit, .. }) = ended.next.take() else {
+        let Some(running) = ended.go_on(self.now) else {
             // Nobody gave it one: what it runs now cannot be accounted for.
             self.slots[slot] = Some(ended);
             return self.abort(Why::Lost);
         };
-        let split = unit.split;
-        self.slots[slot] = Some(ended.followed_by(number, unit, self.now));
+        let split = running.unit().split;
+        self.slots[slot] = Some(running);
         self.begin_split(split);
         self.over(slot, &ended);
     }
@@ -238,18 +216,16 @@ impl Scheduler {
         let Some(mut running) = self.slots.get_mut(slot).and_then(Option::take) else { return };
         self.may_start = true;
         if leftovers {
-            let splits = running.process.splits.iter().copied().chain([running.unit.split]);
-            splits.for_each(|split| self.splits.linger(split));
+            running.splits().for_each(|split| self.splits.linger(split));
         }
-        if let (true, Some(host)) = (running.broken, self.hosts.home(slot)) {
+        if let (true, Some(host)) = (running.is_broken(), self.hosts.home(slot)) {
             self.end_host(host);
         }
-        let next = running.next.take().filter(|next| !next.open_to_others);
-        if let (Some(next), true) = (next, self.is_running()) {
-            self.queue.put_back(next.unit);
+        if let (Some(next), true) = (running.drop_next(), self.is_running()) {
+            self.queue.put_back(next);
         }
-        if let (Some(ended), true, None) = (running.ended, self.rules.forks, running.trial) {
-            self.say(running.process.over(ended, cpu, self.now));
+        if let (Some(over), true) = (running.process_over(cpu, self.now), self.rules.forks) {
+            self.say(over);
         }
         if !running.is_whole() && self.is_running() {
             self.cut_short(slot, &mut running, killed);
@@ -266,9 +242,9 @@ impl Scheduler {
 
     /// A unit died: the test that was running is named, and the rest goes on without it.
     fn cut_short(&mut self, slot: usize, running: &mut Running, killed: bool) {
-        let (rest, split, trial) = (running.rest(), running.unit.split, running.trial);
-        match running.test {
-            Some((test, _)) => {
+        let (rest, split, trial) = (running.rest(), running.unit().split, running.trial());
+        match running.test() {
+            Some(test) => {
                 let cause = self.cause(slot, running, killed);
                 self.conclude(slot, running, test, true, Some(cause));
             }
@@ -284,10 +260,10 @@ impl Scheduler {
     }
 
     fn cause(&mut self, slot: usize, running: &Running, killed: bool) -> Cause {
-        let is_ours = matches!(running.limit, Limit::Killed(_));
+        let is_ours = matches!(running.limit(), Limit::Killed(_));
         let is_short = self.kernel_has_ended(killed && !is_ours);
-        match running.limit {
-            _ if running.broken => Cause::Broken,
+        match running.limit() {
+            _ if running.is_broken() => Cause::Broken,
             Limit::Killed(Reason::Hang) => Cause::Hung,
             Limit::Killed(Reason::Memory) => self.out_of_memory(slot),
             _ if is_short => self.out_of_memory(slot),
@@ -298,22 +274,12 @@ impl Scheduler {
 
     /// Nothing more comes of a unit.
     pub(super) fn over(&mut self, slot: usize, running: &Running) {
-        let (split, trial) = (running.unit.split, running.trial);
-        self.say(Action::Over(UnitOver {
-            unit: running.number,
-            split,
-            slot,
-            host: running.host,
-            since: running.since.as_secs_f64(),
-            whole: running.ended.is_some(),
-            trial: trial.is_some(),
-            told: running.told,
-        }));
-        match trial {
+        self.say(Action::Over(running.over(slot)));
+        match running.trial() {
             Some(trial) => self.trial_over(trial),
             None => {
-                self.queue.ended(&running.unit);
-                self.part_of_split_ended(split);
+                self.queue.ended(running.unit());
+                self.part_of_split_ended(running.unit().split);
             }
         }
     }

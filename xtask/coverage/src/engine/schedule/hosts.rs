@@ -99,7 +99,7 @@ impl Scheduler {
     /// A host that runs units itself is gone: its unit ends with it, and the test that was
     /// running has ended it.
     pub(super) fn host_lost(&mut self, host: usize) {
-        let slot = self.slots.iter().position(|it| it.as_ref().is_some_and(|it| it.host == host));
+        let slot = self.slots.iter().position(|it| it.as_ref().is_some_and(|it| it.host() == host));
         let home = self.hosts.lost(host);
         match (slot, home) {
             (Some(slot), _) => self.unit_exited(slot, 0.0, false, false),

@@ -28,7 +28,7 @@ impl Scheduler {
 
     pub(super) fn press(&mut self, slot: usize, press: Press) {
         let Some(Some(running)) = self.slots.get(slot) else { return };
-        let (host, unit) = (running.host, running.number);
+        let (host, unit) = (running.host(), running.number());
         self.say(match press {
             Press::Stacks => Action::Stacks { slot, host, unit },
             Press::Kill => Action::Kill { slot, host, unit },
@@ -37,14 +37,14 @@ impl Scheduler {
 
     /// Ends what runs in a slot at once.
     pub(super) fn kill(&mut self, slot: usize, reason: Reason) {
-        self.change(slot, |running| running.limit = Limit::Killed(reason));
+        self.change(slot, |running| running.killed_for(reason));
         self.press(slot, Press::Kill);
     }
 
     /// A test that ran too long has written down where it is; now it is ended.
     pub(super) fn stacks_written(&mut self, slot: usize) {
         let Some(Some(running)) = self.slots.get(slot) else { return };
-        if matches!(running.limit, Limit::AskedForStacks(_)) {
+        if matches!(running.limit(), Limit::AskedForStacks(_)) {
             self.kill(slot, Reason::Time);
         }
     }

@@ -36,7 +36,7 @@ impl Scheduler {
     pub(super) fn watch_memory(&mut self, reading: Reading) {
         self.memory.take(reading, self.now);
         let is_ending = |limit: Limit| matches!(limit, Limit::Killed(_));
-        if self.slots.iter().flatten().any(|running| is_ending(running.limit)) {
+        if self.slots.iter().flatten().any(|running| is_ending(running.limit())) {
             // What that one has will be free soon.
             return;
         }
@@ -56,9 +56,8 @@ impl Scheduler {
         cause: Option<Cause>,
     ) -> bool {
         let Some(Cause::OutOfMemory { during, .. }) = cause else { return false };
-        let is_first = running.process.splits.is_empty() && running.finished.len() <= 1;
         let others = self.memory.grown_elsewhere(slot);
-        let is_alone = is_first && self.memory.is_too_large_alone(during, others);
+        let is_alone = running.is_in_first_test() && self.memory.is_too_large_alone(during, others);
         self.is_running() && !is_alone && self.attempts.repeat(test)
     }
 

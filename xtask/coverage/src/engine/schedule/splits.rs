@@ -105,9 +105,8 @@ impl Scheduler {
         if self.splits.complete.is_empty() {
             return;
         }
-        let mut processes = self.slots.iter().flatten().map(|running| &running.process.splits);
         let mut open = self.splits.lingering.clone();
-        processes.by_ref().for_each(|splits| open.extend(splits));
+        self.slots.iter().flatten().for_each(|running| open.extend(running.ended_splits()));
         let splits: Vec<u32> = self.splits.complete.difference(&open).copied().collect();
         if !splits.is_empty() {
             self.splits.complete.retain(|split| open.contains(split));

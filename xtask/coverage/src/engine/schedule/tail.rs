@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use super::running::Running;
 use super::{Action, Scheduler, Stage};
 use crate::split::Unit;
 
@@ -53,18 +52,6 @@ impl Tail {
     }
 }
 
-/// Seconds that the unit in a slot should still take. Where nothing is known of its tests, the
-/// last one is taken for short.
-fn left_of(running: &Running) -> f64 {
-    let (tests, ended) = (running.unit.tests.len(), running.finished.len());
-    let left = tests.saturating_sub(ended);
-    match running.unit.seconds > 0.0 {
-        true => running.unit.seconds * left as f64 / tests.max(1) as f64,
-        false if left <= 1 => 0.0,
-        false => f64::INFINITY,
-    }
-}
-
 impl Scheduler {
     /// Keeps a split open while more of it may come.
     pub(super) fn hold_split(&mut self, split: u32) {
@@ -99,7 +86,8 @@ impl Scheduler {
             return false;
         }
         let is_idle = self.busy_in_pool() < self.pool.allowed();
-        is_idle || self.slots.iter().flatten().any(|running| waiting + left_of(running) <= LEAD)
+        is_idle
+            || self.slots.iter().flatten().any(|running| waiting + running.seconds_left() <= LEAD)
     }
 
     /// These are to be run here as well.

@@ -1,51 +1,17 @@
 //! Ends: of units, of hosts, of the run; in good order, and after signals and losses.
 
-use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::Duration;
 
 use serde_json::json;
 
-use super::driver::{Driver, Stage};
-use super::host::Mode;
+use super::{Driver, Stage};
+use crate::engine::hosts::exit::Exit;
+use crate::engine::hosts::host::Mode;
 use crate::engine::limits::waits_for_memory;
 use crate::engine::schedule::{FINISHING, Input, UnitOver, Verdict, Why};
 use crate::engine::{Happening, Refusal, SplitState, child, tail};
 use crate::model::{Blow, Failure, NodeId, Phase};
-
-/// How a unit's process ended.
-#[derive(Debug, Default)]
-pub(super) struct Exit {
-    /// Its exit code.
-    pub(super) code: Option<i32>,
-    /// The signal that ended it.
-    pub(super) signal: Option<i32>,
-    /// Why there was no process.
-    pub(super) error: Option<String>,
-}
-
-impl Exit {
-    /// That of a host which ran a unit itself; pytest's exit status, where it came to that.
-    fn of(status: Option<ExitStatus>, bye: Option<i32>) -> Exit {
-        let code = bye.or_else(|| status?.code());
-        Exit { code, signal: status.and_then(|status| status.signal()), ..Exit::default() }
-    }
-
-    /// In words.
-    pub(super) fn how(&self) -> String {
-        match (&self.error, self.signal, self.code) {
-            (Some(error), ..) => format!("could not be started ({error})"),
-            (None, Some(number), _) => format!("was ended by {}", child::signal_name(number)),
-            (None, None, Some(code)) => format!("ended early with exit code {code}"),
-            (None, None, None) => "ended early, and nobody knows how".to_owned(),
-        }
-    }
-
-    /// By SIGKILL, which may be the kernel's.
-    fn is_kill(&self) -> bool {
-        self.signal == Some(nix::sys::signal::Signal::SIGKILL as i32)
-    }
-}
 
 impl Driver<'_> {
     /// The process of a unit is gone.
@@ -74,7 +40,7 @@ impl Driver<'_> {
             self.worker_lost(over.slot, &how);
         }
         if over.trial {
-            self.trials.insert(over.unit, over.clone());
+            self.unwritten.add_trial(over);
         } else {
             self.keep_data(over);
         }
@@ -112,7 +78,7 @@ impl Driver<'_> {
         // What the test did in the fork stays as well: what later tests of that process have
         // executed again was not noted again.
         if let Verdict::Fresh(unit) = verdict
-            && let Some(over) = self.trials.remove(&unit)
+            && let Some(over) = self.unwritten.trial_counts(unit)
         {
             self.keep_data(&over);
         }

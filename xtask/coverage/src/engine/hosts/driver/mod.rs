@@ -1,6 +1,12 @@
 //! The driver: tells the scheduler what happens, and does what it wants done.
 
-use std::collections::BTreeMap;
+mod collectors;
+mod ends;
+mod events;
+mod plugins;
+mod tail;
+mod variables;
+
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
@@ -9,21 +15,21 @@ use serde_json::json;
 
 use super::Message;
 use super::account::Account;
+use super::claims::Claims;
 use super::data::Unwritten;
 use super::host::{Mode, Source};
 use super::list::Hosts;
 use super::parts::Parts;
 use super::session::Session;
 use super::stacks::Dumps;
-use super::tail::Claims;
 use super::trace_file::TraceFile;
-use crate::engine::schedule::{Action, Ended, FINISHING, Input, Rules, Scheduler, UnitOver};
+use crate::engine::schedule::{Action, Ended, FINISHING, Input, Rules, Scheduler};
 use crate::engine::{Job, Process, Ran, SplitState, clock};
 use crate::machine::meter::{Meter, READING};
 
 /// How far a run has come.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Stage {
+enum Stage {
     /// No host is ready.
     Collecting,
     /// The scheduler decides.
@@ -36,15 +42,13 @@ pub(super) enum Stage {
 
 /// See the module.
 pub(super) struct Driver<'a> {
-    pub(super) job: &'a Job,
-    pub(super) hosts: Hosts<'a>,
-    pub(super) account: Account<'a>,
-    pub(super) session: Session,
-    pub(super) parts: Parts,
-    pub(super) unwritten: Unwritten,
-    /// Units that ran to confirm something, whose data may come to count.
-    pub(super) trials: BTreeMap<u32, UnitOver>,
-    pub(super) stage: Stage,
+    job: &'a Job,
+    hosts: Hosts<'a>,
+    account: Account<'a>,
+    session: Session,
+    parts: Parts,
+    unwritten: Unwritten,
+    stage: Stage,
     scheduler: Scheduler,
     trace: Option<TraceFile>,
     /// What runs in each slot.
@@ -55,7 +59,7 @@ pub(super) struct Driver<'a> {
     began: Instant,
     /// The last host that was started to confirm something, and which tests it is to know.
     wanted: Option<(usize, Vec<(usize, String)>)>,
-    pub(super) claims: Option<Claims>,
+    claims: Option<Claims>,
 }
 
 /// A unit that was given to a host.
@@ -91,7 +95,6 @@ impl<'a> Driver<'a> {
             session: Session::default(),
             parts: Parts::default(),
             unwritten: Unwritten::default(),
-            trials: BTreeMap::new(),
             stage: Stage::Collecting,
             dumps: Dumps::default(),
             meter: Meter::new(),
@@ -104,7 +107,7 @@ impl<'a> Driver<'a> {
     }
 
     /// The hosts are others than before, and so are the rules.
-    pub(super) fn new_rules(&mut self) {
+    fn new_rules(&mut self) {
         let rules = rules(self.job, self.hosts.mode());
         let noted = self.trace.as_mut().map(|trace| trace.begin_anew(&rules));
         self.traced(noted.unwrap_or(Ok(())));
@@ -122,7 +125,7 @@ impl<'a> Driver<'a> {
     }
 
     /// Notes which tests a host is to know that is to confirm something.
-    pub(super) fn note_wanted(&mut self, host: usize, tests: &[usize], ids: Vec<String>) {
+    fn note_wanted(&mut self, host: usize, tests: &[usize], ids: Vec<String>) {
         let slot = self.hosts.slot_of(host).unwrap_or_default();
         if slot < self.job.pool.most || !self.forks() {
             return;
@@ -132,12 +135,12 @@ impl<'a> Driver<'a> {
     }
 
     /// It is there to confirm something.
-    pub(super) fn is_wanted(&self, host: usize) -> bool {
+    fn is_wanted(&self, host: usize) -> bool {
         self.hosts.slot_of(host).is_some() && self.forks()
     }
 
     /// Whether such a host knows the tests that it is to run.
-    pub(super) fn knows_what_is_wanted(&mut self, host: usize, ids: &[String]) -> bool {
+    fn knows_what_is_wanted(&mut self, host: usize, ids: &[String]) -> bool {
         match self.wanted.take().filter(|(it, _)| *it == host) {
             Some((_, wanted)) if !wanted.is_empty() => self.hosts.number_some(host, &wanted, ids),
             _ => self.hosts.number(host, &self.account.plan().ids, ids),
@@ -156,7 +159,7 @@ impl<'a> Driver<'a> {
                 self.stage = Stage::Done;
             }
         }
-        self.judge_session();
+        self.session.judge(self.account.ran());
         self.account.check_no_test_is_lost();
         if self.account.so_far().interrupted.is_none() {
             for split in self.unwritten.splits() {
@@ -188,7 +191,7 @@ impl<'a> Driver<'a> {
     }
 
     /// Since the run began.
-    pub(super) fn now(&self) -> Duration {
+    fn now(&self) -> Duration {
         clock::since(self.began)
     }
 
@@ -235,14 +238,14 @@ impl<'a> Driver<'a> {
     }
 
     /// The memory of the machine, right after a process was killed: was it the kernel?
-    pub(super) fn read_machine_now(&mut self) {
+    fn read_machine_now(&mut self) {
         if self.stage == Stage::Running {
             self.read_machine();
         }
     }
 
     /// Tells the scheduler what has happened, and does what it wants done.
-    pub(super) fn tell(&mut self, input: Input) {
+    fn tell(&mut self, input: Input) {
         let now = self.now();
         let noted = self.trace.is_some().then(|| input.clone());
         let actions = self.scheduler.handle(input, now);
@@ -347,22 +350,22 @@ impl<'a> Driver<'a> {
     }
 
     /// The unit that runs in a slot, and the host it was given to.
-    pub(super) fn given(&self, slot: usize) -> Option<(u32, usize)> {
+    fn given(&self, slot: usize) -> Option<(u32, usize)> {
         self.slots.get(slot).copied().flatten().map(|given| (given.unit, given.host))
     }
 
     /// The slot in which a host runs a unit itself.
-    pub(super) fn slot_of_unit_in(&self, host: usize) -> Option<usize> {
+    fn slot_of_unit_in(&self, host: usize) -> Option<usize> {
         self.slots.iter().position(|given| given.is_some_and(|given| given.host == host))
     }
 
     /// The slot that a unit runs in.
-    pub(super) fn slot_of_unit(&self, unit: u32) -> Option<usize> {
+    fn slot_of_unit(&self, unit: u32) -> Option<usize> {
         self.slots.iter().position(|given| given.is_some_and(|given| given.unit == unit))
     }
 
     /// The process of a unit says who it is.
-    pub(super) fn process_started(&mut self, slot: usize, pid: i32, memory: Option<u64>) {
+    fn process_started(&mut self, slot: usize, pid: i32, memory: Option<u64>) {
         let Some(Some(given)) = self.slots.get_mut(slot) else { return };
         given.process = pid;
         self.account.ran().forked |= self.hosts.slot_of(given.host).is_none();
@@ -372,12 +375,12 @@ impl<'a> Driver<'a> {
     }
 
     /// Something was said in a slot that cannot be read.
-    pub(super) fn garbled(&mut self, slot: usize) {
+    fn garbled(&mut self, slot: usize) {
         self.slots[slot].iter_mut().for_each(|given| given.garbled = true);
     }
 
     /// All results of the unit in a slot are safe.
-    pub(super) fn unit_ended(&mut self, slot: usize, goes_on: bool, fixtures: f64) {
+    fn unit_ended(&mut self, slot: usize, goes_on: bool, fixtures: f64) {
         let Some(Some(given)) = self.slots.get_mut(slot) else { return };
         if given.garbled {
             let split = Some(given.split);
@@ -396,20 +399,20 @@ impl<'a> Driver<'a> {
     }
 
     /// The process in a slot is gone. Returns its process group, where it had its own.
-    pub(super) fn slot_is_free(&mut self, slot: usize) -> Option<i32> {
+    fn slot_is_free(&mut self, slot: usize) -> Option<i32> {
         let given = self.slots.get_mut(slot)?.take()?;
         self.dumps.forget(slot);
         self.hosts.slot_of(given.host).is_none().then_some(given.process)
     }
 
     /// The processes that were forked from these hosts.
-    pub(super) fn forked_from(&self, hosts: impl Fn(usize) -> bool) -> Vec<i32> {
+    fn forked_from(&self, hosts: impl Fn(usize) -> bool) -> Vec<i32> {
         let given = self.slots.iter().flatten().filter(|given| hosts(given.host));
         given.filter(|it| self.hosts.slot_of(it.host).is_none()).map(|it| it.process).collect()
     }
 
     /// A host that runs units itself writes its stacks to a file; a fork tells them.
-    pub(super) fn ask_for_stacks(&mut self, slot: usize, host: usize, unit: u32) {
+    fn ask_for_stacks(&mut self, slot: usize, host: usize, unit: u32) {
         if self.hosts.slot_of(host).is_none() {
             return self.hosts.send(host, &json!({"cmd": "stacks", "unit": unit}));
         }

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use camino::Utf8PathBuf;
 
-use super::data::Damage;
-use super::driver::{Driver, Stage};
-use super::ends::Exit;
-use super::host::{HostEvent, Mode, Source, UnitData, UnitEvent};
+use super::{Driver, Stage};
+use crate::engine::hosts::claims::Claims;
+use crate::engine::hosts::data::Damage;
+use crate::engine::hosts::host::{HostEvent, Mode, Source, UnitData, UnitEvent};
 use crate::engine::schedule::{Input, Suite, Why};
 use crate::engine::{Happening, Refusal, tail};
 use crate::model::{Origin, Part};
@@ -66,8 +66,8 @@ impl Driver<'_> {
             HostEvent::CannotShard { why } => self.cannot_shard(host, &why),
             HostEvent::Imported { modules, files } => self.imported(host, modules, files),
             HostEvent::Reordered { why, parts } => self.reordered(&why, parts),
-            HostEvent::CollectorExited { collector, code, signal, error } => {
-                self.collector_exited(host, collector, &Exit { code, signal, error });
+            HostEvent::CollectorExited { collector, exit } => {
+                self.collector_exited(host, collector, &exit);
             }
             HostEvent::HostCollects {} => self.hosts.without_collectors(host),
             HostEvent::WorkerCollects { why, replays } => self.worker_collects(host, &why, replays),
@@ -276,7 +276,9 @@ impl Driver<'_> {
         let slots = self.job.pool.start;
         self.account.show(Happening::Planned { tests, seconds, slots });
         let grain = self.grain(&plan, is_known);
-        let tail = self.open_tail(&plan, &groups, &holders, grain);
+        let job = self.job;
+        let opens = |claims: &mut Claims| claims.open(job, &plan, &groups, &holders, grain);
+        let tail = self.claims.as_mut().is_some_and(opens);
         let mut units = match (&self.job.rerun, &self.claims) {
             (Some(recorded), _) => recorded.units(&plan, &groups),
             (None, Some(claims)) if tail => units(&claims.head(&plan), &groups, &holders, grain),
@@ -440,14 +442,14 @@ impl Driver<'_> {
             UnitEvent::Next {} => self.tell(Input::Asked { slot }),
             UnitEvent::Through {} => self.tell(Input::Through { slot }),
             UnitEvent::UnitEnded { goes_on, fixtures } => {
-                self.unit_ended(slot, goes_on, fixtures.session);
+                self.unit_ended(slot, goes_on, fixtures.of_session());
             }
             UnitEvent::UnitBroken { text } => {
                 let what = format!("met a fault of ours:\n{text}");
                 self.account.problem(self.account.split_in(slot), what);
             }
-            UnitEvent::UnitExited { code, signal, error, leftovers, cpu } => {
-                self.unit_exited(slot, &Exit { code, signal, error }, cpu, leftovers);
+            UnitEvent::UnitExited { exit, leftovers, cpu } => {
+                self.unit_exited(slot, &exit, cpu, leftovers);
             }
             UnitEvent::Unknown => {}
         }

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use super::Message;
-use super::driver::{Driver, Stage};
+use super::{Driver, Stage};
 use crate::engine::around::Variables;
+use crate::engine::hosts::Message;
 use crate::engine::schedule::{Input, Why};
 
 impl Driver<'_> {
