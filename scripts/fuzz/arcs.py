@@ -13,7 +13,7 @@ nothing looks for that, either) and, by the name of a process that the program f
 from __future__ import annotations
 
 import gc
-import importlib.util
+import importlib
 import json
 import os
 import sys
@@ -174,10 +174,10 @@ def outcome_of(module: types.ModuleType, path: str) -> str:
 
 def attach(cov: Coverage, folder: str, library: str) -> None:
     """Have a `Coverage` measure with our core, and be sure that it does."""
-    spec = importlib.util.spec_from_file_location("native", os.path.join(folder, "native.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    module.attach(cov, library, insist=True)
+    package = types.ModuleType("xtask_host")
+    package.__path__ = [folder]
+    sys.modules["xtask_host"] = package
+    importlib.import_module("xtask_host.native").attach(cov, library, insist=True)
     cov.start()
     cov.stop()
     if cov.xtask_core is not None:

@@ -1848,13 +1848,8 @@ for t$u in range($k * 300):
 [exec-many *2]
 n = []
 for t$u in range($k * 300):
-<<<<<<< HEAD
-    u$u = f0.__code__.replace(co_name=f"h{t$u}")
-    n.append(types.FunctionType(u$u, globals(), "h", (1, 2, 3, 0)))
-=======
     code = f0.__code__.replace(co_name=f"h{t$u}")
     n.append(types.FunctionType(code, globals(), "h", (1, 2, 3, 0)))
->>>>>>> f06c103 (Check the native core with random programs before a change goes in)
     if t$u % 50 == 0:
         n[-1]($e)
         n.clear()

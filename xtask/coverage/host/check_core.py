@@ -1,9 +1,9 @@
 """Whether the native core measures in this interpreter what coverage's C tracer does.
 
 Run as `python check_core.py LIBRARY [COVERAGE_CONFIG]` in the project's folder, where `native.py`
-lies beside it. Prints one line of JSON: `why`, `null` if coverage as it is configured there can be
-measured for, and the arcs of a program that has some of everything are the same under both; and
-`rather`, `null` unless another core should measure if nobody insists.
+and what it needs lie beside it. Prints one line of JSON: `why`, `null` if coverage as it is
+configured there can be measured for, and the arcs of a program that has some of everything are the
+same under both; and `rather`, `null` unless another core should measure if nobody insists.
 """
 
 from __future__ import annotations
@@ -12,9 +12,16 @@ import json
 import os
 import sys
 import tempfile
+import types
 
 import coverage
-import native
+
+# As in a host; there they are loaded in another way.
+_package = types.ModuleType("xtask_host")
+_package.__path__ = [os.path.dirname(os.path.abspath(__file__))]
+sys.modules["xtask_host"] = _package
+
+from xtask_host import compat_coverage, native  # noqa: E402
 
 _PROGRAM = """
 import contextlib
@@ -184,7 +191,7 @@ def configured(rcfile: str) -> tuple[str | None, str | None]:
     sys.path.insert(0, os.getcwd())
     try:
         cov = coverage.Coverage(config_file=rcfile or True, data_file=None)
-        cov._init()
+        compat_coverage.initialize(cov)
         return native.why_not(cov), native.why_rather_not(cov)
     except Exception as error:
         return f"coverage cannot be configured: {error}", None

@@ -104,6 +104,17 @@ def unpack_lines(packed: bytes) -> list[int]:
     return array("q", packed).tolist()
 
 
+def lines_in(path: str, file: str) -> set[int]:
+    """The lines of a file that a log has as executed, in whatever context."""
+    lines: set[int] = set()
+    for kind, *fields in read_log(path):
+        if kind == "arcs":
+            lines.update(*unpack_arcs(fields[1].get(file, b"")))
+        elif kind == "lines":
+            lines.update(unpack_lines(fields[1].get(file, b"")))
+    return lines
+
+
 class Harvest(CoverageData):
     """Stands where the collector expects a data file, and keeps frames for the log instead.
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from coverage import Coverage
 
-from xtask_host import native, parts
-from xtask_host.harvest import Harvest, Recorder, state_of_log
+from xtask_host import compat_coverage, native, parts
+from xtask_host.harvest import Harvest, Recorder, lines_in, state_of_log
 from xtask_host.outlet import Outlet, getpid
 
 _CORES = {
@@ -22,9 +22,6 @@ _CORES = {
     "PyTracer": "pytrace",
     "SysMonitor": "sysmon",
 }
-# How a process of a test's own learns what to measure. `fork` of ours must not
-# trigger it; the ones that tests do must.
-_PROCESS_VARIABLES = ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
 
 
 class Measurement:
@@ -62,14 +59,29 @@ class Measurement:
         self._outdo_plugins()
         self.cov.start()
         # `patch = subprocess` has just put the configuration into the environment.
-        self._data = self.cov._data
+        self._data = compat_coverage.data_of(self.cov)
         self._lock_without_python()
+        self._check()
 
     def _outdo_plugins(self) -> None:
         """What was asked for counts, whatever a plugin of coverage's configures when it starts."""
         if self._branch is not None and self.cov.config.plugins:
-            self.cov._init()
+            compat_coverage.initialize(self.cov)
             self.cov.set_option("run:branch", self._branch)
+
+    def _check(self) -> None:
+        """See that what is measured comes through to a log, before anybody counts on it."""
+        folder = os.path.join(self._folder, "check")
+        os.makedirs(folder, exist_ok=True)
+        log, file = os.path.join(folder, parts.LOG), os.path.join(folder, "measured.py")
+        data = new_harvest(self.cov, folder)
+
+        def lines() -> set[int]:
+            data.end()
+            return lines_in(log, file)
+
+        compat_coverage.check(self.cov, data, file, lines)
+        os.remove(log)
 
     def _lock_without_python(self) -> None:
         """Have tracers take and give back the lock itself.
@@ -86,7 +98,7 @@ class Measurement:
 
     @property
     def collector(self) -> Any:
-        return self.cov._collector
+        return compat_coverage.collector_of(self.cov)
 
     @property
     def core(self) -> str:
@@ -109,23 +121,8 @@ class Measurement:
         if isinstance(self._data, Harvest):
             self._data.write()
 
-    @contextlib.contextmanager
-    def unnoticed_fork(self) -> Iterator[None]:
-        """Fork without the handler of `patch = fork`, which would start coverage anew.
-
-        The handler cannot be unregistered. It looks for a started `Coverage` and for
-        the variables; finding neither it does nothing.
-        """
-        started = getattr(Coverage, "_instances", [])
-        kept, started[:] = started[:], []
-        variables = {
-            name: os.environ.pop(name) for name in _PROCESS_VARIABLES if name in os.environ
-        }
-        try:
-            yield
-        finally:
-            started[:] = kept
-            os.environ.update(variables)
+    def unnoticed_fork(self) -> contextlib.AbstractContextManager[None]:
+        return compat_coverage.unnoticed_fork()
 
     def record_unit(self, folder: str) -> UnitRecorder:
         """Begin a unit: from here on what is executed goes into the folder."""
@@ -150,19 +147,14 @@ class Measurement:
         self._data.end()
 
     def notice_disabled_plugins(self) -> None:
-        for plugin in self.cov._plugins:
-            if not plugin._coverage_enabled:
-                self.collector.plugin_was_disabled(plugin)
+        for plugin in compat_coverage.disabled_plugins(self.cov):
+            self.collector.plugin_was_disabled(plugin)
 
     def resume_host(self) -> None:
         self.use_data(self._data, self._folder)
 
     def use_data(self, data: Any, folder: str) -> None:
-        cov = self.cov
-        cov._data = data
-        if hasattr(cov, "_data_to_close"):
-            cov._data_to_close = [data]
-        self.collector.use_data(data, cov.config.context)
+        compat_coverage.set_data(self.cov, data)
         # A collector that seems to come from before a fork is dropped by the first
         # `Coverage` that a test starts, instead of being paused and resumed.
         self.collector.pid = getpid()
@@ -181,13 +173,13 @@ class Measurement:
 
     def packages_met(self) -> tuple[dict[str, str], list[str]]:
         """Which source packages have been imported here, and which were never measured."""
-        inorout = self.cov._inorout
+        source = compat_coverage.source_of(self.cov)
         imported = {}
-        for package in inorout.source_pkgs:
+        for package in source.source_pkgs:
             file = getattr(sys.modules.get(package), "__file__", None)
             if file:
                 imported[package] = file
-        return imported, list(inorout.source_pkgs_unmatched)
+        return imported, list(source.source_pkgs_unmatched)
 
     def state_of_unit(self, folder: str) -> str:
         return state_of_log(os.path.join(folder, parts.LOG))
@@ -218,23 +210,23 @@ class Measurement:
     def learn(self, told: dict[str, Any]) -> None:
         """Remember what a split has met, so that the host warns only of what none has."""
         if told["any"]:
-            self.cov._warn_no_data = False
+            compat_coverage.expect_no_data(self.cov)
             self._imported.update(told["imported"])
-            packages = self.cov._inorout.source_pkgs_unmatched
+            packages = compat_coverage.source_of(self.cov).source_pkgs_unmatched
             packages[:] = [one for one in packages if one in told["unmatched"]]
 
     def save(self) -> dict[str, Any]:
         """Write the host's part: what configuring and collecting executed, and unexecuted files."""
         self.cov.stop()
         damaged = self._take_collected()
-        self._hide_our_files(self.cov._inorout)
+        self._hide_our_files(compat_coverage.source_of(self.cov))
         with _as_if_imported(self._imported):
             # `save` looks for unexecuted files only if something was executed since
             # the last flush, and the last fork flushed.
             self.collector.flush_data()
-            data = self.cov._data
+            data = compat_coverage.data_of(self.cov)
             (data.add_arcs if self.branch else data.add_lines)({})
-            self.cov._post_save_work()
+            compat_coverage.add_unexecuted_files(self.cov)
             self.cov.save()
         file = self._publish(data, damaged)
         told = [(None, text) for text in damaged]
@@ -252,10 +244,10 @@ class Measurement:
         damaged = [f"the log of the collector in `{folder}` was cut short" for folder in cut]
         return damaged + [text for _, text in told["damaged"]]
 
-    def _hide_our_files(self, inorout: Any) -> None:
+    def _hide_our_files(self, source: Any) -> None:
         """Keep the host's own folder out, should it lie inside the measured source."""
-        find = inorout.find_possibly_unexecuted_files
-        inorout.find_possibly_unexecuted_files = lambda: (
+        find = source.find_possibly_unexecuted_files
+        source.find_possibly_unexecuted_files = lambda: (
             found for found in find() if not os.path.realpath(found[0]).startswith(self._ours)
         )
 
@@ -316,7 +308,7 @@ class UnitRecorder:
 def new_harvest(cov: Any, folder: str) -> Harvest:
     log = Outlet.to_file(os.path.join(folder, parts.LOG))
     basename = os.path.join(folder, ".coverage")
-    return Harvest(basename, log, warn=cov._warn, debug=cov._debug)
+    return Harvest(basename, log, **compat_coverage.outlets_of(cov))
 
 
 @contextlib.contextmanager

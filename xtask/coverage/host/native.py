@@ -15,6 +15,8 @@ from typing import Any
 
 from coverage import Coverage
 
+from xtask_host import compat_coverage
+
 #: Ids of tools, best first: 3 is hypothesis', 0 to 2 and 5 are for debuggers, coverage, profilers
 #: and optimizers.
 _TOOLS = (4, 1, 5, 3)
@@ -87,7 +89,7 @@ class Core:
         if tracer.number < 0:
             tracer.number = self._library.add(tracer)
         self._library.start(tracer.number, bool(tracer.trace_arcs), self._once)
-        self._library.new_threads(self._collector._installation_trace)
+        self._library.new_threads(compat_coverage.thread_tracer(self._collector))
 
     def stop(self, tracer: NativeTracer) -> None:
         self._library.stop(tracer.number)
@@ -182,7 +184,7 @@ def why_not(cov: Any) -> str | None:
         return "`timid` is set"
     if greenlets:
         return f"`concurrency` has {', '.join(sorted(greenlets))}"
-    if cov._plugins.file_tracers:
+    if compat_coverage.has_file_tracers(cov):
         return "a plugin of coverage traces files of its own"
     if free_tool() < 0:
         return "all tools of `sys.monitoring` are in use"
@@ -223,23 +225,17 @@ def attach(cov: Coverage, library: str, insist: bool = False) -> None:
     `cov.start()` then sets `cov.xtask_core` to why coverage's own core measures instead, or to
     `None`. With `insist` that coverage is to have another core is no reason.
     """
-    prepare = cov._init_for_start
 
-    def prepare_with_core() -> None:
-        prepare()
-        cov.xtask_core = _put_in(cov, library, insist)
+    def put_in() -> None:
+        cov.xtask_core = _put_in(cov, library, insist)  # type: ignore[attr-defined]
 
-    cov._init_for_start = prepare_with_core  # type: ignore[method-assign]
+    compat_coverage.before_start(cov, put_in)
 
 
 def _put_in(cov: Any, path: str, insist: bool) -> str | None:
     reason = why_not(cov) or (None if insist else why_rather_not(cov))
-    # coverage 7.6 has the choice of the core in the collector.
-    holder, name = (
-        (cov._core, "tracer_class")
-        if hasattr(cov, "_core") and hasattr(cov._core, "tracer_class")
-        else (cov._collector, "_trace_class")
-    )
+    collector = compat_coverage.collector_of(cov)
+    holder, name = compat_coverage.tracer_place(cov)
     chosen = getattr(holder, name).__name__
     if reason is None and chosen != "CTracer" and not insist:
         reason = f"coverage takes {chosen}"
@@ -249,11 +245,11 @@ def _put_in(cov: Any, path: str, insist: bool) -> str | None:
         library = load(os.path.abspath(path))
     except ImportError as error:
         return f"it cannot be loaded: {error}"
-    core = Core(library, cov._collector)
+    core = Core(library, collector)
     setattr(holder, name, _tracer_class(core))
     # Threads are measured as with a trace function; arcs are pairs, whatever was to measure.
     holder.packed_arcs, holder.systrace = False, True
-    _forget_what_is_flushed(cov._collector, core)
+    _forget_what_is_flushed(collector, core)
     return None
 
 

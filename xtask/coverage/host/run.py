@@ -37,7 +37,8 @@ _DEFAULTS: dict[str, Any] = {
     "last_failed": None,
     "order": None,
 }
-_USAGE_ERROR = 4
+# Of pytest.
+_INTERNAL_ERROR, _USAGE_ERROR = 3, 4
 
 
 def run(argv: list[str], loader: Any) -> None:
@@ -65,10 +66,11 @@ def run(argv: list[str], loader: Any) -> None:
         # From here on coverage looks: at pytest, its plugins, and all they import.
         import pytest
     except Exception as error:
-        # No coverage, no pytest, or settings that coverage refuses.
-        text = f"{type(error).__name__}: {error}"
-        events.send({"event": "error", "text": text})
-        events.send({"event": "bye", "exit": _USAGE_ERROR})
+        # No coverage, no pytest, settings that coverage refuses, or nothing is measured.
+        is_ours = isinstance(error, RuntimeError)
+        why = str(error) if is_ours else f"{type(error).__name__}: {error}"
+        exit = _INTERNAL_ERROR if is_ours else _USAGE_ERROR
+        events.send({"event": "bye", "exit": exit, "why": why})
         return
     loader.load(
         *(
@@ -172,7 +174,7 @@ def _behave_like_python_m(folder: str) -> None:
 def _start_coverage(settings: dict[str, Any], loader: Any) -> Any:
     if settings["coverage"] is None:
         return None
-    measure = loader.load("harvest", "parts", "native", "measure")
+    measure = loader.load("compat_coverage", "harvest", "parts", "native", "measure")
     measurement = measure.Measurement(settings["coverage"], settings["work_dir"], loader.folder)
     measurement.start()
     return measurement

@@ -391,3 +391,26 @@ fn parts_of_a_collection_hide_no_clash_of_helpers() {
     let output = project.run(&PARTS).exits(1);
     output.says("cannot import name 'B' from 'helper'");
 }
+
+/// Something that is in the interpreter keeps what is executed from coverage, without a word.
+#[test]
+fn a_coverage_that_measures_nothing_is_no_report_of_zero() {
+    let project = Project::new(&[
+        ("shop.py", "def price():\n    return 1\n"),
+        ("tests/test_shop.py", "import shop\n\n\ndef test():\n    assert shop.price() == 1\n"),
+        (
+            "startup/sitecustomize.py",
+            "from coverage.collector import Collector\n\nflush = Collector.flush_data\n\n\n\
+             def nothing(self):\n    self.data.clear()\n    return flush(self)\n\n\n\
+             Collector.flush_data = nothing\n",
+        ),
+    ]);
+    for engine in ["fork", "spawn"] {
+        let folder = project.root.join("startup");
+        let run = project.xtask(&coverage(engine, &[])).var("PYTHONPATH", folder.as_str());
+        run.output()
+            .exits(3)
+            .tells("error: nothing can be run or measured: a line that ran is not in the data");
+        assert!(!project.has(".coverage"));
+    }
+}

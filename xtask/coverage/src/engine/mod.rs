@@ -464,10 +464,22 @@ pub struct Process {
 /// pytest did not get as far as running tests.
 #[derive(Clone, Debug)]
 pub struct Refusal {
-    /// The end of what it printed.
+    /// A sentence, with the end of what it printed.
     pub text: String,
     /// Its usage or the project's configuration is wrong, rather than something broken.
     pub usage: bool,
+}
+
+impl Refusal {
+    /// With the end of what pytest printed.
+    fn of_pytest(text: &str, usage: bool) -> Refusal {
+        Refusal { text: format!("pytest refused to run:\n{text}"), usage }
+    }
+
+    /// What comes before it could not be started.
+    fn without_pytest(why: String, usage: bool) -> Refusal {
+        Refusal { text: format!("nothing can be run or measured: {why}"), usage }
+    }
 }
 
 /// The last lines of a log, for a message. Of the log only its end is read: it may be as large as

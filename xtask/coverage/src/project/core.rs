@@ -18,6 +18,8 @@ const LIBRARY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/xtask_core"));
 const NOT_BUILT: &str = include_str!(concat!(env!("OUT_DIR"), "/core_failure"));
 /// What puts it in coverage's place.
 pub(crate) const NATIVE: &str = include_str!("../../host/native.py");
+/// What that needs.
+pub(crate) const COMPAT: &str = include_str!("../../host/compat_coverage.py");
 const CHECK: &str = include_str!("../../host/check_core.py");
 /// Starts the one line of the check's output that is ours.
 const MARK: &str = "\u{1}xtask-core ";
@@ -29,7 +31,7 @@ pub fn library(state: &State) -> Result<Utf8PathBuf> {
 
 /// A number that changes with the core, and with how it is checked.
 pub(super) fn hash() -> u64 {
-    digest::number(&(LIBRARY, NATIVE, CHECK))
+    digest::number(&(LIBRARY, NATIVE, COMPAT, CHECK))
 }
 
 /// What is against the native core in this project. Nothing is if in this interpreter it has the same
@@ -53,6 +55,7 @@ pub fn look(
     let check = || -> Result<NativeCore> {
         let library = library(state)?;
         install(state, "native.py", NATIVE.as_bytes())?;
+        install(state, "compat_coverage.py", COMPAT.as_bytes())?;
         let program = install(state, "check_core.py", CHECK.as_bytes())?;
         let step = Step::new(&python.executable, &project.root);
         let words = [program.as_str(), library.as_str(), rcfile.map_or("", Utf8Path::as_str)];

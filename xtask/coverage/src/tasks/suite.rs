@@ -321,7 +321,7 @@ pub(super) fn refuse(ran: &Ran) -> Result<()> {
     let Some(refusal) = ran.refused.as_ref().filter(|_| ran.interrupted.is_none()) else {
         return Ok(());
     };
-    let mut what = format!("pytest refused to run:\n{}", refusal.text);
+    let mut what = refusal.text.clone();
     if refusal.usage && refusal.text.contains("xdist") {
         // A plugin that sees workers, and does not work with them.
         what.push_str("\nwithout workers: `--engine stock --splits 1 --workers-per-split 1`");

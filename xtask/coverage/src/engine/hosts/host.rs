@@ -22,7 +22,7 @@ use crate::engine::child::{Child, Command, FIRST_PIPE, Lines, Orphaned};
 use crate::engine::{Job, LAST_FAILED, Measure, TEMPORARY, TOGETHER};
 use crate::files;
 use crate::model::{Blow, Details, NodeId, TestOutcome};
-use crate::project::core::NATIVE;
+use crate::project::core::{COMPAT, NATIVE};
 use crate::settings::Workers;
 use crate::split::NotFound;
 use crate::split::order::{Known, Order};
@@ -31,7 +31,7 @@ use crate::split::order::{Known, Order};
 const PROTOCOL: u32 = 1;
 
 /// The host's files, by the names under which it looks for them.
-const FILES: [(&str, &str); 41] = [
+const FILES: [(&str, &str); 42] = [
     ("host.py", include_str!("../../../host/host.py")),
     ("loader.py", include_str!("../../../host/loader.py")),
     ("run.py", include_str!("../../../host/run.py")),
@@ -40,6 +40,7 @@ const FILES: [(&str, &str); 41] = [
     ("harvest.py", include_str!("../../../host/harvest.py")),
     ("parts.py", include_str!("../../../host/parts.py")),
     ("measure.py", include_str!("../../../host/measure.py")),
+    ("compat_coverage.py", COMPAT),
     ("native.py", NATIVE),
     ("children.py", include_str!("../../../host/children.py")),
     ("collectors.py", include_str!("../../../host/collectors.py")),
@@ -222,6 +223,7 @@ pub(super) enum HostEvent {
     },
     Bye {
         exit: i32,
+        why: Option<String>,
     },
     #[serde(other)]
     Unknown,

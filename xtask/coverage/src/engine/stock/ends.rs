@@ -124,7 +124,7 @@ impl Supervisor<'_> {
 
     pub(super) fn refused(&mut self, split: u32, usage: bool) -> SplitState {
         let text = tail(&self.job.folder.split_log(split), 40);
-        self.ran.refused = Some(Refusal { text, usage });
+        self.ran.refused = Some(Refusal::of_pytest(&text, usage));
         self.stop("pytest refused to run");
         SplitState::Died("pytest refused to run".to_owned())
     }

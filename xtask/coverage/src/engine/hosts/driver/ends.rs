@@ -347,7 +347,7 @@ impl Driver<'_> {
         let usage = status.and_then(|status| status.code()) == Some(4);
         if self.hosts.bye(host).is_none() && !self.hosts.is_retired(host) {
             let text = format!("{}\n({how})", tail(self.hosts.log(host), 40));
-            self.account.ran().refused.get_or_insert(Refusal { text, usage });
+            self.account.ran().refused.get_or_insert(Refusal::of_pytest(&text, usage));
         }
         self.hosts.kill(|_| true);
     }

@@ -83,7 +83,7 @@ impl Driver<'_> {
                     self.stacks(slot, unit, text);
                 }
             }
-            HostEvent::Bye { exit } => self.bye(host, exit),
+            HostEvent::Bye { exit, why } => self.bye(host, exit, why),
             event => self.collection_says(host, event),
         }
     }
@@ -144,7 +144,7 @@ impl Driver<'_> {
             HostEvent::Hello { pid, stacks_signal, .. } => {
                 self.hosts.says_hello(host, pid, stacks_signal);
             }
-            HostEvent::Bye { exit } => self.hosts.says_bye(host, exit),
+            HostEvent::Bye { exit, .. } => self.hosts.says_bye(host, exit),
             HostEvent::Ids { ids, files, groups, documents } => {
                 self.hosts.found(host, ids, files, groups, documents);
             }
@@ -370,7 +370,7 @@ impl Driver<'_> {
         }
     }
 
-    fn bye(&mut self, host: usize, exit: i32) {
+    fn bye(&mut self, host: usize, exit: i32, why: Option<String>) {
         self.hosts.says_bye(host, exit);
         if self.hosts.is_collector(host) {
             self.share_imports();
@@ -391,8 +391,11 @@ impl Driver<'_> {
         let ran = self.account.ran();
         if !has_collected && ran.interrupted.is_none() {
             // 4: pytest's usage error, or a conftest that cannot be imported.
-            let text = tail(&log, 40);
-            ran.refused.get_or_insert(Refusal { text, usage: exit == 4 });
+            let usage = exit == 4;
+            ran.refused.get_or_insert_with(|| match why {
+                Some(why) => Refusal::without_pytest(why, usage),
+                None => Refusal::of_pytest(&tail(&log, 40), usage),
+            });
         }
         let ended = is_retired || ran.interrupted.is_some();
         let broke = has_collected && !ended && !matches!(exit, 0 | 5);
