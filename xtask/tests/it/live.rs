@@ -185,7 +185,7 @@ fn ctrl_c_before_any_test_leaves_a_clean_terminal() {
 /// No picture is wider or higher than its window, so none leaves anything behind.
 #[test]
 fn a_narrow_window_takes_no_damage() {
-    let actions = [("aits  split 2", "", "go")];
+    let actions = [("1/2  ✗ 1", "", "go")];
     let window = Window { rows: 6, columns: 30, actions: &actions, vars: &[] };
     let args = coverage("fork", &["--report", "none", "--color", "never"]);
     let seen = window.run(&waiting(), &args, 1);

@@ -66,15 +66,51 @@ pub(crate) fn env_of(python: &Utf8Path, what: &str, packages: &[&str]) -> Env {
     let _lock = Flock::lock(lock, FlockArg::LockExclusive).expect("a lock");
     let marker = root.join("complete");
     if !marker.exists() {
-        tool(python.as_str(), &["-m", "venv", "--clear", root.as_str()]);
-        let python = root.join("bin/python");
-        if !packages.is_empty() {
-            let install = ["-m", "pip", "install", "-q", "--disable-pip-version-check"];
-            tool(python.as_str(), &[&install[..], packages].concat());
-        }
+        make_env(python, what, packages, &root);
         fs::write(marker, "").expect("a marker");
     }
     Env { root }
+}
+
+/// Unpacking pip takes longer than anything else: one environment does it. The others begin as
+/// copies of one that has some of what they need.
+fn make_env(python: &Utf8Path, what: &str, packages: &[&str], root: &Utf8Path) {
+    if packages.is_empty() {
+        return tool(python.as_str(), &["-m", "venv", "--clear", root.as_str()]);
+    }
+    tool(python.as_str(), &["-m", "venv", "--without-pip", "--clear", root.as_str()]);
+    let is_more = packages.len() > STOCK.len() && packages.starts_with(STOCK);
+    let begun = env_of(python, what, if is_more { STOCK } else { &[] });
+    link_all(&begun.root.join("lib"), &root.join("lib"));
+    copy_scripts(&begun.root, root);
+    let install = ["-m", "pip", "install", "-q", "--disable-pip-version-check"];
+    tool(root.join("bin/python").as_str(), &[&install[..], packages].concat());
+}
+
+/// Bytecode of a file that is linked is valid: its time of change is the same.
+fn link_all(from: &Utf8Path, to: &Utf8Path) {
+    fs::create_dir_all(to).expect("a folder");
+    for entry in from.read_dir_utf8().expect("a folder") {
+        let entry = entry.expect("an entry");
+        let target = to.join(entry.file_name());
+        match entry.file_type().expect("a type").is_dir() {
+            true => link_all(entry.path(), &target),
+            false => fs::hard_link(entry.path(), target).expect("a link"),
+        }
+    }
+}
+
+/// Scripts begin with the path of their interpreter.
+fn copy_scripts(from: &Utf8Path, to: &Utf8Path) {
+    for entry in from.join("bin").read_dir_utf8().expect("a folder") {
+        let entry = entry.expect("an entry");
+        let target = to.join("bin").join(entry.file_name());
+        if !target.exists() {
+            let text = fs::read_to_string(entry.path()).expect("a script");
+            fs::write(&target, text.replace(from.as_str(), to.as_str())).expect("a script");
+            fs::set_permissions(&target, fs::Permissions::from_mode(0o755)).expect("a script");
+        }
+    }
 }
 
 /// Runs git in a folder, as somebody, with `main` as the first branch.

@@ -93,28 +93,16 @@ pub struct Job {
     pub stock_args: Vec<String>,
     /// The interpreter's version, `3.12.1`.
     pub python_version: String,
-    /// The project's `.test_durations`, from which the splits are cut.
-    pub durations: Option<Utf8PathBuf>,
-    /// What is in it: it alone decides which tests are in which split.
-    pub committed: Durations,
-    /// Expected seconds of each split, from earlier runs; the longest starts first.
-    pub expected: BTreeMap<u32, f64>,
-    /// Expected seconds of each test, from earlier runs: for order and predictions.
-    pub recorded: Durations,
+    /// What is known of how long it takes.
+    pub times: Times,
     /// pytest-xdist is there and not switched off.
     pub xdist: bool,
     /// Plugins that put tests into an order of their own, by name.
     pub reordering: Vec<String>,
     /// Run only the tests that are listed in this file, which our Python reads.
     pub last_failed: Option<Utf8PathBuf>,
-    /// How many processes collect a part of the suite each, with the fork engine; under 2, one
-    /// collects all.
-    pub collectors: u32,
-    /// What collecting each test file took in earlier runs, by node id of the file.
-    pub collection: BTreeMap<String, FileCost>,
-    /// What is known of hooks that order tests, and after how many seconds of collecting it is
-    /// worth while to find it out; none where nobody wants to know.
-    pub order: Option<(Known, f64)>,
+    /// How the suite is collected, with the fork engine.
+    pub collecting: Collecting,
     /// What `--dist` promises.
     pub dist: Option<Dist>,
     /// Which tests share a process, with the fork engine.
@@ -137,6 +125,31 @@ pub struct Job {
     pub folder: RunFolder,
     /// Where our own Python is unpacked.
     pub code: Utf8PathBuf,
+}
+
+/// How a suite is collected.
+#[derive(Clone, Debug)]
+pub struct Collecting {
+    /// How many processes collect a part of it each; under 2, one collects all.
+    pub collectors: u32,
+    /// What collecting each test file took in earlier runs, by node id of the file.
+    pub files: BTreeMap<String, FileCost>,
+    /// What is known of hooks that order tests, and after how many seconds of collecting it is
+    /// worth while to find it out; none where nobody wants to know.
+    pub order: Option<(Known, f64)>,
+}
+
+/// How long tests and splits take, as far as it is known.
+#[derive(Clone, Debug)]
+pub struct Times {
+    /// The project's `.test_durations`, from which the splits are cut.
+    pub file: Option<Utf8PathBuf>,
+    /// What is in it: it alone decides which tests are in which split.
+    pub committed: Durations,
+    /// Expected seconds of each test, from earlier runs: for order and predictions.
+    pub recorded: Durations,
+    /// Expected seconds of each split, from earlier runs; the longest starts first.
+    pub splits: BTreeMap<u32, f64>,
 }
 
 /// What a shard claims, and where.

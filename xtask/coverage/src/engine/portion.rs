@@ -20,7 +20,7 @@ impl Job {
             }
             None => {
                 let sum = Sum::of_python(&self.python_version);
-                let plan = Plan::new(ids, &self.committed, self.splits, sum);
+                let plan = Plan::new(ids, &self.times.committed, self.splits, sum);
                 let plan = match &self.rerun {
                     Some(recorded) => recorded.applied_to(plan),
                     None => plan,

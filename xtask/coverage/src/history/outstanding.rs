@@ -132,7 +132,7 @@ fn select(job: &mut Job, list: &serde_json::Value) -> Result<()> {
     files::replace(&file, list.to_string()).with_context(|| format!("failed to write `{file}`"))?;
     job.last_failed = Some(file);
     // What is not found in one part of the collection may be in another.
-    job.collectors = 0;
+    job.collecting.collectors = 0;
     Ok(())
 }
 

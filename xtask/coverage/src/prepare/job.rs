@@ -9,12 +9,12 @@ use super::prepared::Prepared;
 use super::{engine, isolation, stock};
 use crate::cli::{Core, Engine, Isolate};
 use crate::engine::around::{Commands, Variables};
-use crate::engine::{Job, Measure};
+use crate::engine::{Collecting, Job, Measure, Times};
 use crate::exit;
 use crate::files;
 use crate::history::durations;
 use crate::layout::RunFolder;
-use crate::project::{Facts, Project};
+use crate::project::{Facts, Project, State};
 use crate::settings::{Origin, Settings, addopts};
 use crate::split::{Dist, Durations, Portion};
 
@@ -29,16 +29,12 @@ pub(crate) fn job(
     folder: impl FnOnce() -> Result<RunFolder>,
 ) -> Result<Job> {
     let Prepared { state, settings, facts, history, .. } = prepared;
-    let splits = settings.splits.value;
-    let expected = if history.splits == splits { history.split_seconds.clone() } else { [].into() };
-    let file = committed_durations(project, facts);
-    let committed = read_durations(file.as_deref())?;
-    state.create(&state.names.host())?;
+    let times = times(project, prepared)?;
     Ok(Job {
         project: project.root.clone(),
         python: prepared.interpreter.executable.clone(),
         of_interpreter: prepared.interpreter.variables.clone(),
-        splits,
+        splits: settings.splits.value,
         portion: Portion::Whole,
         planned: None,
         rerun: None,
@@ -48,7 +44,7 @@ pub(crate) fn job(
         pool: settings.workers(settings.engine.value),
         confirms: true,
         memory_per_test: settings.memory_per_test.as_ref().map(|it| u64::from(it.value) << 20),
-        memory_growth: prepared.history.memory_growth,
+        memory_growth: history.memory_growth,
         trace: None,
         budget: settings.max_failures.value,
         retries: settings.retries.value,
@@ -58,30 +54,52 @@ pub(crate) fn job(
         shows_output: shows_output(prepared)?,
         stock_args: stock::args(prepared),
         python_version: facts.python.clone(),
-        recorded: durations::expected(state, &committed),
-        committed,
-        durations: file,
-        expected,
+        times,
         xdist: prepared.has_xdist(),
         reordering: reordering(facts, settings),
         last_failed: None,
-        collectors: engine::collectors(prepared, prepared.slots()),
-        collection: history.collection.files.clone(),
-        order: engine::order(prepared),
+        collecting: collecting(prepared),
         dist: settings.dist.as_ref().and_then(|dist| Dist::of(&dist.value)),
         isolation: isolation::choose(prepared, prepared.slots()),
         replaces_slow: settings.isolate.value == Isolate::Auto,
-        force_forks: prepared.settings.engine.value == Engine::Fork,
-        continue_on_collection_errors: everything(prepared)
-            .any(|word| word == "--continue-on-collection-errors"),
+        force_forks: settings.engine.value == Engine::Fork,
+        continue_on_collection_errors: goes_on_after_errors(prepared),
         hash_seed: prepared.hash_seed,
         commands: commands(settings),
         exported: Variables::new(),
         each_worker: None,
+        code: code(state)?,
         // Last: what is wrong before leaves the folders of other runs as they are.
         folder: folder()?,
-        code: state.names.host(),
     })
+}
+
+/// The folder for our own Python, made.
+fn code(state: &State) -> Result<Utf8PathBuf> {
+    state.create(&state.names.host())?;
+    Ok(state.names.host())
+}
+
+fn collecting(prepared: &Prepared) -> Collecting {
+    Collecting {
+        collectors: engine::collectors(prepared, prepared.slots()),
+        files: prepared.history.collection.files.clone(),
+        order: engine::order(prepared),
+    }
+}
+
+fn times(project: &Project, prepared: &Prepared) -> Result<Times> {
+    let Prepared { state, settings, facts, history, .. } = prepared;
+    let file = committed_durations(project, facts);
+    let committed = read_durations(file.as_deref())?;
+    let recorded = durations::expected(state, &committed);
+    let is_same = history.splits == settings.splits.value;
+    let splits = if is_same { history.split_seconds.clone() } else { [].into() };
+    Ok(Times { file, committed, recorded, splits })
+}
+
+fn goes_on_after_errors(prepared: &Prepared) -> bool {
+    everything(prepared).any(|word| word == "--continue-on-collection-errors")
 }
 
 fn commands(settings: &Settings) -> Commands {

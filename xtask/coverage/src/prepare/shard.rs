@@ -115,9 +115,9 @@ pub(crate) fn goes_without_reports(job: &Job, prepared: &Prepared) -> bool {
 
 /// A digest of what decides how the suite is cut, but for the tests themselves.
 pub(crate) fn durations(job: &Job) -> String {
-    match job.committed.is_empty() {
+    match job.times.committed.is_empty() {
         true => String::new(),
-        false => digest::of_texts([job.committed.to_string().as_str()].into_iter()),
+        false => digest::of_texts([job.times.committed.to_string().as_str()].into_iter()),
     }
 }
 

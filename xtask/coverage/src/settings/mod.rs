@@ -190,11 +190,8 @@ impl Settings {
             sources: sources(&layers, inputs.facts),
             branch: branch(&layers).filter(|setting| !is_coverages(setting)),
             core: first(&layers, |it| it.measure.core).or_default(Core::Auto),
-            branch_by_plugin: branch(&layers)
-                .filter(|setting| matches!(setting.origin, Origin::Plugin(_))),
-            fail_under_on_command_line: fail_under
-                .as_ref()
-                .is_some_and(|it| it.origin == Origin::CommandLine),
+            branch_by_plugin: branch(&layers).filter(|it| matches!(it.origin, Origin::Plugin(_))),
+            fail_under_on_command_line: is_typed(fail_under.as_ref()),
             fail_under,
             goals: Goals::read(&layers)?,
             reports: reports(&layers)?,
@@ -261,6 +258,10 @@ impl Settings {
         rows.push(row("report", &Setting::new(reports, self.reports.origin.clone())));
         rows
     }
+}
+
+fn is_typed<T>(setting: Option<&Setting<T>>) -> bool {
+    setting.is_some_and(|it| it.origin == Origin::CommandLine)
 }
 
 fn row<T: ToString>(name: &'static str, setting: &Setting<T>) -> Row {

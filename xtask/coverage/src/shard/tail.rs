@@ -248,6 +248,24 @@ mod tests {
         )
     }
 
+    fn claim(
+        store: &mut BTreeMap<String, usize>,
+        name: &Name,
+        fault: Fault,
+        shard: usize,
+    ) -> Answer {
+        let key = format!("{name:?}");
+        let is_free = !store.contains_key(&key);
+        if is_free && !matches!(fault, Fault::Before) {
+            store.insert(key, shard);
+        }
+        match (fault, is_free) {
+            (Fault::None, true) => Answer::Claimed,
+            (Fault::None, false) => Answer::Taken,
+            _ => Answer::Away,
+        }
+    }
+
     /// Shards take turns as the moves say, and then until all that live are through.
     fn play(sizes: &[u32], moves: &[Move]) -> Result<(), TestCaseError> {
         let mut batches = Vec::new();
@@ -274,19 +292,7 @@ mod tests {
                     }
                     tail.next_step()
                 }
-                Step::Claim(name) => {
-                    let made = !matches!(fault, Fault::Before);
-                    let key = format!("{name:?}");
-                    let is_free = !store.contains_key(&key);
-                    if made && is_free {
-                        store.insert(key, shard);
-                    }
-                    tail.answered(match (fault, is_free) {
-                        (Fault::None, true) => Answer::Claimed,
-                        (Fault::None, false) => Answer::Taken,
-                        _ => Answer::Away,
-                    })
-                }
+                Step::Claim(name) => tail.answered(claim(&mut store, &name, fault, shard)),
             };
         }
         for (batch, owner) in batches {

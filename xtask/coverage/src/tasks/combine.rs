@@ -37,8 +37,7 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
     let head = project.head()?;
     let (found, checked) = look(invocation, project, head)?;
     let mut prepared = prepare::prepare(invocation, project)?;
-    let first = checked.chosen.first().map(|&at| &found[at].manifest);
-    let first = first.cloned();
+    let first = checked.chosen.first().map(|&at| found[at].manifest.clone());
     prepared.settings.splits.value = checked.total;
     prepared.settings.narrowed |= first.as_ref().is_some_and(|manifest| manifest.narrowed);
     prepared.measures = first.as_ref().is_none_or(|manifest| manifest.measured.is_some());
@@ -46,13 +45,7 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
     let known = Outstanding::read(&prepared.state);
     let folder = || runs::begin(&prepared.state, &prepared.lock);
     let mut job = prepare::job::job(project, &prepared, folder)?;
-    // What is missing is measured as everything else was, whatever is typed here.
-    if let (Some(measure), Some(measured)) =
-        (&mut job.measure, first.as_ref().and_then(|manifest| manifest.measured.as_ref()))
-    {
-        measure.branch = Some(measured.branches);
-        measure.source.clone_from(&measured.sources);
-    }
+    measure_alike(&mut job, first.as_ref());
     let here = shard::places(project, &prepared, head);
     let mut all = All::new(invocation, project, &prepared, here, job, checked);
     all.take(&found)?;
@@ -87,6 +80,15 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
         run_seconds,
     };
     Ok(finished.conclude(None))
+}
+
+/// What is missing is measured as everything else was, whatever is typed here.
+fn measure_alike(job: &mut Job, first: Option<&Manifest>) {
+    let measured = first.and_then(|manifest| manifest.measured.as_ref());
+    if let (Some(measure), Some(measured)) = (&mut job.measure, measured) {
+        measure.branch = Some(measured.branches);
+        measure.source.clone_from(&measured.sources);
+    }
 }
 
 /// Finds the shards, and refuses those that are not of one run.

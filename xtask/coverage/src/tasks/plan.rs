@@ -78,9 +78,9 @@ pub(super) fn collect(invocation: &Invocation<'_>, prepared: &Prepared, job: &Jo
         return Err(exit::no_tests("no tests were found").into());
     }
     let sum = Sum::of_python(&prepared.facts.python);
-    let plan = Plan::new(ids, &job.committed, job.splits, sum);
+    let plan = Plan::new(ids, &job.times.committed, job.splits, sum);
     let mut plan = plan.with_whole_documents(&marks.documents);
-    plan.predict(&job.recorded);
+    plan.predict(&job.times.recorded);
     Ok(plan)
 }
 

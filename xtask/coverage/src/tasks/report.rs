@@ -14,13 +14,14 @@ use crate::conclusion::{goals, update_baseline};
 use crate::exit::{self, Exit};
 use crate::invocation::Invocation;
 use crate::model::ReportKind;
-use crate::prepare;
+use crate::prepare::{self, Prepared};
 use crate::project::Project;
 use crate::report::coverage::{Data, Rendered, Request, render};
 use crate::report::joint::Answer;
 use crate::report::summary::Outcome;
 use crate::report::thresholds::Missed;
 use crate::report::verdict::below;
+use crate::screen::Screen;
 
 /// Reports on the last complete run.
 pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit> {
@@ -28,11 +29,7 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
     let asked = goals::Asked::ahead(invocation, project);
     let prepared = prepare::prepare(invocation, project)?;
     let settings = &prepared.settings;
-    let Places { data, reports, note } = places::of(project, &prepared)?;
-    if !data.exists() {
-        let hint = format!("no coverage data in `{data}`; run `cargo xtask coverage` first");
-        return Err(exit::usage(hint).into());
-    }
+    let Places { data, reports, note } = existing(project, &prepared)?;
     let against = goals::read(asked, project, &prepared)?;
     let mut request = request(project, &prepared, Data::Existing(data), reports);
     request.reporter.source = None;
@@ -59,13 +56,7 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
     if let Some(line) = update_baseline(project, settings, Some(&rendered))? {
         screen.say(&line);
     }
-    let (exit, what) = match missed.as_slice() {
-        [] => (Exit::Passed, "reported".to_owned()),
-        missed => (Exit::BelowThreshold, below(missed)),
-    };
-    if exit == Exit::BelowThreshold {
-        screen.say(&screen.paint().red(&format!("✗ below the threshold: {what}")));
-    }
+    let (exit, what) = say_verdict(screen, &missed);
     if let Some(answers) = invocation.joint {
         answers.add(Answer {
             outcome: if missed.is_empty() { Outcome::Passed } else { Outcome::BelowThreshold },
@@ -79,6 +70,25 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
         });
     }
     Ok(exit)
+}
+
+fn existing(project: &Project, prepared: &Prepared) -> Result<Places> {
+    let places = places::of(project, prepared)?;
+    let data = &places.data;
+    if data.exists() {
+        return Ok(places);
+    }
+    let hint = format!("no coverage data in `{data}`; run `cargo xtask coverage` first");
+    Err(exit::usage(hint).into())
+}
+
+fn say_verdict(screen: &Screen, missed: &[&Missed]) -> (Exit, String) {
+    if missed.is_empty() {
+        return (Exit::Passed, "reported".to_owned());
+    }
+    let what = below(missed);
+    screen.say(&screen.paint().red(&format!("✗ below the threshold: {what}")));
+    (Exit::BelowThreshold, what)
 }
 
 fn html(rendered: &Rendered) -> Option<(String, Utf8PathBuf)> {

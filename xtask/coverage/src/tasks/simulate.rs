@@ -81,13 +81,13 @@ impl<'a> Known<'a> {
     fn of(prepared: &'a Prepared, job: &Job) -> Option<Known<'a>> {
         let history = &prepared.history;
         let last = *history.processes.last().filter(|last| last.tests > 0)?;
-        (!job.recorded.is_empty()).then_some(())?;
+        (!job.times.recorded.is_empty()).then_some(())?;
         Some(Known {
             prepared,
             collection: &history.collection,
             collecting: history.collection.seconds?,
             last,
-            computing: share_of_cpu(&job.recorded, &durations::cpu(&prepared.state)).min(1.0),
+            computing: share_of_cpu(&job.times.recorded, &durations::cpu(&prepared.state)).min(1.0),
             rest: prepared.took.as_secs_f64() + history.rest?,
             cores: Machine::here().cores,
         })

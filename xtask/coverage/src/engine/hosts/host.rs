@@ -431,7 +431,7 @@ impl<'a> Setup<'a> {
         only: &'a [String],
     ) -> Setup<'a> {
         let collectors = match mode {
-            Mode::Shards => job.collectors as usize,
+            Mode::Shards => job.collecting.collectors as usize,
             Mode::Fork => 1,
             Mode::Spawn | Mode::Controller | Mode::Gather => 0,
         };
@@ -661,7 +661,7 @@ fn configuration(job: &Job, setup: &Setup<'_>) -> Value {
         "trial": setup.is_trial(),
         "worker_variables": worker_variables(job),
         "last_failed": job.last_failed,
-        "order": job.order.as_ref().filter(|_| tells_order(setup)).map(|it| order(&it.0, it.1)),
+        "order": job.collecting.order.as_ref().filter(|_| tells_order(setup)).map(|it| order(&it.0, it.1)),
     })
 }
 

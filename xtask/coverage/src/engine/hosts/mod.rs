@@ -36,7 +36,7 @@ use crate::shard::tail::Answer;
 /// Runs the suite in forks of one host, or without forks where its threads forbid them, and
 /// tells `show` what happens.
 pub fn fork(job: &Job, show: &mut dyn FnMut(Happening<'_>)) -> Result<Ran> {
-    let mode = if job.collectors > 1 { Mode::Shards } else { Mode::Fork };
+    let mode = if job.collecting.collectors > 1 { Mode::Shards } else { Mode::Fork };
     run(job, mode, show)
 }
 

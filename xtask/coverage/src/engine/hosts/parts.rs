@@ -35,7 +35,7 @@ impl Parts {
         collectors: usize,
         job: &Job,
     ) -> Vec<Value> {
-        let mut costs = costs(&files, &job.collection);
+        let mut costs = costs(&files, &job.collecting.files);
         // An error in one part would leave the tests of the others; and what is to be in one
         // process must be collected by one.
         if job.continue_on_collection_errors || job.dist.is_some() {

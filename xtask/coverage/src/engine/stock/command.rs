@@ -5,7 +5,7 @@ use std::fs;
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::super::around::Variables;
 use super::super::child::Command;
@@ -73,16 +73,37 @@ fn plugin_folder(job: &Job) -> Utf8PathBuf {
 /// without the descriptor in `XTASK_STOCK` our plugin tells nobody.
 pub fn command(job: &Job, split: u32, slot: u32, pipe: Option<i32>) -> Command {
     let first_worker = (slot - 1) * job.workers;
-    // xdist replaces up to 4 workers for each that it starts with.
-    let spare_worker = (job.concurrent + (slot - 1) * 4) * job.workers;
-    let first = first_worker as usize;
-    let workers: Vec<Variables> = (first..first + job.workers as usize)
+    let workers: Vec<Variables> = (first_worker as usize..(first_worker + job.workers) as usize)
         .map_while(|worker| job.each_worker.as_ref()?.ready(worker))
         .collect();
+    let settings = settings(job, split, slot, &workers, pipe);
+    let env = [
+        ("COVERAGE_FILE", job.folder.split_data(split).into_string()),
+        ("PYTHONPATH", python_path(&plugin_folder(job))),
+        ("XTASK_STOCK", settings.to_string()),
+        ("XTASK_SPLIT", format!("{split}/{}", job.splits)),
+        ("XTASK_SLOT", first_worker.to_string()),
+    ];
+    Command {
+        program: job.python.clone(),
+        args: arguments(job, split),
+        env: env
+            .map(|(name, value)| (name.to_owned(), value))
+            .into_iter()
+            .chain(job.variables())
+            .chain(workers.first().cloned().unwrap_or_default())
+            .collect(),
+        dir: job.project.clone(),
+    }
+}
+
+/// What our plugin is to know of its split, and where it tells what happens.
+fn settings(job: &Job, split: u32, slot: u32, workers: &[Variables], pipe: Option<i32>) -> Value {
     let mut settings = json!({
-        "first_worker": first_worker,
+        "first_worker": (slot - 1) * job.workers,
         "workers": workers,
-        "spare_worker": spare_worker,
+        // xdist replaces up to 4 workers for each that it starts with.
+        "spare_worker": (job.concurrent + (slot - 1) * 4) * job.workers,
         "timeout": job.timeout,
         "context": job.measure.as_ref().filter(|measure| measure.contexts).map(|_| "test"),
         "cut_file": job.folder.split_cut(split),
@@ -103,24 +124,7 @@ pub fn command(job: &Job, split: u32, slot: u32, pipe: Option<i32>) -> Command {
     if let Some(descriptor) = pipe {
         settings["events"] = descriptor.into();
     }
-    let env = [
-        ("COVERAGE_FILE", job.folder.split_data(split).into_string()),
-        ("PYTHONPATH", python_path(&plugin_folder(job))),
-        ("XTASK_STOCK", settings.to_string()),
-        ("XTASK_SPLIT", format!("{split}/{}", job.splits)),
-        ("XTASK_SLOT", first_worker.to_string()),
-    ];
-    Command {
-        program: job.python.clone(),
-        args: arguments(job, split),
-        env: env
-            .map(|(name, value)| (name.to_owned(), value))
-            .into_iter()
-            .chain(job.variables())
-            .chain(workers.first().cloned().unwrap_or_default())
-            .collect(),
-        dir: job.project.clone(),
-    }
+    settings
 }
 
 fn python_path(ours: &Utf8Path) -> String {
@@ -165,7 +169,7 @@ fn words<const N: usize>(words: [&str; N]) -> Vec<String> {
 pub fn prepare_split(job: &Job, split: u32) -> Result<()> {
     let folder = job.folder.split(split);
     fs::create_dir_all(&folder).with_context(|| format!("failed to make `{folder}`"))?;
-    if let Some(durations) = &job.durations {
+    if let Some(durations) = &job.times.file {
         fs::copy(durations, job.folder.split_durations(split))
             .with_context(|| format!("failed to copy `{durations}`"))?;
     }

@@ -53,6 +53,25 @@ impl Supervisor<'_> {
                 self.of(split, |running| running.collected = true);
                 self.read_cut(split);
             }
+            Event::Data { file } => self.of(split, |running| running.data.push(file)),
+            Event::Saved { files } => self.of(split, |running| running.saved.extend(files)),
+            Event::Warning { text, place, once: true } => {
+                self.ran.warnings.add_once(text, place, 1);
+            }
+            Event::Warning { text, place, once: false } => self.ran.warnings.add(text, place, 1),
+            Event::HearsAPart { name } => self.hears_a_part(&name),
+            Event::ClosingWords { text } => self.ran.closing_words.push(text),
+            Event::Bye { exit, was, max_warnings } => {
+                self.max_warnings = max_warnings.or(self.max_warnings);
+                self.session_ended(split, exit, was);
+            }
+            event => self.test_happened(split, event),
+        }
+    }
+
+    /// Something that a test did.
+    fn test_happened(&mut self, split: u32, event: Event) {
+        match event {
             Event::Start { id } => {
                 self.tell_start(split, &id);
                 let is_shared = self.shared.contains(&id);
@@ -80,18 +99,7 @@ impl Supervisor<'_> {
                 self.ran.ledger.finished(&id, copy, outcome, details);
                 (self.show)(Happening::TestEnded { id: &id, outcome });
             }
-            Event::Data { file } => self.of(split, |running| running.data.push(file)),
-            Event::Saved { files } => self.of(split, |running| running.saved.extend(files)),
-            Event::Warning { text, place, once: true } => {
-                self.ran.warnings.add_once(text, place, 1);
-            }
-            Event::Warning { text, place, once: false } => self.ran.warnings.add(text, place, 1),
-            Event::HearsAPart { name } => self.hears_a_part(&name),
-            Event::ClosingWords { text } => self.ran.closing_words.push(text),
-            Event::Bye { exit, was, max_warnings } => {
-                self.max_warnings = max_warnings.or(self.max_warnings);
-                self.session_ended(split, exit, was);
-            }
+            _ => {}
         }
     }
 
@@ -228,7 +236,7 @@ impl Supervisor<'_> {
     }
 
     pub(super) fn tell_plan(&mut self, ids: &[String]) {
-        let known: Vec<f64> = ids.iter().filter_map(|id| self.job.recorded.get(id)).collect();
+        let known: Vec<f64> = ids.iter().filter_map(|id| self.job.times.recorded.get(id)).collect();
         // A test that is not known is taken for one like the others.
         let share = known.len() as f64 / ids.len() as f64;
         let seconds = (!known.is_empty()).then(|| known.iter().sum::<f64>() / share);
@@ -240,7 +248,7 @@ impl Supervisor<'_> {
     pub(super) fn tell_start(&mut self, split: u32, id: &str) {
         let Some(running) = self.running.get(&split) else { return };
         let pid = running.workers.is_empty().then(|| running.child.id());
-        let expected = self.job.recorded.get(id).unwrap_or(0.0);
+        let expected = self.job.times.recorded.get(id).unwrap_or(0.0);
         pid.into_iter().for_each(|pid| self.test_starts(pid));
         (self.show)(Happening::TestStarted(Started { id, split: Some(split), pid, expected }));
     }

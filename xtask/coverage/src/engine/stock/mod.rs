@@ -191,13 +191,17 @@ impl<'a> Supervisor<'a> {
 
     /// Which splits wait for others is known from what the first one has collected.
     fn take_turns(&mut self, cut: &Cut) {
-        let Job { splits, dist, committed, python_version, .. } = self.job;
+        let Job { splits, dist, times, python_version, .. } = self.job;
         if dist.is_none() {
             return;
         }
         let groups = together(&cut.before, &cut.marks, *dist);
-        let plan =
-            Plan::new(cut.before.clone(), committed, *splits, Sum::of_python(python_version));
+        let plan = Plan::new(
+            cut.before.clone(),
+            &times.committed,
+            *splits,
+            Sum::of_python(python_version),
+        );
         let turns = turns_of_splits(&plan.with_whole_documents(&cut.marks.documents), &groups);
         let waiting = turns.values().filter(|others| !others.is_empty()).count();
         if waiting > 0 && self.job.concurrent > 1 {
@@ -312,7 +316,7 @@ fn save_and_leave(running: &Running) {
 /// The splits, the one to start first last: the longest, and where nothing is known, the first.
 fn order(job: &Job) -> Vec<u32> {
     let mut order: Vec<u32> = job.splits_here().rev().collect();
-    let seconds = |split: &u32| job.expected.get(split).copied().unwrap_or(0.0);
+    let seconds = |split: &u32| job.times.splits.get(split).copied().unwrap_or(0.0);
     order.sort_by(|a, b| seconds(a).total_cmp(&seconds(b)));
     order
 }

@@ -86,7 +86,7 @@ impl Driver<'_> {
 
     /// What a collector has found so far.
     pub(super) fn collected_part(&mut self, tests: u64, took: &[Took], order: Option<Order>) {
-        let known = self.job.order.as_ref().map(|(known, _)| known);
+        let known = self.job.collecting.order.as_ref().map(|(known, _)| known);
         match self.parts.collected(tests, order, known) {
             Ok(tests) => self.counts(tests),
             Err(why) => return self.reordered(&why, false),

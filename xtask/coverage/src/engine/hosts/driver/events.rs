@@ -268,9 +268,10 @@ impl Driver<'_> {
         let collect_seconds = self.now().as_secs_f64();
         self.account.ran().collect_seconds = collect_seconds;
         let mut plan = self.cut(ids, marks);
-        plan.predict(&self.job.recorded);
+        plan.predict(&self.job.times.recorded);
         let chosen = plan.chosen();
-        let is_known = chosen.iter().any(|&test| self.job.recorded.get(&plan.ids[test]).is_some());
+        let is_known =
+            chosen.iter().any(|&test| self.job.times.recorded.get(&plan.ids[test]).is_some());
         let tests = chosen.len() as u64;
         let seconds = is_known.then(|| plan.total());
         let slots = self.job.pool.start;
