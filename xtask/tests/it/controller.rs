@@ -23,15 +23,13 @@ fn run(project: &Project, engine: &str, more: &[&str]) -> Output {
     project.run(&[&["coverage", "--engine", engine, "--report", "none"], more].concat())
 }
 
-const HOSTS: [&str; 2] = ["fork", "spawn"];
-
-/// What a conftest gathers in a hook, it has when the session ends: here with a look at what it
-/// is, and without.
-#[test]
-fn a_conftest_hears_each_report_once() {
-    let gathers = |guard: &str| {
-        format!(
-            "
+hosts! {
+    /// What a conftest gathers in a hook, it has when the session ends: here with a look at what it
+    /// is, and without.
+    fn a_conftest_hears_each_report_once(engine) {
+        let gathers = |guard: &str| {
+            format!(
+                "
 import json, pathlib
 
 heard = []
@@ -46,14 +44,13 @@ def pytest_sessionfinish(session):
     if {guard}:
         pathlib.Path('heard.json').write_text(json.dumps(sorted(heard)))
 "
-        )
-    };
-    let wanted = serde_json::json!([
-        "test_one.py::test_bad failed",
-        "test_one.py::test_good passed",
-        "test_two.py::test_other passed"
-    ]);
-    for engine in HOSTS {
+            )
+        };
+        let wanted = serde_json::json!([
+            "test_one.py::test_bad failed",
+            "test_one.py::test_good passed",
+            "test_two.py::test_other passed"
+        ]);
         let project = three_tests(&gathers("True"));
         run(&project, engine, &[]).exits(1);
         assert_eq!(project.json("heard.json"), wanted, "{engine}");
@@ -114,9 +111,9 @@ def pytest_configure(config):
     output.tells("note: `listening.py` (pytest_runtest_logreport) hears of");
 }
 
-#[test]
-fn report_files_are_those_of_a_sequential_run() {
-    let facts = "
+hosts! {
+    fn report_files_are_those_of_a_sequential_run(engine) {
+        let facts = "
 import collections, glob, html, json, re, sys
 report = json.load(open('r.json'))
 log = [json.loads(line) for line in open('r.log')]
@@ -127,19 +124,18 @@ print(sorted((one['nodeid'], one['when'], one['outcome']) for one in log if one.
 print(sorted((name, [test['result'] for test in tests]) for name, tests in page['tests'].items()))
 print(sorted(json.load(open(file))['status'] for file in glob.glob('allure/*-result.json')))
 ";
-    let options = "--json-report --json-report-file=r.json --html=r.html --report-log=r.log \
-                   --alluredir=allure --teamcity";
-    let project = || {
-        let project = three_tests("").with(reporting_env());
-        project.write("pytest.ini", &format!("[pytest]\naddopts = {options}\n"));
-        project
-    };
-    let messages = |text: &str| text.matches("##teamcity[testStarted").count();
-    let sequential = project();
-    let said = sequential.env().module(&sequential.root, &["pytest"]).exits(1).stdout;
-    let wanted = sequential.python_says(facts, &[]);
-    assert_eq!(messages(&said), 3, "{said}");
-    for engine in HOSTS {
+        let options = "--json-report --json-report-file=r.json --html=r.html --report-log=r.log \
+                       --alluredir=allure --teamcity";
+        let project = || {
+            let project = three_tests("").with(reporting_env());
+            project.write("pytest.ini", &format!("[pytest]\naddopts = {options}\n"));
+            project
+        };
+        let messages = |text: &str| text.matches("##teamcity[testStarted").count();
+        let sequential = project();
+        let said = sequential.env().module(&sequential.root, &["pytest"]).exits(1).stdout;
+        let wanted = sequential.python_says(facts, &[]);
+        assert_eq!(messages(&said), 3, "{said}");
         let project = project();
         let output = run(&project, engine, &[]).exits(1);
         assert_eq!(project.python_says(facts, &[]), wanted, "{engine}");
@@ -147,10 +143,9 @@ print(sorted(json.load(open(file))['status'] for file in glob.glob('allure/*-res
     }
 }
 
-#[test]
-fn snapshots_are_written_kept_and_missed() {
-    let env = reporting_env();
-    for engine in HOSTS {
+hosts! {
+    fn snapshots_are_written_kept_and_missed(engine) {
+        let env = reporting_env();
         let project = Project::new(&[
             ("pytest.ini", "[pytest]\n"),
             ("test_one.py", "def test_one(snapshot): assert {'a': 1} == snapshot\n"),
@@ -307,11 +302,10 @@ fn names_of_workers_are_there_when_the_project_is_imported() {
     }
 }
 
-/// As a plugin does that forks itself and finds that the fork has died.
-#[test]
-fn a_report_of_a_crash_is_taken_as_it_is() {
-    let env = env(&[STOCK, &["pytest-forked"]].concat());
-    for engine in HOSTS {
+hosts! {
+    /// As a plugin does that forks itself and finds that the fork has died.
+    fn a_report_of_a_crash_is_taken_as_it_is(engine) {
+        let env = env(&[STOCK, &["pytest-forked"]].concat());
         let project = Project::new(&[
             ("pytest.ini", "[pytest]\n"),
             (
@@ -328,10 +322,10 @@ fn a_report_of_a_crash_is_taken_as_it_is() {
     }
 }
 
-/// A plugin that has heard enough, in the process that hears all.
-#[test]
-fn a_plugin_may_stop_the_session() {
-    let conftest = "
+hosts! {
+    /// A plugin that has heard enough, in the process that hears all.
+    fn a_plugin_may_stop_the_session(engine) {
+        let conftest = "
 def pytest_runtest_logreport(report):
     if report.failed:
         SESSION.shouldstop = 'seen enough'
@@ -340,7 +334,6 @@ def pytest_sessionstart(session):
     global SESSION
     SESSION = session
 ";
-    for engine in HOSTS {
         let output = run(&three_tests(conftest), engine, &["--workers-per-split", "1"]).exits(1);
         output.says("✗ a plugin stopped the session: seen enough\n");
     }
@@ -359,7 +352,7 @@ def pytest_sessionfinish(session, exitstatus):
 
 #[test]
 fn what_is_printed_is_shown_as_it_comes() {
-    for engine in HOSTS {
+    for engine in ["fork", "spawn"] {
         let project = Project::new(&[
             ("pytest.ini", "[pytest]\n"),
             ("test_one.py", "def test_it(): print('  hello from one')\n"),
@@ -376,15 +369,14 @@ fn what_is_printed_is_shown_as_it_comes() {
     output.tells("note: what tests print is in `");
 }
 
-/// What pytest itself and plugins say at the end.
-#[test]
-fn summaries_are_shown() {
-    let conftest = "
+hosts! {
+    /// What pytest itself and plugins say at the end.
+    fn summaries_are_shown(engine) {
+        let conftest = "
 def pytest_terminal_summary(terminalreporter):
     passed = len(terminalreporter.stats.get('passed', []))
     terminalreporter.write_line(f'{passed} heard by a plugin')
 ";
-    for engine in HOSTS {
         let output = run(&three_tests(conftest), engine, &["--", "-rA", "--durations=1"]).exits(1);
         let output = output.says("2 heard by a plugin\n").says("slowest 1 durations");
         output.says("PASSED test_two.py::test_other\n");

@@ -21,12 +21,10 @@ def test_price(n):
     assert price(n) >= 0
 ";
 
-/// All engines, with what makes their runs small: one split of one worker.
-const ENGINES: [[&str; 6]; 3] = [
-    ["--engine", "stock", "--splits", "1", "--workers-per-split", "1"],
-    ["--engine", "fork", "--splits", "1", "--workers-per-split", "1"],
-    ["--engine", "spawn", "--splits", "1", "--workers-per-split", "1"],
-];
+/// An engine, with what makes its runs small: one split of one worker.
+fn small(engine: &str) -> [&str; 6] {
+    ["--engine", engine, "--splits", "1", "--workers-per-split", "1"]
+}
 
 /// A project with four good tests and these files.
 fn shop(files: &[(&str, &str)]) -> Project {
@@ -67,7 +65,7 @@ fn stock_names_the_test_that_ends_its_process_and_what_is_lost() {
     let project = shop(&[]);
     for (body, how) in DEATHS {
         project.write("tests/test_bad.py", &bad_tests(body));
-        let ran = run(&project, &ENGINES[0]).exits(3);
+        let ran = run(&project, &small("stock")).exits(3);
         ran.clone()
             .says(&format!("tests/test_bad.py::test_bad crashed in split 1\nits process {how}"))
             .says(&format!("✗ split 1 {how}; its coverage is lost\n"))
@@ -80,13 +78,12 @@ fn stock_names_the_test_that_ends_its_process_and_what_is_lost() {
     assert!(!project.has(".coverage"), "an incomplete result is no result");
 }
 
-#[test]
-fn our_hosts_lose_nothing_but_the_test_that_ends_its_process() {
-    let project = shop(&[]);
-    for (body, how) in DEATHS {
-        project.write("tests/test_bad.py", &bad_tests(body));
-        for engine in &ENGINES[1..] {
-            let ran = run(&project, engine).exits(1);
+hosts! {
+    fn our_hosts_lose_nothing_but_the_test_that_ends_its_process(engine) {
+        let project = shop(&[]);
+        for (body, how) in DEATHS {
+            project.write("tests/test_bad.py", &bad_tests(body));
+            let ran = run(&project, &small(engine)).exits(1);
             assert_eq!(ran.line("Tests: "), "6 passed, 1 crashed");
             ran.says(&format!("tests/test_bad.py::test_bad crashed in split 1\nits process {how}"))
                 .says("Coverage: 100%\n");
@@ -106,15 +103,14 @@ fn a_dead_worker_of_xdist_is_replaced_and_its_coverage_is_missed() {
         .never_says("INTERNALERROR");
 }
 
-#[test]
-fn files_that_cannot_be_collected_are_each_shown_once_and_nothing_runs() {
-    let ran_marker = "open('ran', 'w')\n";
-    let project = shop(&[
-        ("tests/test_broken.py", "def test_it(: pass\n"),
-        ("tests/test_missing.py", "import no_such_module\n"),
-        ("tests/test_marks.py", &format!("def test_marks():\n    {ran_marker}")),
-    ]);
-    for engine in ["stock", "fork", "spawn"] {
+engines! {
+    fn files_that_cannot_be_collected_are_each_shown_once_and_nothing_runs(engine) {
+        let ran_marker = "open('ran', 'w')\n";
+        let project = shop(&[
+            ("tests/test_broken.py", "def test_it(: pass\n"),
+            ("tests/test_missing.py", "import no_such_module\n"),
+            ("tests/test_marks.py", &format!("def test_marks():\n    {ran_marker}")),
+        ]);
         for workers in ["1", "2"] {
             let args = ["--engine", engine, "--splits", "2", "--workers-per-split", workers];
             let ran = run(&project, &args).exits(1);
@@ -138,7 +134,7 @@ fn stock_names_a_test_that_heeds_no_time_limit() {
                 ctypes.CDLL(None).sleep(1000)";
     let project = shop(&[("tests/test_bad.py", &bad_tests(body))]);
     let why = ": it ran longer than 0.1 s and could not be stopped\n";
-    let ran = run(&project, &[&ENGINES[0][..], &["--timeout", "0.1"]].concat()).exits(3);
+    let ran = run(&project, &[&small("stock")[..], &["--timeout", "0.1"]].concat()).exits(3);
     ran.says("tests/test_bad.py::test_bad timed out in split 1\nits process ended early")
         .says(&format!("while this test ran{why}"));
 
@@ -151,18 +147,17 @@ fn stock_names_a_test_that_heeds_no_time_limit() {
 #[test]
 fn a_quick_death_is_no_timeout() {
     let project = shop(&[("tests/test_bad.py", &bad_tests("os._exit(1)"))]);
-    for (engine, code) in ENGINES.iter().zip([3, 1, 1]) {
-        let ran = run(&project, &[&engine[..], &["--timeout", "50"]].concat()).exits(code);
+    for (engine, code) in [("stock", 3), ("fork", 1), ("spawn", 1)] {
+        let ran = run(&project, &[&small(engine)[..], &["--timeout", "50"]].concat()).exits(code);
         ran.says("tests/test_bad.py::test_bad crashed in split 1\n").never_says("timed out");
     }
 }
 
-#[test]
-fn a_test_that_hangs_is_named_and_the_others_run() {
-    let sleep = "while True:\n        time.sleep(1000)";
-    let project = shop(&[("tests/test_bad.py", &bad_tests(sleep))]);
-    for engine in &ENGINES {
-        let ran = run(&project, &[&engine[..], &["--timeout", "0.5"]].concat()).exits(1);
+engines! {
+    fn a_test_that_hangs_is_named_and_the_others_run(engine) {
+        let sleep = "while True:\n        time.sleep(1000)";
+        let project = shop(&[("tests/test_bad.py", &bad_tests(sleep))]);
+        let ran = run(&project, &[&small(engine)[..], &["--timeout", "0.5"]].concat()).exits(1);
         assert_eq!(ran.line("Tests: "), "6 passed, 1 timed out");
         ran.says("tests/test_bad.py::test_bad timed out in split 1\n")
             .says("the test ran longer than 0.5 s")
@@ -197,47 +192,44 @@ threading.Thread(target=threading.Event().wait, daemon=True, name='poller').star
 fn a_test_that_closes_every_descriptor_is_named() {
     let body = "os.closerange(0, 5000)";
     let project = shop(&[("tests/test_bad.py", &bad_tests(body))]);
-    let ran = run(&project, &ENGINES[0]).exits(3);
+    let ran = run(&project, &small("stock")).exits(3);
     ran.says("---- tests/test_bad.py::test_bad ")
         .says("✗ incomplete: coverage data is incomplete: split 1 ")
         .never_says("INTERNALERROR");
-    for engine in &ENGINES[1..] {
-        let ran = run(&project, engine).exits(1);
+    for engine in ["fork", "spawn"] {
+        let ran = run(&project, &small(engine)).exits(1);
         assert_eq!(ran.line("Tests: "), "6 passed, 1 crashed");
         ran.says("---- tests/test_bad.py::test_bad crashed in split 1\n").says("Coverage: 100%\n");
     }
 }
 
-#[test]
-fn a_copy_of_the_process_that_a_test_forgets_tells_nothing_twice() {
-    let project = shop(&[("tests/test_bad.py", &bad_tests("os.fork()"))]);
-    for engine in &ENGINES {
-        let ran = run(&project, engine).exits(0);
+engines! {
+    fn a_copy_of_the_process_that_a_test_forgets_tells_nothing_twice(engine) {
+        let project = shop(&[("tests/test_bad.py", &bad_tests("os.fork()"))]);
+        let ran = run(&project, &small(engine)).exits(0);
         assert_eq!(ran.line("Tests: "), "7 passed", "{ran}");
     }
 }
 
-/// An orphan has a parent that takes note of its end, as everywhere.
-#[test]
-fn a_daemon_that_has_ended_is_gone() {
-    let body = "said = subprocess.run('(sleep 0.1 & echo $!) &', shell=True, stdout=-1)\n    \
-                pid = int(said.stdout)\n    \
-                while os.path.exists(f'/proc/{pid}'):\n        time.sleep(0.01)";
-    let project = shop(&[("tests/test_bad.py", &bad_tests(body))]);
-    for engine in &ENGINES {
-        let ran = run(&project, &[&engine[..], &["--timeout", "20"]].concat()).exits(0);
+engines! {
+    /// An orphan has a parent that takes note of its end, as everywhere.
+    fn a_daemon_that_has_ended_is_gone(engine) {
+        let body = "said = subprocess.run('(sleep 0.1 & echo $!) &', shell=True, stdout=-1)\n    \
+                    pid = int(said.stdout)\n    \
+                    while os.path.exists(f'/proc/{pid}'):\n        time.sleep(0.01)";
+        let project = shop(&[("tests/test_bad.py", &bad_tests(body))]);
+        let ran = run(&project, &[&small(engine)[..], &["--timeout", "20"]].concat()).exits(0);
         assert_eq!(ran.line("Tests: "), "7 passed", "{ran}");
     }
 }
 
-#[test]
-fn two_hundred_megabytes_of_output_are_cut() {
-    let print = "import sys\n\ndef shout():\n    for n in range(200):\n        \
-                 sys.stdout.write('x' * 1_000_000)\n\n";
-    let tests = "def test_passes():\n    shout()\n\ndef test_fails():\n    shout()\n    assert 0\n";
-    let project = shop(&[("tests/test_bad.py", &format!("{print}{tests}"))]);
-    for engine in &ENGINES {
-        let ran = run(&project, engine).exits(1);
+engines! {
+    fn two_hundred_megabytes_of_output_are_cut(engine) {
+        let print = "import sys\n\ndef shout():\n    for n in range(200):\n        \
+                     sys.stdout.write('x' * 1_000_000)\n\n";
+        let tests = "def test_passes():\n    shout()\n\ndef test_fails():\n    shout()\n    assert 0\n";
+        let project = shop(&[("tests/test_bad.py", &format!("{print}{tests}"))]);
+        let ran = run(&project, &small(engine)).exits(1);
         assert_eq!(ran.line("Tests: "), "5 passed, 1 failed");
         assert!(ran.stdout.len() < 300_000, "{} bytes", ran.stdout.len());
         ran.says("---- tests/test_bad.py::test_fails failed in split 1\n")
@@ -417,11 +409,10 @@ fn broken_configuration_is_named_with_its_place() {
     }
 }
 
-#[test]
-fn a_conftest_that_raises_is_the_error() {
-    let project = shop(&[("tests/conftest.py", "raise ValueError('not today')\n")]);
-    for engine in &ENGINES {
-        let said = run(&project, engine).exits(4);
+engines! {
+    fn a_conftest_that_raises_is_the_error(engine) {
+        let project = shop(&[("tests/conftest.py", "raise ValueError('not today')\n")]);
+        let said = run(&project, &small(engine)).exits(4);
         assert_eq!(said.stdout, "");
         said.tells("error: pytest refused to run:\nImportError while loading conftest '")
             .tells("tests/conftest.py:1: in <module>\n    raise ValueError('not today')\n");
@@ -463,13 +454,12 @@ fn names_may_hold_spaces_and_letters_of_the_world() {
     }
 }
 
-#[test]
-fn a_link_to_a_project_is_the_project() {
-    let project = shop(&[]);
-    let link = project.root.with_file_name("link");
-    std::os::unix::fs::symlink(&project.root, &link).expect("a link");
-    for engine in &ENGINES {
-        let args = [&["coverage", "--report", "term"], &engine[..]].concat();
+engines! {
+    fn a_link_to_a_project_is_the_project(engine) {
+        let project = shop(&[]);
+        let link = project.root.with_file_name("link");
+        std::os::unix::fs::symlink(&project.root, &link).expect("a link");
+        let args = [&["coverage", "--report", "term"], &small(engine)[..]].concat();
         let ran = project.xtask(&args).cwd(&link).output().exits(0);
         ran.says("src/shop/__init__.py       4      0   100%\n").says("Coverage: 100%\n");
         let files = "import coverage; d = coverage.CoverageData('.coverage'); d.read(); \
@@ -479,18 +469,17 @@ fn a_link_to_a_project_is_the_project() {
     }
 }
 
-#[test]
-fn stale_data_is_neither_absorbed_nor_deleted() {
-    let project = shop(&[("tests/test_price.py", "def test_nothing():\n    import shop\n")]);
-    let full = "import coverage; d = coverage.CoverageData(sys.argv[1]); \
-                d.add_lines({sys.argv[2]: [1, 2, 3, 4]}); d.write()";
-    let source = project.root.join("src/shop/__init__.py");
-    let write = |file: &str| {
-        let file = project.root.join(file);
-        std::fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
-        project.python_says(&format!("import sys; {full}"), &[file.as_str(), source.as_str()]);
-    };
-    for engine in &ENGINES {
+engines! {
+    fn stale_data_is_neither_absorbed_nor_deleted(engine) {
+        let project = shop(&[("tests/test_price.py", "def test_nothing():\n    import shop\n")]);
+        let full = "import coverage; d = coverage.CoverageData(sys.argv[1]); \
+                    d.add_lines({sys.argv[2]: [1, 2, 3, 4]}); d.write()";
+        let source = project.root.join("src/shop/__init__.py");
+        let write = |file: &str| {
+            let file = project.root.join(file);
+            std::fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
+            project.python_says(&format!("import sys; {full}"), &[file.as_str(), source.as_str()]);
+        };
         let theirs = [".coverage.old.123", ".coverage.host.pid1.Xabc", ".coverage"];
         theirs.iter().for_each(|file| write(file));
         let parts =
@@ -498,20 +487,19 @@ fn stale_data_is_neither_absorbed_nor_deleted() {
         parts.iter().for_each(|file| write(&format!(".xtask/runs/1/{file}")));
         let before = theirs[..2].iter().map(|file| std::fs::read(project.root.join(file)).ok());
         let before: Vec<_> = before.collect();
-        run(&project, engine).exits(0).says("Coverage: 25%\n");
+        run(&project, &small(engine)).exits(0).says("Coverage: 25%\n");
         let after = theirs[..2].iter().map(|file| std::fs::read(project.root.join(file)).ok());
-        assert_eq!(before, after.collect::<Vec<_>>(), "{engine:?}");
+        assert_eq!(before, after.collect::<Vec<_>>(), "{engine}");
     }
 }
 
-#[test]
-fn a_second_run_is_refused_and_the_first_is_not_harmed() {
-    let waits = "import os, time\nfrom shop import price\n\ndef test_waits():\n    \
-                 open('running', 'w').close()\n    assert price(1) and price(3)\n    \
-                 while not os.path.exists('go'):\n        time.sleep(0.01)\n";
-    for engine in &ENGINES {
+engines! {
+    fn a_second_run_is_refused_and_the_first_is_not_harmed(engine) {
+        let waits = "import os, time\nfrom shop import price\n\ndef test_waits():\n    \
+                     open('running', 'w').close()\n    assert price(1) and price(3)\n    \
+                     while not os.path.exists('go'):\n        time.sleep(0.01)\n";
         let project = shop(&[("tests/test_price.py", waits)]);
-        let args = [&["coverage", "--report", "term"], &engine[..]].concat();
+        let args = [&["coverage", "--report", "term"], &small(engine)[..]].concat();
         let first = project.xtask(&args).start();
         wait_for(|| project.has("running"));
         let second = project.run(&args).exits(4);
@@ -551,23 +539,22 @@ coverage.Coverage.save = save_and_spoil
     ];
     for (how, file, what) in table {
         let project = shop(&[("conftest.py", &spoil.replace("HOW", how))]);
-        let ran = run(&project, &ENGINES[0]).exits(3);
+        let ran = run(&project, &small("stock")).exits(3);
         assert!(ran.stdout.contains("✗ split 1: `"), "{ran}");
         assert!(ran.stdout.contains(file) && ran.stdout.contains(what), "{ran}");
         assert!(!project.has(".coverage"), "{ran}");
     }
 }
 
-#[test]
-fn what_cannot_be_written_is_named() {
-    for name in [".xtask", ".xtask/runs", ".xtask/host", ".xtask/lock"] {
-        let project = shop(&[]);
-        match name {
-            ".xtask/lock" => project.write(".xtask/lock/x", ""),
-            _ => project.write(name, "in the way"),
-        }
-        for engine in &ENGINES {
-            let said = run(&project, engine).exits(4);
+engines! {
+    fn what_cannot_be_written_is_named(engine) {
+        for name in [".xtask", ".xtask/runs", ".xtask/host", ".xtask/lock"] {
+            let project = shop(&[]);
+            match name {
+                ".xtask/lock" => project.write(".xtask/lock/x", ""),
+                _ => project.write(name, "in the way"),
+            }
+            let said = run(&project, &small(engine)).exits(4);
             assert_eq!(said.stdout, "");
             let place = project.root.join(name);
             assert!(said.stderr.starts_with("error: failed to "), "{said}");
@@ -579,7 +566,7 @@ fn what_cannot_be_written_is_named() {
 #[test]
 fn a_history_that_cannot_be_kept_is_a_warning() {
     let project = shop(&[(".xtask/run.json/x", "")]);
-    let ran = run(&project, &ENGINES[1]).exits(0);
+    let ran = run(&project, &small("fork")).exits(0);
     ran.says("✓ passed: 4 tests passed\n").tells("warning: failed to write `").tells("run.json`");
 }
 
@@ -616,11 +603,11 @@ fn an_error_of_the_stock_engine_leaves_no_pytest_behind() {
     wait_for(|| !std::fs::exists(format!("/proc/{pid}")).expect("/proc"));
 }
 
-/// Another host cannot be started then, nor can what was measured be written.
-#[test]
-fn a_state_folder_that_a_test_removes_is_an_error_and_no_panic() {
-    let text = "\
-import os
+hosts! {
+    /// Another host cannot be started then, nor can what was measured be written.
+    fn a_state_folder_that_a_test_removes_is_an_error_and_no_panic(engine) {
+        let text = "\
+    import os
 import pathlib
 import shutil
 
@@ -628,9 +615,8 @@ def test_it():
     shutil.rmtree(pathlib.Path(__file__).parent / '.xtask')
     os._exit(3)
 ";
-    let project = Project::new(&[("pytest.ini", "[pytest]\n"), ("test_a.py", text)]);
-    project.write("test_b.py", "def test_it():\n    pass\n");
-    for engine in ["spawn", "fork"] {
+        let project = Project::new(&[("pytest.ini", "[pytest]\n"), ("test_a.py", text)]);
+        project.write("test_b.py", "def test_it():\n    pass\n");
         let args = ["coverage", "--engine", engine, "--splits", "1", "--report", "none"];
         project.run(&args).exits(3).says("Crashed: test_a.py::test_it").never_says("panicked");
     }

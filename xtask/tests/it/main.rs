@@ -32,6 +32,29 @@ macro_rules! engines {
     )*};
 }
 
+/// The same for the engines with hosts of ours.
+macro_rules! hosts {
+    ($($(#[doc = $doc:literal])* fn $name:ident($engine:ident) $body:block)*) => {$(
+        $(#[doc = $doc])*
+        mod $name {
+            use super::*;
+
+            fn check($engine: &str) $body
+
+            #[test]
+            fn fork() {
+                check("fork");
+            }
+
+            #[test]
+            #[ignore = "slow: the other engines"]
+            fn spawn() {
+                check("spawn");
+            }
+        }
+    )*};
+}
+
 mod account;
 mod addopts;
 mod around;
