@@ -118,6 +118,8 @@ def pytest_config(paths, options):
         "inifile": inifile and str(inifile),
         "addopts": addopts,
         "testpaths": words(value(ini, "testpaths"), where),
+        "python_files": words(value(ini, "python_files"), where),
+        "norecursedirs": words(value(ini, "norecursedirs"), where),
         "has_timeout": has_timeout(ini, addopts),
         "shadowed_inifile": shadowed and str(shadowed),
         "junit_family": text(ini, "junit_family"),
@@ -248,6 +250,7 @@ def as_configured(config):
         "dynamic_context": config.dynamic_context,
         "patch": listed(config, "patch"),
         "relative_files": bool(getattr(config, "relative_files", False)),
+        "parallel": bool(getattr(config, "parallel", False)),
         "concurrency": listed(config, "concurrency"),
         "paths": sorted(getattr(config, "paths", None) or {}),
     }

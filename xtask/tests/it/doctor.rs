@@ -16,7 +16,7 @@ fn levels(output: &Output, check: &str) -> Vec<(String, String)> {
 fn what_may_go_wrong_is_found_before_it_does() {
     let project = Project::new(&[
         ("pyproject.toml", "[project]\nname = 'a'\ndependencies = ['nosuch']\n"),
-        ("pytest.ini", "[pytest]\naddopts = --timeout=60 -n4\n"),
+        ("pytest.ini", "[pytest]\naddopts = --timeout=60 -n4 --tb=short --tb=long\n"),
         ("tests/one/test_x.py", TEST),
         ("tests/two/test_x.py", TEST),
         (".coverage.host.pid123.Xabcdef", ""),
@@ -24,10 +24,13 @@ fn what_may_go_wrong_is_found_before_it_does() {
     ]);
     let output = project.run(&["doctor", "--json"]).exits(4);
     let error = |fix: &str| ("error".to_owned(), fix.to_owned());
-    let clash = "add an `__init__.py` to their folders, or `--import-mode=importlib` to addopts";
-    assert_eq!(levels(&output, "names"), [error(clash)]);
+    let clash = "touch ROOT/tests/one/__init__.py ROOT/tests/two/__init__.py";
+    let clash = clash.replace("ROOT", project.root.as_str());
+    assert_eq!(levels(&output, "names"), [error(&clash)]);
     let plugin = format!("{} -m pip install pytest-timeout", project.env().python());
     assert_eq!(levels(&output, "plugins"), [error(&plugin)]);
+    let twice = ("warning".to_owned(), "leave only `--tb=long` in addopts".to_owned());
+    assert_eq!(levels(&output, "addopts"), [twice]);
     assert_eq!(levels(&output, "stale-data")[0].0, "warning");
     assert_eq!(levels(&output, "durations")[0].0, "warning");
     let (level, fix) = levels(&output, "dependencies").remove(0);
@@ -50,4 +53,15 @@ fn a_sound_project_passes() {
         .says("! `PYTHONPATH` is set: ")
         .says("      unset PYTHONPATH")
         .says("✓ pytest ");
+}
+
+/// coverage's own words are what a run ends with, and doctor knows before.
+#[test]
+fn a_concurrency_that_is_not_installed_is_named() {
+    let settings = "[tool.coverage.run]\nconcurrency = ['thread', 'eventlet']\n";
+    let project = Project::new(&[("pyproject.toml", settings), ("test_a.py", TEST)]);
+    let doctor = project.run(&["doctor"]).exits(4);
+    doctor.says("✗ `concurrency = eventlet`, and eventlet is not there");
+    let run = project.run(&["coverage", "--report", "none"]).exits(4);
+    run.tells("refused to run:").tells("concurrency=eventlet, the module isn't installed");
 }

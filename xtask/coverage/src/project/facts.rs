@@ -58,6 +58,12 @@ pub struct PytestConfig {
     pub addopts: Vec<String>,
     /// The ini file's `testpaths`.
     pub testpaths: Vec<String>,
+    /// The ini file's `python_files`; empty where it says nothing.
+    #[serde(default)]
+    pub python_files: Vec<String>,
+    /// The ini file's `norecursedirs`; empty where it says nothing.
+    #[serde(default)]
+    pub norecursedirs: Vec<String>,
     /// True where the project limits the time of a test with pytest-timeout itself (ini
     /// `timeout`, `--timeout` in addopts, `PYTEST_TIMEOUT`).
     pub has_timeout: bool,
@@ -104,6 +110,9 @@ pub struct CoverageConfig {
     /// `[run] relative_files`.
     #[serde(default)]
     pub relative_files: bool,
+    /// `[run] parallel`.
+    #[serde(default)]
+    pub parallel: bool,
     /// `[run] concurrency`.
     #[serde(default)]
     pub concurrency: Vec<String>,

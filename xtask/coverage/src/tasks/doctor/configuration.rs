@@ -1,24 +1,27 @@
 //! What settings say that contradicts other settings, or what is installed.
 
 use super::Level::{Error, Note, Warning};
-use super::{Finding, Invocation};
+use super::{Finding, Invocation, addopts};
 use crate::history::History;
 use crate::prepare;
-use crate::project::{CoverageConfig, Facts, Project, PytestConfig, State};
+use crate::project::{CoverageConfig, Facts, Interpreter, Project, PytestConfig, State};
 
 pub(super) fn look(
     invocation: &Invocation<'_>,
     project: &Project,
-    facts: Option<&Facts>,
+    found: Option<&(Interpreter, Facts)>,
 ) -> Vec<Finding> {
-    let Some(facts) = facts else { return Vec::new() };
+    let Some((python, facts)) = found else { return Vec::new() };
+    let install = |package: &str| python.adding(project, &[package]);
     let mut findings = settings(invocation, project, facts);
     if let Some(pytest) = &facts.pytest {
         findings.extend(ini_files(pytest));
-        findings.extend(options_without_plugin(pytest, facts));
+        let is_there = |package: &str| facts.packages.contains_key(package);
+        findings.extend(addopts::look(&pytest.addopts, is_there, install));
     }
     if let Some(coverage) = &facts.coverage {
         findings.extend(of_coverage(project, coverage, facts));
+        findings.extend(without_greenlets(coverage, facts, install));
     }
     findings
 }
@@ -45,48 +48,6 @@ fn ini_files(pytest: &PytestConfig) -> Option<Finding> {
 }
 
 /// Options in addopts that only a plugin knows, which is not there: pytest refuses to start.
-fn options_without_plugin(pytest: &PytestConfig, facts: &Facts) -> Vec<Finding> {
-    const KNOWN: [(&str, &str); 12] = [
-        ("--asyncio-mode", "pytest-asyncio"),
-        ("--benchmark-", "pytest-benchmark"),
-        ("--cov", "pytest-cov"),
-        ("--dist", "pytest-xdist"),
-        ("--ds", "pytest-django"),
-        ("--reruns", "pytest-rerunfailures"),
-        ("--reuse-db", "pytest-django"),
-        ("--randomly-", "pytest-randomly"),
-        ("--snapshot-", "syrupy"),
-        ("--splits", "pytest-split"),
-        ("--timeout", "pytest-timeout"),
-        ("-n", "pytest-xdist"),
-    ];
-    let asks = |option: &str| {
-        pytest.addopts.iter().any(|word| {
-            let rest = word.strip_prefix(option);
-            let is_number = |rest: &str| rest.starts_with(|c: char| c.is_ascii_digit());
-            rest.is_some_and(|rest| {
-                rest.is_empty()
-                    || rest.starts_with(['=', '-'])
-                    || option.ends_with('-')
-                    || (option == "-n" && (is_number(rest) || rest == "auto"))
-            })
-        })
-    };
-    // What the tool reads itself it takes out of pytest's way.
-    let is_ours = |option: &str| ["--cov", "--dist", "-n"].contains(&option);
-    let missing = KNOWN.iter().filter(|(_, plugin)| !facts.packages.contains_key(*plugin));
-    missing
-        .filter(|(option, _)| asks(option))
-        .map(|(option, plugin)| {
-            let option = option.trim_end_matches('-');
-            let what = format!("addopts have `{option}`, and {plugin} is not there");
-            let level = if is_ours(option) { Warning } else { Error };
-            let fix = format!("{} -m pip install {plugin}", facts.executable);
-            Finding::new("plugins", level, what).fix(fix)
-        })
-        .collect()
-}
-
 fn of_coverage(project: &Project, coverage: &CoverageConfig, facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut add = |level, what: String| findings.push(Finding::new("coverage", level, what));
@@ -114,8 +75,12 @@ fn of_coverage(project: &Project, coverage: &CoverageConfig, facts: &Facts) -> V
         let names = coverage.paths.join(", ");
         add(Note, format!("`[paths]` ({names}) renames files when data is combined"));
     }
-    let greenlets = ["gevent", "eventlet", "greenlet"];
-    for kind in coverage.concurrency.iter().filter(|it| greenlets.contains(&it.as_str())) {
+    if coverage.parallel {
+        let what = "`parallel`: coverage leaves a data file for each of its runs, to be combined; \
+                    the tool leaves one, with everything in it";
+        add(Note, what.to_owned());
+    }
+    for kind in coverage.concurrency.iter().filter(|it| GREENLETS.contains(&it.as_str())) {
         add(Note, format!("`concurrency = {kind}`: measured with coverage's slower Python tracer"));
     }
     let forks = coverage.concurrency.iter().any(|kind| kind == "multiprocessing");
@@ -131,52 +96,20 @@ fn of_coverage(project: &Project, coverage: &CoverageConfig, facts: &Facts) -> V
     findings
 }
 
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
+const GREENLETS: [&str; 3] = ["gevent", "eventlet", "greenlet"];
 
-    use super::*;
-
-    fn facts(addopts: &[&str], packages: &[&str]) -> Facts {
-        let packages: BTreeMap<&str, &str> = packages.iter().map(|name| (*name, "1")).collect();
-        let facts = serde_json::json!({
-            "executable": "/v/bin/python",
-            "python": "3.12.1",
-            "implementation": "cpython",
-            "packages": packages,
-            "pytest": {
-                "rootdir": "/p",
-                "inifile": null,
-                "addopts": addopts,
-                "testpaths": [],
-                "has_timeout": false,
-                "shadowed_inifile": null,
-            },
-            "coverage": null,
-        });
-        serde_json::from_value(facts).expect("facts")
-    }
-
-    #[test]
-    fn options_that_no_plugin_knows() {
-        let found = |addopts: &[&str], packages: &[&str]| {
-            let facts = facts(addopts, packages);
-            let pytest = facts.pytest.clone().expect("pytest");
-            let found = options_without_plugin(&pytest, &facts);
-            found.into_iter().map(|it| (it.level, it.what)).collect::<Vec<_>>()
-        };
-        let what = |option: &str, plugin: &str| {
-            format!("addopts have `{option}`, and {plugin} is not there")
-        };
-        assert_eq!(
-            found(&["--timeout=60", "-ra", "--cov-report=term", "-n4"], &[]),
-            [
-                (Warning, what("--cov", "pytest-cov")),
-                (Error, what("--timeout", "pytest-timeout")),
-                (Warning, what("-n", "pytest-xdist")),
-            ]
-        );
-        assert!(found(&["--timeout=60"], &["pytest-timeout"]).is_empty());
-        assert!(found(&["--no-header", "--dstx", "--covers"], &[]).is_empty());
-    }
+/// coverage does not start without the module.
+fn without_greenlets(
+    coverage: &CoverageConfig,
+    facts: &Facts,
+    install: impl Fn(&str) -> String,
+) -> Vec<Finding> {
+    let kinds = coverage.concurrency.iter().filter(|it| GREENLETS.contains(&it.as_str()));
+    let missing = kinds.filter(|kind| !facts.packages.contains_key(*kind));
+    missing
+        .map(|kind| {
+            let what = format!("`concurrency = {kind}`, and {kind} is not there");
+            Finding::new("coverage", Error, what).fix(install(kind))
+        })
+        .collect()
 }

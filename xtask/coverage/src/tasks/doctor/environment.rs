@@ -9,7 +9,7 @@ use crate::project::{locks, probe, python, pythons};
 pub(super) fn look(
     invocation: &Invocation<'_>,
     project: &Project,
-) -> (Vec<Finding>, Option<Facts>) {
+) -> (Vec<Finding>, Option<(Interpreter, Facts)>) {
     let quiet = |_: &str| {};
     match Steps::new(&quiet) {
         Ok(steps) => look_with(&steps, invocation, project),
@@ -21,7 +21,7 @@ fn look_with(
     steps: &Steps,
     invocation: &Invocation<'_>,
     project: &Project,
-) -> (Vec<Finding>, Option<Facts>) {
+) -> (Vec<Finding>, Option<(Interpreter, Facts)>) {
     let state = State::of(project, invocation.workspace);
     let mut findings = vec![tool(steps, project)];
     let named = invocation.typed.general.chosen.python.as_deref();
@@ -45,7 +45,7 @@ fn look_with(
             findings.extend(judge(project, &found, &facts));
             let concerns = locks::concerns(steps, project, &found, &facts, &state);
             findings.extend(concerns.iter().map(|it| concern(it)));
-            (findings, Some(facts))
+            (findings, Some((found, facts)))
         }
         Err(error) => {
             findings.push(Finding::new("interpreter", Error, format!("{error:#}")));

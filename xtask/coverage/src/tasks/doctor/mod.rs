@@ -1,10 +1,12 @@
 //! `cargo xtask doctor`: what may go wrong, found before it does, each with its fix as a line to
 //! paste. Nothing is changed, no test is run or imported.
 
+mod addopts;
 mod configuration;
 mod environment;
 mod files;
 mod machine;
+mod names;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -87,9 +89,11 @@ pub(super) fn run(invocation: &Invocation<'_>, projects: &[Project], json: bool)
 }
 
 fn examine(invocation: &Invocation<'_>, project: &Project) -> Examined {
-    let (mut findings, facts) = environment::look(invocation, project);
-    findings.extend(configuration::look(invocation, project, facts.as_ref()));
-    findings.extend(files::look(project, facts.as_ref()));
+    let (mut findings, found) = environment::look(invocation, project);
+    findings.extend(configuration::look(invocation, project, found.as_ref()));
+    let facts = found.as_ref().map(|(_, facts)| facts);
+    findings.extend(names::look(project, facts));
+    findings.extend(files::look(project, facts));
     Examined { name: project.name.clone(), root: project.root.to_string(), findings }
 }
 
