@@ -152,14 +152,33 @@ pub fn condition(steps: &Steps<'_>, folder: &Utf8Path) -> Condition {
     }
 }
 
-/// The files in a folder that git does not ignore, relative to it; none where git cannot say.
+/// The files in a folder that git does not ignore, relative to it, those in submodules too; none
+/// where git cannot say.
 pub fn files(steps: &Steps<'_>, folder: &Utf8Path) -> Option<Vec<Utf8PathBuf>> {
     steps.which("git")?;
     let list = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
     let names = steps.read(&git(folder, &list)).ok()?;
-    let names = names.split('\0').filter(|name| !name.is_empty()).map(Utf8PathBuf::from);
-    // What is deleted stays in the index.
-    Some(names.filter(|name| folder.join(name).exists()).collect())
+    let mut found = Vec::new();
+    // With a `/` at its end it is another checkout, perhaps of the same files.
+    for name in names.split('\0').filter(|name| !name.is_empty() && !name.ends_with('/')) {
+        let path = folder.join(name);
+        match is_submodule(&path) {
+            true => {
+                let inside = files(steps, &path).unwrap_or_default();
+                found.extend(inside.into_iter().map(|file| Utf8Path::new(name).join(file)));
+            }
+            // What is deleted stays in the index.
+            false if path.exists() => found.push(name.into()),
+            false => {}
+        }
+    }
+    Some(found)
+}
+
+/// A folder that git lists is a submodule. Without a `.git` it has not been cloned, and git would
+/// answer for the repository around it.
+fn is_submodule(path: &Utf8Path) -> bool {
+    path.is_dir() && !path.is_symlink() && path.join(".git").exists()
 }
 
 /// The commit where `HEAD` left the base.
@@ -223,5 +242,28 @@ mod tests {
         let kept = ["GIT_CONFIG_COUNT", "GIT_CONFIG_PARAMETERS", "GIT_TRACE", "GITHUB_SHA", "PATH"];
         assert!(taken.into_iter().all(|name| misleads(name)));
         assert!(!kept.iter().any(|name| misleads(name)));
+    }
+
+    #[test]
+    fn files_of_submodules_are_listed_and_of_other_checkouts_not() {
+        let temp = tempfile::tempdir().expect("a folder");
+        let root = Utf8Path::from_path(temp.path()).expect("UTF-8");
+        let steps = Steps::new(&|_| {}).expect("steps");
+        let make = |folder: &str| {
+            let folder = root.join(folder);
+            std::fs::create_dir_all(&folder).expect("a folder");
+            std::fs::write(folder.join("setup.py"), "").expect("a file");
+            let who = ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "a"];
+            for words in [&["init", "-q"][..], &["add", "."], &who] {
+                steps.read(&git(&folder, words)).expect("git");
+            }
+        };
+        make("libs/shop");
+        make("");
+        make("elsewhere");
+        std::fs::write(root.join("libs/shop/new.py"), "").expect("a file");
+        let mut found = files(&steps, root).expect("files");
+        found.sort();
+        assert_eq!(found, ["libs/shop/new.py", "libs/shop/setup.py", "setup.py"]);
     }
 }
