@@ -9,9 +9,13 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from coverage import lcovreport
 from coverage.report_core import get_analysis_to_report
 
 Json = dict[str, Any]
+
+#: Whether this coverage has functions in its own reports.
+_HAS_FUNCTIONS = hasattr(lcovreport, "lcov_functions")
 
 
 def of_all(cov: Any) -> list[Json]:
@@ -25,6 +29,7 @@ def of_all(cov: Any) -> list[Json]:
             "missing": sorted(analysis.missing),
             "excluded": sorted(analysis.excluded),
             "branches": _branches(analysis) if branches else [],
+            "functions": _functions(reporter, analysis) if _HAS_FUNCTIONS else [],
         }
         for reporter, analysis in get_analysis_to_report(cov, None)
     ]
@@ -45,3 +50,15 @@ def _branches(analysis: Any) -> list[tuple[int, list[tuple[int, bool]]]]:
         not_taken += [0] * (ways - taken - len(not_taken))
         branches.append((line, [(to, True) for to in known] + [(to, False) for to in not_taken]))
     return branches
+
+
+def _functions(reporter: Any, analysis: Any) -> list[tuple[str, int, int, list[int]]]:
+    """Return name, first line, last line and statements of each function that has any."""
+    functions = []
+    for region in reporter.code_regions():
+        statements = sorted(analysis.statements & set(region.lines))
+        if region.kind == "function" and statements:
+            first = min(region.start, *region.lines)
+            last = max(region.start, *region.lines)
+            functions.append((region.name, first, last, statements))
+    return sorted(functions)

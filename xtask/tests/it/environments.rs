@@ -34,20 +34,33 @@ fn run_with(project: &Project, folder: &str, vars: &[(&str, &str)]) -> Output {
     vars.iter().fold(run, |run, (name, value)| run.var(name, value)).output()
 }
 
-#[test]
-fn an_active_environment_of_another_project_is_not_used() {
-    let pyproject = |name: &str| format!("[project]\nname = '{name}'\nversion = '1'\n");
-    let project = Project::new(&[]).without_env();
-    for name in ["a", "b"] {
-        project.write(&format!("{name}/pyproject.toml"), &pyproject(name));
-        environment(&project.root.join(name).join(".venv"));
+engines! {
+    /// Neither for the tests nor for programs that they start, such as `python` or `flask`.
+    fn an_active_environment_of_another_project_is_not_used(engine) {
+        let pyproject = |name: &str| format!("[project]\nname = '{name}'\nversion = '1'\n");
+        let project = Project::new(&[]).without_env();
+        for name in ["a", "b"] {
+            project.write(&format!("{name}/pyproject.toml"), &pyproject(name));
+            environment(&project.root.join(name).join(".venv"));
+        }
+        let own = project.root.join("b/.venv");
+        let started = format!(
+            "import os, shutil\ndef test_started():\n    \
+             assert shutil.which('python') == '{own}/bin/python'\n    \
+             assert os.environ['VIRTUAL_ENV'] == '{own}'\n"
+        );
+        project.write("b/test_b.py", &format!("{WHERE}'{own}'\n{started}"));
+        let active = project.root.join("a/.venv");
+        let path = format!("{active}/bin:{}", std::env::var("PATH").unwrap_or_default());
+        let args = ["coverage", "--report", "none", "--splits", "1", "--engine", engine];
+        let run = project.xtask(&args).cwd(&project.root.join("b"));
+        let run = run.var("VIRTUAL_ENV", active.as_str()).var("PATH", &path);
+        run.output()
+            .exits(0)
+            .tells(&format!("`{active}` (VIRTUAL_ENV) is not used: it is the environment of"))
+            .tells("(.venv)")
+            .says("2 tests passed");
     }
-    project.write("b/test_b.py", &format!("{WHERE}'{}'", project.root.join("b/.venv")));
-    let active = project.root.join("a/.venv");
-    run_with(&project, "b", &[("VIRTUAL_ENV", active.as_str())])
-        .exits(0)
-        .tells(&format!("`{active}` (VIRTUAL_ENV) is not used: it is the environment of"))
-        .tells("(.venv)");
 }
 
 /// Nobody but pipx says that an environment is pipx's: a folder may have any name.

@@ -91,7 +91,15 @@ fn several_projects_have_one_answer() {
         let text = joint("coverage.xml");
         let ours = text.split(&module(name)).nth(1).expect("a class");
         assert_eq!(lines(ours.split("</class>").next().expect("a class")), lines(&own));
-        assert!(joint("coverage.lcov").contains(&format!("SF:{}\n", module(name))));
+        let own = project.read(&format!("packages/{name}/coverage.lcov"));
+        let text = joint("coverage.lcov");
+        let ours = text.split(&format!("SF:{}\n", module(name))).nth(1).expect("a record");
+        let functions = |text: &str| -> Vec<String> {
+            let lines = text.lines().take_while(|line| *line != "end_of_record");
+            lines.filter(|it| it.starts_with("FN")).map(str::to_owned).collect()
+        };
+        assert_eq!(functions(ours), functions(&own));
+        assert!(ours.contains("\nFNF:"), "{text}");
         assert!(joint("coverage.md").contains(&format!("packages/{name}/src/shop/")));
         let own: Value = project.json(&format!("packages/{name}/coverage.json"));
         let ours: Value = serde_json::from_str(&joint("coverage.json")).expect("JSON");

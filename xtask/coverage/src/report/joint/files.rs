@@ -25,6 +25,22 @@ pub struct FileAnalysis {
     pub excluded: Vec<u32>,
     /// Lines that can go more than one way, and their ways. Empty where only lines were measured.
     pub branches: Vec<(u32, Vec<Way>)>,
+    /// Its functions, by their place. Empty where coverage's own reports have none.
+    #[serde(default)]
+    pub functions: Vec<Function>,
+}
+
+/// A function, without those within it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+pub struct Function {
+    /// As coverage has it: `Class.method`.
+    pub name: String,
+    /// Its first line.
+    pub first: u32,
+    /// Its last line.
+    pub last: u32,
+    /// Its statements, one at least.
+    pub statements: Vec<u32>,
 }
 
 /// Where a line can go, and whether it went there: a line; below 0 the end of what it is in; 0
@@ -82,6 +98,9 @@ impl FileAnalysis {
         self.excluded = union(&self.excluded, &other.excluded);
         self.excluded.retain(|line| self.statements.binary_search(line).is_err());
         self.add_branches(other);
+        let is_new = |it: &&Function| !self.functions.iter().any(|known| known.is_same(it));
+        let new: Vec<Function> = other.functions.iter().filter(is_new).cloned().collect();
+        self.functions.extend(new);
     }
 
     /// Ways are the same where they lead to the same line. Those without a name are told apart by
@@ -102,6 +121,12 @@ impl FileAnalysis {
             }
         }
         self.branches = lines.into_iter().collect();
+    }
+}
+
+impl Function {
+    fn is_same(&self, other: &Function) -> bool {
+        (self.first, &self.name) == (other.first, &other.name)
     }
 }
 

@@ -51,6 +51,13 @@ fn a_file_that_two_projects_measure_counts_once() {
 fn reports_have_paths_from_the_top() {
     let mut file = file("/r/a/src/<x>.py", &[1, 2, 3], &[3]);
     file.branches = vec![(1, vec![(2, true), (-1, false)]), (3, vec![(4, false), (-3, false)])];
+    let function = |name: &str, first, statements: &[u32]| files::Function {
+        name: name.to_owned(),
+        first,
+        last: 3,
+        statements: statements.to_vec(),
+    };
+    file.functions = vec![function("a", 3, &[3]), function("a", 1, &[2, 3])];
     let joint = joint(&[file]);
     let text = |kind| joint.render(kind, SystemTime::UNIX_EPOCH).expect("a report");
     let xml = text(ReportKind::Xml);
@@ -65,7 +72,8 @@ fn reports_have_paths_from_the_top() {
     ] {
         assert!(xml.contains(part), "{part}: {xml}");
     }
-    let lcov = "SF:a/src/<x>.py\nDA:1,1\nDA:2,1\nDA:3,0\nLF:3\nLH:2\nBRDA:1,0,jump to line 2,1\n\
+    let lcov = "SF:a/src/<x>.py\nDA:1,1\nDA:2,1\nDA:3,0\nLF:3\nLH:2\n\
+                FN:1,3,a\nFNDA:1,a\nFN:3,3,a@3\nFNDA:0,a@3\nFNF:2\nFNH:1\nBRDA:1,0,jump to line 2,1\n\
                 BRDA:1,0,exit,0\nBRDA:3,0,jump to line 4,-\nBRDA:3,0,exit,-\nBRF:4\nBRH:1\n\
                 end_of_record\n";
     assert_eq!(text(ReportKind::Lcov), lcov);
