@@ -656,6 +656,16 @@ pub struct General {
     #[command(flatten)]
     pub shards: Shards,
 
+    /// Run at most N projects at once
+    ///
+    /// Default: as many as keep the machine busy; `max-concurrent-projects` in
+    /// `[workspace.metadata.xtask]` is read too. 1 for projects that get into each other's way, by
+    /// a port or a database say. Workers, memory and the failure budget are those of all projects
+    /// together, whatever this number is.
+    #[arg(long, value_name = "N", value_parser = bounds::workers, allow_negative_numbers = true)]
+    #[arg(help_heading = "Parallel runs", hide_short_help = true)]
+    pub max_concurrent_projects: Option<u32>,
+
     /// Run only what failed or did not run last time
     ///
     /// What failed in the last runs and has not passed since, and what an abort or Ctrl-C kept
@@ -981,6 +991,7 @@ impl General {
             last_failed: self.last_failed || other.last_failed,
             rerun: self.rerun.clone().or(other.rerun.clone()),
             with_preceding: self.with_preceding || other.with_preceding,
+            max_concurrent_projects: self.max_concurrent_projects.or(other.max_concurrent_projects),
             shards: self.shards.or(other.shards),
         }
     }
@@ -1178,6 +1189,7 @@ mod tests {
             ("XTASK_LAST_FAILED", "1"),
             ("XTASK_RERUN", "f.json"),
             ("XTASK_WITH_PRECEDING", "1"),
+            ("XTASK_MAX_CONCURRENT_PROJECTS", "3"),
             ("XTASK_SUMMARY_JSON", "s.json"),
             ("XTASK_TRACE", "t.jsonl"),
             ("XTASK_JUNIT", "j.xml"),
@@ -1203,6 +1215,7 @@ mod tests {
             last_failed: true,
             rerun: Some("f.json".into()),
             with_preceding: true,
+            max_concurrent_projects: Some(3),
             shards: Shards {
                 shard: Some(engines::Wanted::Auto(1)),
                 out: Some("o".into()),
@@ -1214,7 +1227,7 @@ mod tests {
         assert_eq!(read("coverage", &variables).expect("a task").general, general);
         let line = "coverage -p c --affected next --python x --color always -q --summary-json t.json --junit k.xml --trace u.jsonl \
                     --open --dry-run --last-failed --rerun g.json --with-preceding --shard 1/1 --out q --plan r.json --tail d \
-                    --exit-zero-on-test-failure";
+                    --exit-zero-on-test-failure --max-concurrent-projects 4";
         assert_eq!(read(line, &variables).expect("a task").general, typed(line).general);
         let empty = variables.map(|(name, _)| (name, ""));
         assert_eq!(read("coverage", &empty).expect("a task").general, General::default());

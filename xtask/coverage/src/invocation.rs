@@ -1,11 +1,13 @@
 //! What was typed, and where: the same for every task and each project of one invocation.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::cli::Typed;
+use crate::engine::jobserver::Client;
 use crate::env::Env;
 use crate::exit;
 use crate::project::Workspace;
@@ -29,6 +31,8 @@ pub(crate) struct Invocation<'a> {
     pub(crate) pages: &'a RefCell<Vec<Utf8PathBuf>>,
     /// Where several projects are to have one answer: what came of each.
     pub(crate) joint: Option<&'a Answers>,
+    /// Where this is one of several runs that share processes and the failure budget.
+    pub(crate) jobserver: Option<&'a Arc<Client>>,
 }
 
 /// The current folder.

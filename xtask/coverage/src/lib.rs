@@ -65,16 +65,27 @@ impl Tasks {
 
 fn run(typed: anyhow::Result<cli::Typed>, env: &env::Env) -> ExitCode {
     let ended = match typed {
-        Ok(typed) => {
-            let screen = screen::Screen::new(&typed.general.output, env);
-            tasks::run(&typed, env, &screen).unwrap_or_else(|error| {
-                screen.error(&error);
-                exit::of(&error)
-            })
-        }
+        Ok(typed) => run_typed(&typed, env),
         Err(error) => usage(&error, env),
     };
     ExitCode::from(ended.code())
+}
+
+fn run_typed(typed: &cli::Typed, env: &env::Env) -> exit::Exit {
+    let ended = engine::jobserver::Client::of_this_process();
+    let (client, failed) = match ended {
+        Ok(client) => (client, None),
+        Err(error) => (None, Some(error)),
+    };
+    let screen = screen::Screen::new(&typed.general.output, env, client.as_ref());
+    let ended = match failed {
+        Some(error) => Err(error),
+        None => tasks::run(typed, env, &screen, client.as_ref()),
+    };
+    ended.unwrap_or_else(|error| {
+        screen.error(&error);
+        exit::of(&error)
+    })
 }
 
 /// A command line that names no task: help, or an error.
@@ -85,7 +96,7 @@ fn usage(error: &anyhow::Error, env: &env::Env) -> exit::Exit {
             ending
         }
         None => {
-            screen::Screen::new(&cli::Output::default(), env).error(error);
+            screen::Screen::new(&cli::Output::default(), env, None).error(error);
             exit::of(error)
         }
     }

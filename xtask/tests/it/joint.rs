@@ -325,7 +325,8 @@ fn the_failure_budget_is_one_for_all() {
         project.write(&format!("packages/{name}/tests/test_main.py"), &fails);
     }
     let args = ["coverage", "--all", "--report", "none", "--max-failures", "3", "--splits", "1"];
-    let output = project.run(&args).exits(1);
+    // One after the other it is known which of them count.
+    let output = project.run(&[&args[..], &["--max-concurrent-projects", "1"]].concat()).exits(1);
     output
         .says("packages/a: ✗ tests failed: 2 of 2 tests failed\n")
         .says("packages/b: ✗ aborted: stopped after 1 failure; 1 test did not run\n")

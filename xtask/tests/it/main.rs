@@ -75,6 +75,7 @@ mod identity;
 mod init;
 mod isolation;
 mod joint;
+mod joint_pool;
 mod junit;
 mod live;
 mod machine;

@@ -70,13 +70,13 @@ fn is_heard(signal: Signal) -> bool {
 }
 
 /// A run that can be found again by its mark.
-struct Marked {
-    running: Running,
+pub(crate) struct Marked {
+    pub(crate) running: Running,
     mark: String,
 }
 
 impl Marked {
-    fn start(run: Run) -> Marked {
+    pub(crate) fn start(run: Run) -> Marked {
         let time = std::time::UNIX_EPOCH.elapsed().expect("a clock").as_nanos();
         let mark = format!("{MARK}={}-{time}", std::process::id());
         let (name, value) = mark.split_once('=').expect("a value");
@@ -99,7 +99,7 @@ impl Marked {
     }
 
     /// Whether all its processes stand still, and there are more than one.
-    fn is_stopped(&self) -> bool {
+    pub(crate) fn is_stopped(&self) -> bool {
         let state = |folder: std::path::PathBuf| {
             let stat = std::fs::read_to_string(folder.join("stat")).ok()?;
             stat.rsplit_once(") ")?.1.chars().next()
@@ -109,7 +109,7 @@ impl Marked {
     }
 
     /// The command lines of all its processes.
-    fn processes(&self) -> Vec<String> {
+    pub(crate) fn processes(&self) -> Vec<String> {
         let command = |folder: std::path::PathBuf| {
             let line = std::fs::read(folder.join("cmdline")).unwrap_or_default();
             String::from_utf8_lossy(&line).replace('\0', " ")
@@ -118,7 +118,7 @@ impl Marked {
     }
 
     /// Waits for the end; nothing of it may live much longer than `since`.
-    fn ends(self, since: Instant) -> Output {
+    pub(crate) fn ends(self, since: Instant) -> Output {
         while !self.processes().is_empty() {
             assert!(since.elapsed() < GONE, "left running: {:#?}", self.processes());
             std::thread::sleep(Duration::from_millis(10));
@@ -317,6 +317,7 @@ fn two_projects() -> Project {
 fn ctrl_c_is_meant_for_all_projects() {
     let project = two_projects();
     let args = ["coverage", "-p", "one", "-p", "two", "--report", "none", "--splits", "1"];
+    let args = [&args[..], &["--max-concurrent-projects", "1"]].concat();
     let run = Marked::start(project.xtask(&args));
     wait_for(|| project.has("one/running"));
     let ran = run.signalled(SIGINT).exits(130);

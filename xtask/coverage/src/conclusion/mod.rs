@@ -36,6 +36,7 @@ pub(crate) use self::summary::nothing_to_run;
 use self::value::Conclusion;
 pub(crate) use self::value::Finished;
 use crate::cli::Task;
+use crate::engine::signals;
 use crate::exit::Exit;
 use crate::prepare::{Prepared, shard};
 use crate::report::coverage::{Data, Program, Rendered, Request, render_with};
@@ -164,7 +165,9 @@ impl Finished<'_> {
         let request = request(self.project, self.prepared, data, reports);
         let xml_top = xml_top(self.invocation, self.project);
         let (lines_of, analyses) = (self.against.files(), self.invocation.joint.is_some());
-        render_with(&Request { lines_of, analyses, xml_top, ..request }, ready)
+        let rendered = render_with(&Request { lines_of, analyses, xml_top, ..request }, ready);
+        signals::settle();
+        rendered
     }
 
     fn seconds(&self, rendered: Option<&Rendered>) -> Seconds {

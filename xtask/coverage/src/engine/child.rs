@@ -107,6 +107,29 @@ impl Child {
             command.fd_mappings(mappings).map_err(std::io::Error::other)?;
             Ok(())
         });
+        Child::of(command, &expression)
+    }
+
+    /// Starts this program once more, with these streams, under another name. When we are gone it
+    /// sees the end of its stdin, and ends with all that it has started: were the kernel to end it,
+    /// nobody could.
+    pub(super) fn start_again(command: &Command, name: &str, streams: [File; 3]) -> Result<Child> {
+        let [input, output, errors] = streams;
+        let name = name.to_owned();
+        let expression = duct::cmd(command.program.as_std_path(), &command.args)
+            .dir(&command.dir)
+            .unchecked()
+            .stdin_file(input)
+            .stdout_file(output)
+            .stderr_file(errors)
+            .before_spawn(move |command| {
+                command.arg0(&name).process_group(0);
+                Ok(())
+            });
+        Child::of(command, &expression)
+    }
+
+    fn of(command: &Command, expression: &duct::Expression) -> Result<Child> {
         orphans::keep_from_reaping(|| {
             let handle = expression
                 .start()
@@ -288,6 +311,11 @@ pub fn adopt_orphans() {
 pub fn end_descendants() {
     let spared = orphans::for_later().into_iter().chain(orphans::spared());
     end_all_but(&spared.collect());
+}
+
+/// Kills every process that descends from this one, but for these and what descends from them.
+pub(super) fn end_descendants_but(spared: &BTreeSet<i32>) {
+    end_all_but(spared);
 }
 
 /// Kills every process that descends from this one.

@@ -77,6 +77,18 @@ impl Ledger {
         self.budget.is_exhausted()
     }
 
+    /// So many tests have failed in other runs that share the budget.
+    pub fn failed_elsewhere(&mut self, failed: u64) {
+        self.budget.elsewhere(failed);
+    }
+
+    /// Whether a failure would be one more of the budget.
+    pub fn would_count(&self, failure: &Failure) -> bool {
+        let is_known = failure.phase == Phase::Collect && self.collect_errors.contains(&failure.id);
+        let test = self.tests.get(&(failure.id.clone(), failure.copy));
+        !self.closed && !is_known && test.is_none_or(|test| test.failed_in.is_none())
+    }
+
     /// Notes a failure of a test. False where it came after the end and does not count.
     pub fn failed(&mut self, failure: Failure) -> bool {
         if self.closed || self.repeats_collect_error(&failure) {
@@ -105,13 +117,15 @@ impl Ledger {
         failure.phase == Phase::Collect && !self.collect_errors.insert(failure.id.clone())
     }
 
-    /// Sets an attempt aside that is repeated.
-    pub fn rerun(&mut self, attempt: Failure) {
+    /// Sets an attempt aside that is repeated. True where it had counted as a failure.
+    pub fn rerun(&mut self, attempt: Failure) -> bool {
         if self.closed {
-            return;
+            return false;
         }
         let key = (attempt.id.clone(), attempt.copy);
-        if let Some(test) = self.tests.remove(&key).filter(|test| test.failed_in.is_some()) {
+        let counted = self.tests.remove(&key).filter(|test| test.failed_in.is_some());
+        let had_counted = counted.is_some();
+        if let Some(test) = counted {
             let is_it = |failure: &Failure| failure.id == key.0 && failure.copy == key.1;
             for _ in 0..test.failures {
                 remove_last(&mut self.failures, is_it);
@@ -127,6 +141,7 @@ impl Ledger {
             }
         }
         self.repeated.push(attempt);
+        had_counted
     }
 
     /// Notes the end of a test, the `copy`th of those with this id.

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod collect;
 pub mod event;
 pub mod hosts;
+pub mod jobserver;
 pub mod journal;
 pub mod ledger;
 pub mod limits;
@@ -31,6 +32,7 @@ use std::time::Duration;
 use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 
+use self::jobserver::Client;
 use self::journal::UnitRun;
 use self::ledger::Ledger;
 use self::seed::HashSeed;
@@ -75,6 +77,8 @@ pub struct Job {
     pub memory_per_test: Option<u64>,
     /// Bytes that processes of this suite have grown by in earlier runs.
     pub memory_growth: Option<u64>,
+    /// Processes, memory and the failure budget are shared with other runs.
+    pub jobserver: Option<Arc<Client>>,
     /// Where all that the scheduler is told, and wants done, is written down.
     pub trace: Option<Utf8PathBuf>,
     /// How many failed tests end the run; 0 means never.

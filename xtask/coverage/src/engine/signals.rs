@@ -2,18 +2,19 @@
 //! order; at any other time everything we started ends at once, and so do we. Ctrl-Z stops
 //! everything, at any time.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, raise};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
 use super::child::end_all;
+use super::clock;
 use super::suspend::suspend;
 use crate::exit::Exit;
 use crate::threads;
@@ -91,7 +92,30 @@ fn received(signal: i32, notify: &dyn Fn(Notice)) {
     }
 }
 
+/// This process is one of several runs: the one that has started it stops them all, with all that
+/// descends from them, and has them go on.
+static IS_STOPPED_BY_ANOTHER: OnceLock<Arc<AtomicUsize>> = OnceLock::new();
+
+/// Leaves Ctrl-Z to the process that has started this one.
+pub fn leave_suspending_to_another() -> Result<()> {
+    // What came last decides, and the kernel delivers these two in the order in which they were
+    // sent.
+    let last = Arc::<AtomicUsize>::default();
+    let failed = || "failed to watch for signals";
+    flag::register_usize(SIGTSTP, Arc::clone(&last), 1).with_context(failed)?;
+    flag::register_usize(SIGCONT, Arc::clone(&last), 0).with_context(failed)?;
+    let _ = IS_STOPPED_BY_ANOTHER.set(last);
+    Ok(())
+}
+
 fn suspended(signals: &mut Signals, notify: &dyn Fn(Notice)) {
+    if let Some(last) = IS_STOPPED_BY_ANOTHER.get() {
+        return clock::stand_still(|| {
+            while last.load(Ordering::SeqCst) == 1 {
+                thread::sleep(Duration::from_millis(5));
+            }
+        });
+    }
     let mut others = Vec::new();
     notify(Notice::Suspends);
     suspend(|| {

@@ -1,9 +1,11 @@
 //! Marks that a service shows at lines of the repository.
 
 use camino::Utf8PathBuf;
+use serde::{Deserialize, Serialize};
 
 /// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Level {
     /// Something failed.
     Error,
@@ -12,7 +14,7 @@ pub enum Level {
 }
 
 /// A mark at a place, or at none.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Annotation {
     /// How bad it is.
     pub level: Level,

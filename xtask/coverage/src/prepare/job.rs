@@ -45,6 +45,7 @@ pub(crate) fn job(
         confirms: true,
         memory_per_test: settings.memory_per_test.as_ref().map(|it| u64::from(it.value) << 20),
         memory_growth: history.memory_growth,
+        jobserver: None,
         trace: None,
         budget: settings.max_failures.value,
         retries: settings.retries.value,

@@ -44,11 +44,17 @@ pub fn find(
 /// Of several, one whose file is broken is no reason not to run the others: it says so when it is
 /// its turn.
 fn projects_in(roots: &[Utf8PathBuf], workspace: Option<&Workspace>) -> Result<Vec<Project>> {
-    let read = |root: &Utf8PathBuf| match Project::read(root, workspace) {
-        Err(error) if roots.len() > 1 => Ok(Project::broken(root, &error)),
-        read => read,
+    let read = |root: &Utf8PathBuf| match roots.len() {
+        0 | 1 => Project::read(root, workspace),
+        _ => Ok(one_of_several(root, workspace)),
     };
     roots.iter().map(read).collect()
+}
+
+/// The project in a folder, where others run besides.
+pub fn one_of_several(root: &Utf8Path, workspace: Option<&Workspace>) -> Project {
+    let read = Project::read(root, workspace);
+    read.unwrap_or_else(|error| Project::broken(root, &error))
 }
 
 /// Every project that the workspace lists, else those that are found in it, for `--all`.
@@ -95,6 +101,15 @@ impl Project {
             pyproject: Pyproject::default(),
             head: OnceLock::new(),
             broken: Some(format!("{error:#}")),
+        }
+    }
+
+    /// The environments of one lane are to be made one after the other: those of one folder, and
+    /// those of a tool that does not say that it may run twice at once.
+    pub fn lane(&self) -> String {
+        match self.tool {
+            Tool::Poetry | Tool::Pdm => self.tool.name().to_owned(),
+            Tool::Uv | Tool::Pip => self.home.to_string(),
         }
     }
 

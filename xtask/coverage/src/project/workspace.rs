@@ -1,6 +1,6 @@
 //! The Cargo workspace around a folder, and what its `[workspace.metadata.xtask]` says.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{canonical, check_keys, parse_toml, read_if_there};
@@ -18,6 +18,8 @@ pub struct Workspace {
     pub projects: Vec<String>,
     /// `default-projects`: those that run when no project is named, as written.
     pub default_projects: Vec<String>,
+    /// `max-concurrent-projects`: so many run at once at the most.
+    pub max_concurrent_projects: Option<u32>,
     /// `[workspace.metadata.xtask.coverage]`: defaults that the projects share, unread.
     pub coverage: toml::Table,
 }
@@ -40,12 +42,15 @@ impl Workspace {
         let path = root.join("Cargo.toml");
         let metadata = table(workspace, "metadata").and_then(|metadata| table(metadata, "xtask"));
         let metadata = metadata.cloned().unwrap_or_default();
-        check_keys(&path, SECTION, &metadata, &["projects", "default-projects", "coverage"])?;
+        const KEYS: [&str; 4] =
+            ["projects", "default-projects", "max-concurrent-projects", "coverage"];
+        check_keys(&path, SECTION, &metadata, &KEYS)?;
         Ok(Workspace {
             root: root.to_owned(),
             target: target.to_owned(),
             projects: strings(&path, &metadata, "projects")?,
             default_projects: strings(&path, &metadata, "default-projects")?,
+            max_concurrent_projects: number(&path, &metadata, "max-concurrent-projects")?,
             coverage: match metadata.get("coverage") {
                 None => toml::Table::new(),
                 Some(toml::Value::Table(coverage)) => coverage.clone(),
@@ -66,7 +71,15 @@ fn strings(path: &Utf8Path, table: &toml::Table, key: &str) -> Result<Vec<String
     let words = value.as_array().and_then(|array| {
         array.iter().map(|item| item.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
     });
-    words.with_context(|| wrong_type(path, key, "a list of strings"))
+    words.ok_or_else(|| wrong_type(path, key, "a list of strings"))
+}
+
+/// A number of things at once.
+fn number(path: &Utf8Path, table: &toml::Table, key: &str) -> Result<Option<u32>> {
+    let Some(value) = table.get(key) else { return Ok(None) };
+    let number = value.as_integer().and_then(|number| u32::try_from(number).ok());
+    let wrong = || wrong_type(path, key, "a whole number, at least 1");
+    number.filter(|number| *number > 0).map(Some).ok_or_else(wrong)
 }
 
 fn wrong_type(path: &Utf8Path, key: &str, wanted: &str) -> anyhow::Error {

@@ -152,6 +152,10 @@ fn sentence(worst: Exit, evidence: &Evidence) -> String {
         Exit::Passed => {
             format!("{} passed", count(tally.passed + tally.xfailed + tally.xpassed, "test"))
         }
+        Exit::TestsFailed if evidence.aborted && tally.failures() == 0 => {
+            let why = "stopped: failures in other projects have used up the budget";
+            format!("{why}{}", not_run(tally))
+        }
         Exit::TestsFailed if evidence.aborted => {
             format!("stopped after {}{}", count(tally.failures(), "failure"), not_run(tally))
         }

@@ -28,6 +28,8 @@ pub(super) enum Stage {
     Doing(String, Instant),
     /// The tests run, since then.
     Testing(Instant),
+    /// Other runs: their names and what goes on in each.
+    Runs(Vec<(String, String)>),
 }
 
 /// What became of the tests so far.
@@ -74,6 +76,11 @@ impl Board {
     /// Something that has no measure begins.
     pub(super) fn doing(&mut self, what: &str) {
         self.stage = Stage::Doing(what.to_owned(), clock::now());
+    }
+
+    /// Other runs go on; none where there are none.
+    pub(super) fn runs(&mut self, runs: Vec<(String, String)>) {
+        self.stage = if runs.is_empty() { Stage::Idle } else { Stage::Runs(runs) };
     }
 
     /// Whatever went on has ended.

@@ -32,8 +32,36 @@ pub(super) fn lines(board: &Board, now: Instant, size: Size, paint: Paint) -> Ve
         _ if room == 0 => Vec::new(),
         Stage::Doing(what, since) => vec![doing(what, now - *since, paint)],
         Stage::Testing(began) => testing(board, *began, now, size, paint),
+        Stage::Runs(runs) => of_runs(runs, size, paint),
     };
     lines.iter().map(|line| truncate_str(line, room, "…").into_owned()).collect()
+}
+
+/// What goes on, in one line without a bar; empty where nothing does.
+pub(super) fn line(board: &Board, now: Instant, paint: Paint) -> String {
+    match &board.stage {
+        Stage::Idle | Stage::Runs(_) => String::new(),
+        Stage::Doing(what, since) => {
+            let age = whole_seconds((now - *since).as_secs_f64().floor());
+            format!("{what} {}", paint.dim(&age))
+        }
+        Stage::Testing(began) => overall(&board.tests, *began, now, 0, paint),
+    }
+}
+
+/// `packages/shop  123/350  ✓ 120  12s`: a line for each, as many as there is room for.
+fn of_runs(runs: &[(String, String)], size: Size, paint: Paint) -> Vec<String> {
+    let widest = runs.iter().map(|(name, _)| measure_text_width(name)).max().unwrap_or_default();
+    let (shown, rest) = runs.split_at(runs.len().min((size.rows / 3).max(1)));
+    let line = |(name, line): &(String, String)| {
+        let pad = " ".repeat(widest - measure_text_width(name));
+        format!("{}{pad}  {line}", paint.bold(name))
+    };
+    let mut lines: Vec<String> = shown.iter().map(line).collect();
+    if !rest.is_empty() {
+        lines.push(paint.dim(&format!("… and {} more", rest.len())));
+    }
+    lines
 }
 
 fn doing(what: &str, age: Duration, paint: Paint) -> String {

@@ -36,6 +36,8 @@ pub use self::service::Service;
 use self::terminal::{Percent, Terminal};
 use self::writer::{Stream, Writer};
 use crate::cli::{self, Color, Output, program};
+use crate::engine::jobserver::Client;
+use crate::engine::jobserver::message::Told;
 use crate::engine::signals::{self, Notice};
 use crate::engine::{Happening, SplitEnd, SplitState, clock};
 use crate::env::Env;
@@ -62,9 +64,16 @@ struct Progress {
     paint: Paint,
     form: Form,
     writer: Writer,
+    /// Who shows what goes on, in the place of bars of our own.
+    client: Option<Arc<Client>>,
+    /// The last line of that.
+    told: Mutex<String>,
     board: Mutex<Board>,
     folds: AtomicUsize,
 }
+
+/// Folds are told apart by number, over all runs of one job.
+const FOLDS: usize = 1000;
 
 /// How progress is shown.
 #[derive(Debug)]
@@ -93,25 +102,36 @@ impl Form {
 
 impl Screen {
     /// As the options, the environment and the streams of this process want it.
-    pub fn new(output: &Output, env: &Env) -> Screen {
+    ///
+    /// Where this is one of several runs, the one that has started it knows what its streams are.
+    pub fn new(output: &Output, env: &Env, client: Option<&Arc<Client>>) -> Screen {
         let (no_color, term) = (env.get("NO_COLOR"), env.get("TERM"));
         let choice = output.color.unwrap_or(Color::Auto);
         let paint = |is_tty| {
             let (no_color, term) = (no_color.map(String::as_str), term.map(String::as_str));
             Paint(cli::colour(choice, no_color, term, is_tty))
         };
-        let is_tty = std::io::stderr().is_terminal();
+        let (is_tty, is_for_people) =
+            (std::io::stderr().is_terminal(), std::io::stdout().is_terminal());
+        let colours = client.map(|client| client.begin.colours);
+        let (report, progress) = colours.map_or_else(
+            || (paint(is_for_people), paint(is_tty)),
+            |(report, progress)| (Paint(report), Paint(progress)),
+        );
+        let number = client.map_or(0, |client| client.begin.number);
         let progress = Progress {
             quiet: output.quiet,
-            paint: paint(is_tty),
-            form: Form::choose(output, env, is_tty),
-            writer: Writer::new(),
+            paint: progress,
+            form: Form::choose(output, env, is_tty && client.is_none()),
+            writer: Writer::new(client),
+            client: client.filter(|client| client.begin.watched).cloned(),
+            told: Mutex::default(),
             board: Mutex::new(Board::new()),
-            folds: AtomicUsize::new(0),
+            folds: AtomicUsize::new(number * FOLDS),
         };
         Screen {
             verbose: output.verbose,
-            report: paint(std::io::stdout().is_terminal()),
+            report,
             progress: Arc::new(progress),
             annotations: Mutex::default(),
         }
@@ -140,6 +160,31 @@ impl Screen {
         move |notice| match notice {
             Notice::Ends | Notice::Suspends => progress.close(|| true),
             Notice::Resumes => progress.open(),
+        }
+    }
+
+    /// How to paint on stdout, and on stderr.
+    pub fn colours(&self) -> (bool, bool) {
+        (self.report.0, self.progress.paint.0)
+    }
+
+    /// There are bars, and somebody looks at them.
+    pub fn is_watched(&self) -> bool {
+        matches!(self.progress.form, Form::Live(_))
+    }
+
+    /// What another run has said, as it is.
+    pub fn pass_on(&self, error: bool, text: String) {
+        let stream = if error { Stream::Err } else { Stream::Out };
+        self.progress.as_it_is(stream, text);
+    }
+
+    /// What goes on in other runs, by their names.
+    pub fn runs(&self, runs: Vec<(String, String)>) {
+        let is_over = runs.is_empty();
+        self.progress.board().runs(runs);
+        if let (true, Form::Live(terminal)) = (is_over, &self.progress.form) {
+            terminal.clear(&self.progress.writer);
         }
     }
 
@@ -338,7 +383,10 @@ impl Progress {
     }
 
     fn above(&self, stream: Stream, line: &str) {
-        let text = format!("{}\n", self.defused(line));
+        self.as_it_is(stream, format!("{}\n", self.defused(line)));
+    }
+
+    fn as_it_is(&self, stream: Stream, text: String) {
         match &self.form {
             Form::Plain | Form::Service(_) => self.writer.say(stream, text),
             Form::Live(terminal) => terminal.above(&self.writer, stream, text),
@@ -359,6 +407,14 @@ impl Progress {
                 (frame::lines(&board, clock::now(), size, self.paint), percent(&board))
             });
         }
+        if let Some(client) = &self.client {
+            let line = frame::line(&self.board(), clock::now(), self.paint);
+            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+            if *told != line {
+                client.tell(&Told::Doing(line.clone()));
+                *told = line;
+            }
+        }
     }
 
     /// What runs at this moment: for SIGUSR1, whatever the form.
@@ -369,6 +425,10 @@ impl Progress {
         let mut text = match &board.stage {
             Stage::Idle => "nothing runs".to_owned(),
             Stage::Doing(what, began) => format!("{what}, for {}", since(*began)),
+            Stage::Runs(runs) => match runs.as_slice() {
+                [] => "nothing runs".to_owned(),
+                runs => format!("{} running", count(runs.len() as u64, "project")),
+            },
             Stage::Testing(began) => format!(
                 "{} of {} done after {}, {} running",
                 thousands(board.tests.done()),
@@ -377,6 +437,9 @@ impl Progress {
                 board.tests.running().len(),
             ),
         };
+        if let Stage::Runs(runs) = &board.stage {
+            runs.iter().for_each(|(name, line)| text.push_str(&format!("\n    {name}: {line}")));
+        }
         for test in board.tests.running() {
             let split = test.split.map(|split| format!(", split {split}")).unwrap_or_default();
             let pid = test.pid.map(|pid| format!(", pid {pid}")).unwrap_or_default();

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::unistd::write;
 
+use crate::engine::jobserver::Client;
+use crate::engine::jobserver::message::Told;
 use crate::threads;
 
 /// Where something is said.
@@ -32,6 +34,8 @@ pub(super) struct Writer {
 
 #[derive(Debug, Default)]
 struct Shared {
+    /// Who prints it in our place: several runs share the streams.
+    client: Option<Arc<Client>>,
     queue: Mutex<Queue>,
     changed: Condvar,
     /// Bytes that were written.
@@ -54,8 +58,9 @@ impl Queue {
 }
 
 impl Writer {
-    pub(super) fn new() -> Writer {
-        let shared = Arc::<Shared>::default();
+    /// Writes to the streams of this process, or has the one that started this run print it.
+    pub(super) fn new(client: Option<&Arc<Client>>) -> Writer {
+        let shared = Arc::new(Shared { client: client.cloned(), ..Shared::default() });
         let its = Arc::clone(&shared);
         let has_thread =
             threads::spawn("that prints", move || its.write_all_that_is_said()).is_ok();
@@ -138,6 +143,12 @@ impl Shared {
     fn write(&self, stream: Stream, text: &str) {
         /// A pipe takes as much as a whole; a larger piece does not show how far it has come.
         const PIECE: usize = 4096;
+        if let Some(client) = &self.client {
+            let error = stream == Stream::Err;
+            client.tell(&Told::Said { error, text: text.to_owned() });
+            self.written.fetch_add(text.len() as u64, Ordering::Relaxed);
+            return;
+        }
         let mut left = text.as_bytes();
         while !left.is_empty() {
             let piece = &left[..left.len().min(PIECE)];

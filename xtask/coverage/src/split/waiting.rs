@@ -65,6 +65,11 @@ impl Waiting {
         self.units.is_empty()
     }
 
+    /// How many wait.
+    pub fn len(&self) -> usize {
+        self.units.len()
+    }
+
     /// Seconds that all of it is expected to take, one after the other.
     pub fn seconds(&self) -> f64 {
         self.seconds.max(0.0)

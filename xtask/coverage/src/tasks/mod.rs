@@ -7,9 +7,11 @@ mod combine;
 mod completions;
 mod doctor;
 mod export;
+mod in_order;
 mod init;
 mod open;
 mod plan;
+mod projects;
 mod report;
 mod setup;
 mod show;
@@ -18,6 +20,7 @@ mod suite;
 mod verify;
 
 use std::cell::RefCell;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Result;
@@ -25,6 +28,7 @@ use anyhow::Result;
 use crate::cli::{Task, Typed};
 use crate::conclusion::answer::called;
 use crate::conclusion::joint;
+use crate::engine::jobserver::Client;
 use crate::engine::{child, signals};
 use crate::env::Env;
 use crate::exit::Exit;
@@ -34,7 +38,12 @@ use crate::report::joint::{Answer, Answers};
 use crate::screen::Screen;
 
 /// Does what was typed, for each project in turn. The worst ending is the ending.
-pub fn run(typed: &Typed, env: &Env, screen: &Screen) -> Result<Exit> {
+pub fn run(
+    typed: &Typed,
+    env: &Env,
+    screen: &Screen,
+    client: Option<&Arc<Client>>,
+) -> Result<Exit> {
     if let Some(text) = &typed.topic {
         screen.say(text);
         return Ok(Exit::Passed);
@@ -43,6 +52,9 @@ pub fn run(typed: &Typed, env: &Env, screen: &Screen) -> Result<Exit> {
         return completions::run(asked, screen);
     }
     child::adopt_orphans();
+    if client.is_some() {
+        signals::leave_suspending_to_another()?;
+    }
     signals::watch(screen.attendant())?;
     screen.watch()?;
     let here = here()?;
@@ -50,6 +62,21 @@ pub fn run(typed: &Typed, env: &Env, screen: &Screen) -> Result<Exit> {
         return init::run(asked, &here, screen);
     }
     let workspace = Workspace::find(&here)?;
+    if let Some(client) = client {
+        let answers = Answers::new(client.begin.top.clone());
+        let pages = RefCell::default();
+        let invocation = Invocation {
+            typed,
+            here: &here,
+            env,
+            screen,
+            workspace: workspace.as_ref(),
+            pages: &pages,
+            joint: Some(&answers),
+            jobserver: Some(client),
+        };
+        return Ok(projects::run_one_of_several(&invocation, client));
+    }
     if let Some(wanted) = &typed.pipeline {
         return ci::run(typed, wanted, screen, workspace.as_ref(), &here);
     }
@@ -66,6 +93,7 @@ pub fn run(typed: &Typed, env: &Env, screen: &Screen) -> Result<Exit> {
         workspace: workspace.as_ref(),
         pages: &pages,
         joint: answers.as_ref(),
+        jobserver: None,
     };
     if projects.is_empty() {
         return joint::nothing_affected(&invocation);
@@ -76,7 +104,11 @@ pub fn run(typed: &Typed, env: &Env, screen: &Screen) -> Result<Exit> {
         _ => {}
     }
     let started = Instant::now();
-    let mut ending = run_all(&invocation, &projects);
+    let most = projects::at_once(&invocation, &projects);
+    let mut ending = match answers.as_ref().filter(|_| most > 1) {
+        Some(answers) => projects::run(&invocation, &projects, most, answers)?,
+        None => run_all(&invocation, &projects),
+    };
     if let Some(answers) = answers.as_ref().map(Answers::take).filter(|all| !all.is_empty()) {
         ending = ending.worse(joint::conclude(&invocation, &projects, answers, started));
     }
@@ -105,7 +137,7 @@ fn run_all(invocation: &Invocation<'_>, projects: &[Project]) -> Exit {
             let left_out = &projects[at + 1..];
             let add = |it| answer_without_run(invocation, it, ended, "not begun");
             left_out.iter().for_each(add);
-            say_left_out(invocation.screen, left_out);
+            say_left_out(invocation.screen, &left_out.iter().collect::<Vec<_>>());
             break;
         }
     }
@@ -129,7 +161,7 @@ fn is_joint(typed: &Typed, projects: &[Project]) -> bool {
 }
 
 /// Ctrl-C is meant for all projects, not for the one that runs just then.
-fn say_left_out(screen: &Screen, projects: &[Project]) {
+fn say_left_out(screen: &Screen, projects: &[&Project]) {
     let names: Vec<&str> = projects.iter().map(|project| project.name.as_str()).collect();
     if !names.is_empty() {
         let line = format!("✗ interrupted before these projects: {}", names.join(", "));

@@ -15,7 +15,7 @@ use crate::invocation::Invocation;
 use crate::machine::Machine;
 use crate::model::format::count;
 use crate::project::setup::{Ready, bring};
-use crate::project::{Project, State, Steps, Tool, Workspace};
+use crate::project::{Project, State, Steps, Workspace};
 
 /// Sets up these projects; all of them, whatever becomes of one.
 pub(super) fn run(invocation: &Invocation<'_>, projects: &[Project]) -> Result<Exit> {
@@ -61,15 +61,11 @@ enum What {
     Ended(Result<Ready>),
 }
 
-/// Projects that are to be set up one after the other: those of one environment, and those of a
-/// tool that does not say that it may run twice at once.
+/// Projects that are to be set up one after the other.
 fn lanes(projects: &[Project]) -> VecDeque<Vec<&Project>> {
     let mut lanes: Vec<(String, Vec<&Project>)> = Vec::new();
     for project in projects {
-        let name = match project.tool {
-            Tool::Poetry | Tool::Pdm => project.tool.name().to_owned(),
-            Tool::Uv | Tool::Pip => project.home.to_string(),
-        };
+        let name = project.lane();
         match lanes.iter_mut().find(|(other, _)| *other == name) {
             Some((_, lane)) => lane.push(project),
             None => lanes.push((name, vec![project])),
@@ -150,6 +146,7 @@ impl Tally {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::project::Tool;
 
     #[test]
     fn what_shares_an_environment_or_a_tool_waits() {

@@ -148,6 +148,7 @@ fn job_of(
     })?;
     job.trace = invocation.typed.general.trace.as_ref().map(|path| invocation.here.join(path));
     job.pool = prepared.settings.workers(engine);
+    job.jobserver = invocation.jobserver.cloned();
     prepare::shard::apply(&mut job, invocation.typed.shard, plan);
     let (tail, why_static) = prepare::shard::tail(invocation, plan, engine);
     job.tail = tail;
@@ -173,21 +174,25 @@ fn run_tests(
     Ok(ran)
 }
 
-/// Several projects have one failure budget: this one gets what those before it have left. Where
-/// nothing is left it does not begin.
+/// Several projects have one failure budget: where others have used it up this one does not begin,
+/// and where they run one after the other it gets what those before it have left.
 fn left_of_budget(
     invocation: &Invocation<'_>,
     project: &Project,
     prepared: &mut Prepared,
 ) -> Option<Exit> {
     let (answers, budget) = (invocation.joint?, &mut prepared.settings.max_failures.value);
-    let failures = answers.failures();
+    let elsewhere = invocation.jobserver.map(|client| client.failures_of_others());
+    let failures = elsewhere.unwrap_or_else(|| answers.failures());
     if *budget == 0 || failures == 0 {
         return None;
     }
-    *budget = budget.saturating_sub(u32::try_from(failures).unwrap_or(u32::MAX));
+    let left = budget.saturating_sub(u32::try_from(failures).unwrap_or(u32::MAX));
+    if invocation.jobserver.is_none() {
+        *budget = left;
+    }
     let exit = Exit::TestsFailed;
-    (*budget == 0).then(|| {
+    (left == 0).then(|| {
         let why = format!("not begun: {} in other projects", count(failures, "failure"));
         answers.add(Answer::without_run(called(answers, project), exit, why));
         exit
@@ -261,7 +266,8 @@ fn with_stock(
     })?;
     let (last_failed, planned) = (job.last_failed.take(), job.planned.take());
     let (rerun, portion) = (job.rerun.take(), job.portion.clone());
-    *job = Job { last_failed, pool, portion, planned, rerun, ..again };
+    let jobserver = job.jobserver.take();
+    *job = Job { last_failed, pool, portion, planned, rerun, jobserver, ..again };
     Ok((Engine::Stock, run_job(Engine::Stock, job, show)?))
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::engine::jobserver::client::{failed, rerun};
 use crate::engine::journal::{Journal, TestRun, UnitRun};
 use crate::engine::limits::out_of_memory;
 use crate::engine::samples::Growth;
@@ -257,7 +258,7 @@ impl<'a> Account<'a> {
     pub(super) fn rerun(&mut self, slot: usize, test: usize, blow: Blow) {
         if !self.slots[slot].is_trial {
             let failure = self.failure_in(slot, test, blow);
-            self.ran.ledger.rerun(failure);
+            rerun(&mut self.ran.ledger, failure, self.job.jobserver.as_deref());
         }
         self.slots[slot].record.blows.clear();
     }
@@ -283,10 +284,16 @@ impl<'a> Account<'a> {
 
     /// A failure counts.
     fn tell_failure(&mut self, test: Option<usize>, failure: Failure) {
-        if self.ran.ledger.failed(failure.clone()) {
+        let jobserver = self.job.jobserver.as_deref();
+        if failed(&mut self.ran.ledger, failure.clone(), jobserver) {
             self.last_failed = test.or(self.last_failed);
             (self.show)(Happening::Failed(&failure));
         }
+    }
+
+    /// The failure budget is used up.
+    pub(super) fn is_spent(&self) -> bool {
+        self.ran.ledger.is_closed() || self.ran.ledger.exhausted()
     }
 
     /// A failure counts that is no test's. False where it came after the end.
@@ -370,7 +377,7 @@ impl<'a> Account<'a> {
         let Record { split, log, blows, .. } = record;
         if let Some(blow) = blows.into_iter().next() {
             let attempt = self.failure(test, split, &log, blow);
-            self.ran.ledger.rerun(attempt);
+            rerun(&mut self.ran.ledger, attempt, self.job.jobserver.as_deref());
         }
         (self.show)(Happening::Retried { id: &id, retry, of });
     }

@@ -29,6 +29,7 @@ use self::driver::Driver;
 use self::host::{Mode, Source};
 use self::list::Hosts;
 use super::around::Variables;
+use super::jobserver::client::News;
 use super::journal::Journal;
 use super::{Happening, Job, Ran, child, orphans, signals};
 use crate::shard::tail::Answer;
@@ -51,12 +52,17 @@ fn run(job: &Job, mode: Mode, show: &mut dyn FnMut(Happening<'_>)) -> Result<Ran
     let _listening = signals::listen(move |signal| {
         let _ = to_signals.send(Message::Signal(signal));
     });
+    let to_share = tell.clone();
     let hosts = Hosts::start(job, mode, job.pool, tell)?;
     let _reaping = orphans::reap()?;
     let journal = Journal::create(&job.folder.results())?;
     let account = Account::new(job, journal, show);
     let mut driver = Driver::new(job, hosts, account, Claims::start(job, to_claims)?)?;
+    let sharing = job.jobserver.as_ref().map(|client| {
+        client.begin(driver.terms(), move |news| drop(to_share.send(Message::News(news))))
+    });
     driver.run(&hear);
+    drop(sharing);
     child::end_descendants();
     Ok(driver.ran())
 }
@@ -73,6 +79,8 @@ enum Message {
     Variables { host: usize, unit: Option<u32>, set_up: Result<Variables, String> },
     /// What came of a claim, and what went wrong.
     Claimed(Answer, Option<String>),
+    /// What the server wants, where several runs share processes.
+    News(News),
     /// Ctrl-C and the like.
     Signal(signals::Arrived),
 }

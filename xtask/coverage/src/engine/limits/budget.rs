@@ -10,17 +10,25 @@ pub struct Budget {
     most: u64,
     #[serde(rename = "failed_tests")]
     used: u64,
+    /// In other runs that share it.
+    #[serde(skip)]
+    elsewhere: u64,
 }
 
 impl Budget {
     /// So many failed tests end the run; 0 means that nothing does.
     pub fn new(most: u64) -> Budget {
-        Budget { most, used: 0 }
+        Budget { most, used: 0, elsewhere: 0 }
     }
 
     /// So many tests more have failed.
     pub fn count(&mut self, failed: u64) {
         self.used += failed;
+    }
+
+    /// So many have failed in other runs.
+    pub fn elsewhere(&mut self, failed: u64) {
+        self.elsewhere = failed;
     }
 
     /// A failure does not count any more.
@@ -45,7 +53,7 @@ impl Budget {
 
     /// It would have to end if so many failures more counted.
     pub fn would_be_exhausted(&self, more: u64) -> bool {
-        self.most().is_some_and(|most| self.used + more >= most)
+        self.most().is_some_and(|most| self.used + self.elsewhere + more >= most)
     }
 }
 

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use crate::engine::jobserver::message::{Growths, Others};
 use crate::machine::meter::Reading;
 use crate::model::format::mib;
 
@@ -37,6 +38,8 @@ pub struct Memory {
     slots: BTreeMap<usize, Growth>,
     /// It was said that a start has to wait.
     told: bool,
+    /// What other runs have, with which this one shares the machine.
+    others: Others,
 }
 
 /// Whether there is memory for more processes.
@@ -53,6 +56,12 @@ pub enum Headroom {
         /// It was so the last time, too.
         is_known: bool,
     },
+}
+
+/// Bytes that are left to the rest of a machine with so many, where that is known.
+pub fn reserve(memory: Option<u64>) -> u64 {
+    let all = memory.unwrap_or_default();
+    (all / RESERVE).clamp(LEAST_RESERVE, MOST_RESERVE).min(all / 4)
 }
 
 /// How many ends are remembered, and how many say enough.
@@ -93,6 +102,23 @@ impl Memory {
             known_kills: None,
             slots: BTreeMap::new(),
             told: false,
+            others: Others::default(),
+        }
+    }
+
+    /// What other runs have.
+    pub fn others(&mut self, others: Others) {
+        self.others = others;
+    }
+
+    /// What the processes of this run have grown by, and will.
+    pub fn growths(&self) -> Growths {
+        let bytes = || self.slots.values().map(Growth::bytes);
+        Growths {
+            need: self.need,
+            still: self.still(),
+            grown: bytes().sum(),
+            largest: bytes().max().unwrap_or_default(),
         }
     }
 
@@ -167,8 +193,7 @@ impl Memory {
     }
 
     fn reserve(&self) -> u64 {
-        let all = self.last.as_ref().and_then(|reading| reading.memory).unwrap_or_default();
-        (all / RESERVE).clamp(LEAST_RESERVE, MOST_RESERVE).min(all / 4)
+        reserve(self.last.as_ref().and_then(|reading| reading.memory))
     }
 
     /// Whether so many more processes have room, when those that run have grown as others have.
@@ -186,8 +211,13 @@ impl Memory {
     /// What is free for processes of ours, when those that run have grown as others have.
     fn free(&self) -> Option<u64> {
         let available = self.last.as_ref()?.available?;
-        let still = self.slots.values().map(|it| self.need.saturating_sub(it.bytes())).sum::<u64>();
+        let still = self.still() + self.others.still;
         Some(available.saturating_sub(self.reserve()).saturating_sub(still))
+    }
+
+    /// What those that run are still taken to grow by.
+    fn still(&self) -> u64 {
+        self.slots.values().map(|it| self.need.saturating_sub(it.bytes())).sum()
     }
 
     /// A process was killed, and not by us. Whether that was the kernel, for want of memory.
@@ -207,10 +237,10 @@ impl Memory {
         (during, growth.bytes().saturating_sub(during))
     }
 
-    /// By how much the processes in all other slots have grown.
+    /// By how much the processes in all other slots have grown, and those of other runs.
     pub fn grown_elsewhere(&self, slot: usize) -> u64 {
         let others = self.slots.iter().filter(|(it, _)| **it != slot);
-        others.map(|(_, growth)| growth.bytes()).sum()
+        others.map(|(_, growth)| growth.bytes()).sum::<u64>() + self.others.grown
     }
 
     /// Which process has to end now, if one has.
@@ -220,8 +250,9 @@ impl Memory {
         let short = || {
             let available = self.last.as_ref()?.available?;
             let largest = self.slots.iter().max_by_key(|(_, growth)| growth.bytes())?;
-            let is_it = available < self.reserve() && largest.1.bytes() >= NOT_WORTH_IT;
-            is_it.then_some(*largest.0)
+            let bytes = largest.1.bytes();
+            let is_it = available < self.reserve() && bytes >= NOT_WORTH_IT;
+            (is_it && bytes >= self.others.largest).then_some(*largest.0)
         };
         found.or_else(short)
     }

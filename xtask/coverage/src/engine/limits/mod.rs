@@ -5,4 +5,4 @@ mod budget;
 mod memory;
 
 pub use self::budget::Budget;
-pub use self::memory::{Headroom, Memory, out_of_memory, waits_for_memory};
+pub use self::memory::{Headroom, Memory, out_of_memory, reserve, waits_for_memory};

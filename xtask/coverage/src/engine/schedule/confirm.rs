@@ -152,7 +152,7 @@ impl Scheduler {
     /// With what is held back the budget would be used up: nothing is started but what confirms.
     pub(super) fn is_paused(&self) -> bool {
         let held = self.confirmations.unsettled();
-        held > 0 && self.budget.would_be_exhausted(held)
+        held > 0 && self.budget.would_be_exhausted(held + self.share.failures)
     }
 
     fn fresh_slot(&self) -> usize {
@@ -245,11 +245,19 @@ impl Scheduler {
         self.note_unit(slot, trial);
     }
 
+    /// The first one that waits for a fork.
+    fn next_for_fork(&self) -> Option<usize> {
+        let has = |it: &Confirmation| it.fork.is_some() || it.hangs_in.is_some();
+        self.confirmations.waiting(Step::Whole, has)
+    }
+
+    /// Whether something could be confirmed in one more process of the pool.
+    pub(super) fn could_confirm_in_fork(&self) -> bool {
+        self.next_for_fork().is_some_and(|number| self.trial_unit(number).is_some())
+    }
+
     fn confirm_in_fork(&mut self) {
-        let waiting = self
-            .confirmations
-            .waiting(Step::Whole, |it| it.fork.is_some() || it.hangs_in.is_some());
-        let Some(number) = waiting else { return };
+        let Some(number) = self.next_for_fork() else { return };
         let Some(unit) = self.trial_unit(number) else { return };
         let idle = (0..self.pool.most()).find(|&slot| self.slots[slot].is_none());
         let Some(slot) = idle.filter(|_| self.busy_in_pool() < self.pool.allowed()) else { return };

@@ -137,8 +137,8 @@ impl Scheduler {
                 && !unit.tests.iter().any(|&test| self.attempts.has_begun(test))
                 && self.may_run_beside_others(slot, unit)
         };
-        let pick =
-            |may: &dyn Fn(&Unit) -> bool| self.queue.next(self.pool.allowed(), running.unit(), may);
+        let slots = self.pool.allowed().max(1);
+        let pick = |may: &dyn Fn(&Unit) -> bool| self.queue.next(slots, running.unit(), may);
         // A process that loses its next unit ends: better what none waits for.
         pick(&|unit| may_follow(unit) && !self.is_awaited(unit)).or_else(|| pick(&may_follow))
     }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::jobserver::message::{Needs, Share};
 use crate::machine::meter::Reading;
 use crate::settings::Workers;
 use crate::split::{Isolation, Unit};
@@ -37,6 +38,10 @@ pub struct Rules {
     pub memory_per_test: Option<u64>,
     /// Bytes that processes of this suite have grown by, from earlier runs.
     pub memory_growth: Option<u64>,
+    /// Other runs have a part in the processes: it is told how many this one may have, and may
+    /// have none before.
+    #[serde(default)]
+    pub shared: bool,
 }
 
 impl Rules {
@@ -135,6 +140,8 @@ pub enum Input {
     OtherFailure,
     /// What the machine is doing.
     Machine(Reading),
+    /// What this run may have of what several share.
+    Share(Share),
     /// What was claimed is to be run here as well.
     Claimed { units: Vec<Unit> },
     /// There is nothing more to claim.
@@ -262,6 +269,8 @@ pub enum Action {
     },
     /// So many processes may run at once from now on.
     Workers { allowed: usize },
+    /// Tell what this run has and could use.
+    Needs(Needs),
     /// No process is started until there is more memory.
     WaitsForMemory {
         /// Bytes that a process is taken to need.

@@ -16,6 +16,7 @@ mod pace;
 mod pool;
 mod queue;
 mod running;
+mod share;
 mod simulate;
 mod splits;
 mod tail;
@@ -27,6 +28,7 @@ mod trace;
 use std::time::Duration;
 
 pub use self::io::{Action, Cause, Ended, Fate, Input, Rules, Suite, UnitOver, Verdict, Why};
+pub use self::pool::Follower;
 pub use self::simulate::{Costs, Pool, Schedule, simulate};
 pub use self::timeline::Timeline;
 pub use self::trace::{Trace, replay};
@@ -37,6 +39,7 @@ use self::hosts::Hosts;
 use self::pace::Pace;
 use self::queue::Queue;
 use self::running::Running;
+use self::share::Share;
 use self::splits::Splits;
 use self::tail::Tail;
 use crate::engine::limits::{Budget, Memory};
@@ -71,7 +74,8 @@ pub struct Scheduler {
     hosts: Hosts,
     attempts: Attempts,
     splits: Splits,
-    pool: pool::Pool,
+    pool: Follower,
+    share: Share,
     memory: Memory,
     pace: Pace,
     confirmations: Confirmations,
@@ -97,7 +101,8 @@ impl Scheduler {
             hosts: Hosts::new(&rules),
             attempts: Attempts::new(rules.retries),
             splits: Splits::default(),
-            pool: pool::Pool::new(rules.workers),
+            pool: Follower::of(&rules),
+            share: Share::default(),
             memory: Memory::new(rules.memory_per_test, rules.memory_growth),
             pace: Pace::default(),
             confirmations: Confirmations::default(),
@@ -120,6 +125,7 @@ impl Scheduler {
         self.now = now.max(self.now);
         self.take(input);
         self.go_on();
+        self.tell_needs();
         std::mem::take(&mut self.actions)
     }
 
@@ -147,6 +153,7 @@ impl Scheduler {
             Input::StacksWritten { slot } => self.stacks_written(slot),
             Input::OtherFailure => self.count_failure(),
             Input::Machine(reading) => self.machine(reading),
+            Input::Share(share) => self.shared(share),
             Input::Claimed { units } => self.claimed(units),
             Input::TailOver => self.tail_over(),
             Input::Stop(why) => self.abort(why),
@@ -259,7 +266,12 @@ impl Scheduler {
     /// Starts a unit, if one may.
     fn start_one(&mut self) -> bool {
         let busy = self.busy_in_pool();
-        if busy >= self.pool.allowed() || self.is_paused() || !self.has_room(busy) {
+        self.share.has_too_little = false;
+        if busy >= self.pool.allowed() {
+            self.share.has_too_little = self.rules.shared && self.could_start();
+            return false;
+        }
+        if self.is_paused() || !self.has_room(busy) {
             return false;
         }
         let Some((slot, host, at)) = self.next_start() else { return false };
@@ -272,7 +284,7 @@ impl Scheduler {
     fn next_start(&self) -> Option<(usize, usize, Place)> {
         let idle = |slot: &usize| self.slots[*slot].is_none() && self.hosts.serves(*slot);
         let slot = (0..self.pool.most()).find(idle)?;
-        let at = self.queue.first(self.pool.allowed(), self.isolation(), |unit| {
+        let at = self.queue.first(self.pool.allowed().max(1), self.isolation(), |unit| {
             self.host_for(slot, unit).is_some() && self.may_run(unit)
         })?;
         Some((slot, self.host_for(slot, self.queue.get(at)?)?, at))
@@ -351,6 +363,7 @@ impl Scheduler {
         }
         self.may_start = true;
         self.watch_memory(reading);
+        self.note_growths();
         self.watch_for_hangs();
     }
 

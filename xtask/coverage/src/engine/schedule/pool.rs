@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::Rules;
 use crate::machine::meter::Reading;
 use crate::settings::Workers;
 
@@ -21,10 +22,12 @@ const REST: Duration = Duration::from_secs(5);
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Pool {
+pub struct Follower {
     workers: Workers,
     fixed: bool,
     allowed: usize,
+    /// The number is somebody else's to say.
+    share: Option<usize>,
     idle: u32,
     crowded: u32,
     lowered: Option<Duration>,
@@ -33,14 +36,15 @@ pub(super) struct Pool {
     readings: u32,
 }
 
-impl Pool {
+impl Follower {
     /// As many as at the start.
-    pub(super) fn new(workers: Workers) -> Pool {
+    pub fn new(workers: Workers) -> Follower {
         let allowed = workers.start.clamp(1, workers.most.max(1));
-        Pool {
+        Follower {
             workers,
             fixed: workers.fixed,
             allowed,
+            share: None,
             idle: 0,
             crowded: 0,
             lowered: None,
@@ -49,34 +53,55 @@ impl Pool {
         }
     }
 
+    /// By the rules of a run; where others have a part in the processes there are none at first.
+    pub(super) fn of(rules: &Rules) -> Follower {
+        let mut follower = Follower::new(rules.workers);
+        follower.share = rules.shared.then_some(0);
+        follower
+    }
+
+    /// Others are to run as well: as many at once as they would begin with alone, and as far as
+    /// they would go.
+    pub fn widen(&mut self, workers: Workers) {
+        let Workers { start, most, fixed } = workers;
+        self.workers.most = self.workers.most.max(most);
+        self.allowed = self.allowed.max(start.clamp(1, most.max(1)));
+        self.fixed &= fixed;
+    }
+
     /// From here on the number does not change.
-    pub(super) fn fix(&mut self) {
+    pub fn fix(&mut self) {
         self.fixed = true;
     }
 
+    /// The number is what others leave to this run, from here on.
+    pub fn share(&mut self, processes: usize) {
+        self.share = Some(processes);
+    }
+
     /// How many there may be now.
-    pub(super) fn allowed(&self) -> usize {
-        self.allowed
+    pub fn allowed(&self) -> usize {
+        self.share.map_or(self.allowed, |share| share.min(self.workers.most))
     }
 
     /// How many there will ever be.
-    pub(super) fn most(&self) -> usize {
+    pub fn most(&self) -> usize {
         self.workers.most
     }
 
     /// What the number has come to; none where it could not change, or had no time to.
-    pub(super) fn reached(&self) -> Option<usize> {
-        (!self.fixed && self.readings >= TO_SHRINK).then_some(self.allowed)
+    pub fn reached(&self) -> Option<usize> {
+        (!self.fixed && self.share.is_none() && self.readings >= TO_SHRINK).then_some(self.allowed)
     }
 
     /// Something else could run without keeping the tests from running.
-    pub(super) fn has_idle_processors(&self) -> bool {
+    pub fn has_idle_processors(&self) -> bool {
         self.has_idle_processors
     }
 
     /// Takes in a reading while `busy` processes run units and `waits` says that there is more
     /// for others to do. Returns the number where it changes.
-    pub(super) fn read(
+    pub fn read(
         &mut self,
         reading: &Reading,
         busy: usize,
@@ -85,7 +110,7 @@ impl Pool {
     ) -> Option<usize> {
         let is_free = reading.busy < reading.cores * (1.0 - IDLE);
         self.has_idle_processors = is_free && reading.cores > 0.0;
-        if self.fixed || reading.cores <= 0.0 {
+        if self.fixed || self.share.is_some() || reading.cores <= 0.0 {
             return None;
         }
         self.readings += u32::from(waits);
@@ -132,7 +157,7 @@ mod tests {
 
     /// The numbers that follow from readings, one every half second, of a pool that is full.
     fn numbers(workers: Workers, readings: &[Reading]) -> Vec<usize> {
-        let mut pool = Pool::new(workers);
+        let mut pool = Follower::new(workers);
         let moments = (1..).map(|half: u32| Duration::from_millis(500) * half);
         let read = |(reading, now): (&Reading, Duration)| {
             pool.read(reading, pool.allowed(), true, now);
@@ -180,7 +205,7 @@ mod tests {
 
     #[test]
     fn nothing_grows_where_nothing_waits() {
-        let mut pool = Pool::new(WIDE);
+        let mut pool = Follower::new(WIDE);
         for half in 1..9 {
             let now = Duration::from_millis(500) * half;
             assert_eq!(pool.read(&reading(0.0, 0.0), 2, false, now), None);

@@ -21,6 +21,11 @@ impl Queue {
         self.units.is_empty()
     }
 
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        self.units.len()
+    }
+
     /// Seconds that what waits is expected to take, one after the other.
     pub(super) fn seconds(&self) -> f64 {
         self.units.seconds()

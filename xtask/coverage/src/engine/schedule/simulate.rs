@@ -120,6 +120,7 @@ fn rules(isolation: Isolation, workers: Workers) -> Rules {
         confirms: false,
         memory_per_test: None,
         memory_growth: None,
+        shared: false,
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::engine::jobserver::message;
 use crate::machine::meter::{Reading, Usage};
 use crate::settings::Workers;
 use crate::split::Unit;
@@ -83,6 +84,9 @@ struct World {
     timeline: Timeline<Vec<u8>>,
     /// Processes that have started and did not say so yet.
     pids: Vec<(usize, i32)>,
+    /// Where it shares processes with others: its share, and what it has told of its needs.
+    share: message::Share,
+    needs: message::Needs,
 }
 
 impl World {
@@ -117,6 +121,8 @@ impl World {
             trace,
             timeline: Timeline::begin(Vec::new()).expect("in memory"),
             pids: Vec::new(),
+            share: message::Share::default(),
+            needs: message::Needs::default(),
         }
     }
 
@@ -170,6 +176,10 @@ impl World {
                 self.processes.insert(slot, process);
                 let pid = i32::try_from(slot).expect("few slots");
                 self.pids.push((slot, pid));
+                let most = self.script.rules.workers.most;
+                let running = self.processes.keys().filter(|slot| **slot < most).count();
+                let is_within = running <= self.share.processes || slot >= most;
+                assert!(is_within || !self.script.rules.shared, "more than its share");
             }
             Action::Run { slot, unit, tests, after: Some(after), asks, .. } => {
                 let process = self.processes.get_mut(&slot).expect("a process to follow in");
@@ -206,6 +216,7 @@ impl World {
                 self.processes.values_mut().for_each(|process| process.killed = true);
             }
             Action::Finish { .. } => self.finished += 1,
+            Action::Needs(needs) => self.needs = needs,
             _ => {}
         }
     }
@@ -259,16 +270,34 @@ impl World {
             self.tell(Input::Tick);
             return true;
         }
+        if choice.is_multiple_of(6) && self.script.rules.shared {
+            self.give(choice % 4);
+            return true;
+        }
         let hosts = self.starting.len();
         let slots: Vec<usize> = self.processes.keys().copied().collect();
         if hosts + slots.len() == 0 {
-            return false;
+            let could_run = self.script.rules.shared
+                && self.share.processes < self.needs.wanted
+                && self.needs.heard == self.share.number;
+            if could_run {
+                self.give(self.needs.wanted);
+            }
+            return could_run;
         }
         match choice % (hosts + slots.len()) {
             at if at < hosts => self.host_started(at, choice),
             at => self.go_on(slots[at - hosts], choice),
         }
         true
+    }
+
+    /// Its share is another one; what it says to that has an end.
+    fn give(&mut self, processes: usize) {
+        let number = self.share.number + 1;
+        self.share = message::Share { number, processes, ..message::Share::default() };
+        self.tell(Input::Share(self.share));
+        assert_eq!(self.needs.heard, number, "it says that it has heard");
     }
 
     fn read(&mut self, choice: usize) {
@@ -488,8 +517,9 @@ fn rules() -> impl Strategy<Value = Rules> {
         fixed: more == 0,
     });
     let timeout = prop_oneof![Just(None), Just(Some(0.4))];
-    (any::<bool>(), isolation, 0..3_u32, 0..5_u64, timeout, workers, any::<bool>()).prop_map(
-        |(forks, isolation, retries, budget, timeout, workers, confirms)| Rules {
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>());
+    (flags, isolation, 0..3_u32, 0..5_u64, timeout, workers).prop_map(
+        |((forks, confirms, shared), isolation, retries, budget, timeout, workers)| Rules {
             forks,
             isolation,
             replaces_slow: true,
@@ -500,6 +530,7 @@ fn rules() -> impl Strategy<Value = Rules> {
             confirms: confirms && forks,
             memory_per_test: None,
             memory_growth: None,
+            shared,
         },
     )
 }
@@ -536,6 +567,7 @@ fn a_process_that_gets_slower_ends_with_its_unit() {
         confirms: false,
         memory_per_test: None,
         memory_growth: None,
+        shared: false,
     };
     let mut scheduler = Scheduler::new(rules);
     let unit = |test| Unit { split: 1, tests: vec![test], seconds: 2.0, groups: BTreeSet::new() };

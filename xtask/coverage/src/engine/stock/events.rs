@@ -8,6 +8,7 @@ use super::super::event::Event;
 use super::super::{Happening, Started};
 use super::running::{Open, Running, Worker};
 use super::{MAX_WARNINGS_ERROR, Supervisor};
+use crate::engine::jobserver::client::{failed, rerun};
 use crate::engine::journal::TestRun;
 use crate::model::{Blow, Failure, Phase, Problem, TestOutcome};
 use crate::split::{Cut, copies};
@@ -91,7 +92,7 @@ impl Supervisor<'_> {
             Event::Rerun { id, copy, blow } => {
                 let copy = self.copy(split, &id, copy);
                 let attempt = self.failure(split, id, blow).of_copy(copy);
-                self.ran.ledger.rerun(attempt);
+                rerun(&mut self.ran.ledger, attempt, self.job.jobserver.as_deref());
             }
             Event::Finish { id, copy, outcome, details } => {
                 let copy = self.copy(split, &id, copy);
@@ -165,11 +166,20 @@ impl Supervisor<'_> {
     }
 
     pub(super) fn failed(&mut self, failure: Failure) {
-        if !self.ran.ledger.failed(failure.clone()) {
-            return;
+        let jobserver = self.job.jobserver.as_deref();
+        if failed(&mut self.ran.ledger, failure.clone(), jobserver) {
+            (self.show)(Happening::Failed(&failure));
+            if self.ran.ledger.exhausted() {
+                self.spent();
+            }
+        } else if jobserver.is_some() && self.stopping.is_none() && self.ran.ledger.is_closed() {
+            self.spent();
         }
-        (self.show)(Happening::Failed(&failure));
-        if self.ran.ledger.exhausted() {
+    }
+
+    /// The failure budget is used up.
+    pub(super) fn spent(&mut self) {
+        if self.stopping.is_none() {
             self.ran.aborted = true;
             self.stop("the failure budget is used up");
         }

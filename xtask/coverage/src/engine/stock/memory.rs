@@ -13,6 +13,7 @@ use nix::unistd::Pid;
 use super::super::limits::{Headroom, Memory, out_of_memory, waits_for_memory};
 use super::super::{Happening, Job, child, clock};
 use super::Supervisor;
+use crate::engine::jobserver::message::{Growths, Others};
 use crate::machine::meter::{Meter, READING, Reading};
 
 /// What is known of the memory of the processes that run tests; a process is its own slot.
@@ -48,6 +49,16 @@ impl Watch {
     /// When the machine is looked at again.
     pub(super) fn due(&self) -> Instant {
         self.due
+    }
+
+    /// What other runs have.
+    pub(super) fn others(&mut self, others: Others) {
+        self.memory.others(others);
+    }
+
+    /// What the processes have grown by, and will.
+    pub(super) fn growths(&self) -> Growths {
+        self.memory.growths()
     }
 
     fn read(&mut self, pids: &BTreeSet<i32>) -> Reading {

@@ -6,6 +6,7 @@ mod ends;
 mod events;
 mod memory;
 mod running;
+mod share;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::process::ExitStatus;
@@ -18,8 +19,10 @@ use nix::sys::signal::Signal;
 pub use self::command::{command, prepare, prepare_split};
 use self::memory::Watch;
 use self::running::Running;
+use self::share::Share;
 use super::child::{self, Child, FIRST_PIPE, Lines, Orphaned};
 use super::clock;
+use super::jobserver::client::News;
 use super::journal::Journal;
 use super::{Happening, Job, Ran, orphans, signals};
 use crate::model::Problem;
@@ -36,7 +39,7 @@ const SAVING: Duration = Duration::from_millis(600);
 pub fn run(job: &Job, show: &mut dyn FnMut(Happening<'_>)) -> Result<Ran> {
     prepare(job)?;
     let (tell, hear) = channel();
-    let to_signals = tell.clone();
+    let (to_signals, to_share) = (tell.clone(), tell.clone());
     let _listening = signals::listen(move |signal| {
         let _ = to_signals.send(Message::Signal(signal));
     });
@@ -51,7 +54,11 @@ pub fn run(job: &Job, show: &mut dyn FnMut(Happening<'_>)) -> Result<Ran> {
         show(Happening::Note(why));
     }
     let mut supervisor = Supervisor::new(job, tell, journal, show);
+    let sharing = job.jobserver.as_ref().map(|client| {
+        client.begin(supervisor.terms(), move |news| drop(to_share.send(Message::News(news))))
+    });
     supervisor.run(&hear)?;
+    drop(sharing);
     child::end_descendants();
     Ok(supervisor.finish())
 }
@@ -71,6 +78,8 @@ fn where_output_is(job: &Job) -> String {
 enum Message {
     Line(u32, Option<String>),
     Exited(u32, ExitStatus),
+    /// What the server wants, where several runs share processes.
+    News(News),
     Signal(signals::Arrived),
 }
 
@@ -100,6 +109,7 @@ struct Supervisor<'a> {
     /// The plugins that were named for hearing of a part of the tests only.
     told_parts: BTreeSet<String>,
     watch: Watch,
+    share: Share,
 }
 
 impl<'a> Supervisor<'a> {
@@ -126,18 +136,21 @@ impl<'a> Supervisor<'a> {
             max_warnings: None,
             told_parts: BTreeSet::new(),
             watch: Watch::new(job),
+            share: Share::default(),
         }
     }
 
     fn run(&mut self, hear: &Receiver<Message>) -> Result<()> {
         loop {
             self.start_what_fits()?;
-            if self.running.is_empty() {
+            if self.running.is_empty() && !self.waits_for_share() {
                 return Ok(());
             }
+            self.tell_needs();
             match self.next_message(hear) {
                 Some(Message::Line(split, line)) => self.heard(split, line),
                 Some(Message::Exited(split, status)) => self.exited(split, status),
+                Some(Message::News(news)) => self.news(news),
                 Some(Message::Signal(signal)) => self.signalled(signal.hear()),
                 None => self.next_stage(),
             }
@@ -158,6 +171,9 @@ impl<'a> Supervisor<'a> {
     fn start_what_fits(&mut self) -> Result<()> {
         while self.stopping.is_none() && self.running.len() < self.job.concurrent as usize {
             let Some(at) = self.next_split() else { return Ok(()) };
+            if !self.is_within_share() {
+                return Ok(());
+            }
             if !self.running.is_empty() && !self.has_room() {
                 return Ok(());
             }

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 
 use camino::Utf8PathBuf;
+use serde::{Deserialize, Serialize};
 
 use super::{FileAnalysis, from_top};
 use crate::exit::Exit;
@@ -12,7 +13,7 @@ use crate::report::patch::Changed;
 use crate::report::summary::{Outcome, Summary};
 
 /// What came of one project.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Answer {
     /// Its folder, from the top of the repository.
     pub name: String,
@@ -49,7 +50,7 @@ pub struct Answer {
 }
 
 /// What was covered.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Covered {
     /// The TOTAL line, in coverage's words.
     pub totals: Totals,
@@ -62,7 +63,7 @@ pub struct Covered {
 }
 
 /// What is asked of changed lines.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Asked {
     /// What has changed, in the whole repository.
     pub changed: Changed,

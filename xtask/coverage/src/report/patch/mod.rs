@@ -11,7 +11,7 @@ use super::thresholds::{displayed, percent};
 use crate::model::format::ranges;
 
 /// What was changed since a base.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Changed {
     /// What was typed.
     pub base: String,
@@ -20,7 +20,7 @@ pub struct Changed {
 }
 
 /// Lines of one file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum Lines {
     /// The file is new.
     All,

@@ -23,7 +23,9 @@ use super::parts::Parts;
 use super::session::Session;
 use super::stacks::Dumps;
 use super::trace_file::TraceFile;
-use crate::engine::schedule::{Action, Ended, FINISHING, Input, Rules, Scheduler};
+use crate::engine::jobserver::client::News;
+use crate::engine::jobserver::message::{Share, Terms, Told};
+use crate::engine::schedule::{Action, Ended, FINISHING, Input, Rules, Scheduler, Why};
 use crate::engine::{Job, Process, Ran, SplitState, clock};
 use crate::machine::meter::{Meter, READING};
 
@@ -60,6 +62,10 @@ pub(super) struct Driver<'a> {
     /// The last host that was started to confirm something, and which tests it is to know.
     wanted: Option<(usize, Vec<(usize, String)>)>,
     claims: Option<Claims>,
+    /// What was heard last of the processes that several runs share.
+    share: Option<Share>,
+    /// The failure budget is used up, here or elsewhere.
+    is_spent: bool,
 }
 
 /// A unit that was given to a host.
@@ -102,6 +108,8 @@ impl<'a> Driver<'a> {
             began: clock::now(),
             wanted: None,
             claims,
+            share: None,
+            is_spent: false,
             job,
         })
     }
@@ -113,6 +121,31 @@ impl<'a> Driver<'a> {
         self.traced(noted.unwrap_or(Ok(())));
         self.slots = vec![None; rules.slots()];
         self.scheduler = Scheduler::new(rules);
+        self.share.into_iter().for_each(|share| self.tell(Input::Share(share)));
+    }
+
+    /// What this run is to be given where several share processes.
+    pub(super) fn terms(&self) -> Terms {
+        Terms { workers: self.job.pool, grain: 1, budget: self.job.budget.into() }
+    }
+
+    fn news(&mut self, news: News) {
+        match news {
+            News::Share(share) => {
+                self.share = Some(share);
+                self.tell(Input::Share(share));
+            }
+            News::Stop => self.is_spent = true,
+        }
+    }
+
+    /// Ends a run whose budget others have used up, or its own last failure with theirs. Not while
+    /// it collects: it is known then how many tests do not run.
+    fn stop_where_spent(&mut self) {
+        self.is_spent |= self.account.is_spent();
+        if self.stage == Stage::Running && std::mem::take(&mut self.is_spent) {
+            self.tell(Input::Stop(Why::Budget));
+        }
     }
 
     /// Half of a trace is of no use: where some cannot be written, nothing more is.
@@ -183,7 +216,11 @@ impl<'a> Driver<'a> {
             Message::Exited { host, status } => self.exited(host, status),
             Message::Variables { host, unit, set_up } => self.worker_is_set_up(host, unit, set_up),
             Message::Claimed(answer, why) => self.claim_answered(answer, why),
+            Message::News(news) => self.news(news),
             Message::Signal(signal) => self.signalled(signal.hear()),
+        }
+        if self.job.jobserver.is_some() {
+            self.stop_where_spent();
         }
         if self.stage == Stage::Running && self.now() >= self.next_reading {
             self.read_machine();
@@ -288,6 +325,9 @@ impl<'a> Driver<'a> {
                 self.account.process_over(Process { seconds, cpu, starting, fixtures });
             }
             Action::Workers { allowed } => self.workers_changed(allowed),
+            Action::Needs(needs) => {
+                self.job.jobserver.iter().for_each(|client| client.tell(&Told::Needs(needs)));
+            }
             Action::WaitsForMemory { needed, available } => self.waits(needed, available),
             Action::Claim => self.claim(),
             Action::ClaimNothing => self.claim_nothing(),
@@ -443,5 +483,6 @@ fn rules(job: &Job, mode: Mode) -> Rules {
         confirms: forks && job.confirms,
         memory_per_test: job.memory_per_test,
         memory_growth: job.memory_growth,
+        shared: job.jobserver.is_some(),
     }
 }
