@@ -14,7 +14,7 @@ use crate::cli::Task;
 use crate::conclusion::answer::called;
 use crate::engine::jobserver::Client;
 use crate::engine::jobserver::message::{Begin, Told, VERSION};
-use crate::engine::jobserver::server::{self, Ended, Heard, Left};
+use crate::engine::jobserver::server::{self, Ended, Heard};
 use crate::engine::{signals, tail};
 use crate::exit::Exit;
 use crate::invocation::Invocation;
@@ -63,9 +63,9 @@ pub(super) fn run(
         said: InOrder::new(projects.len()),
         outcomes: projects.iter().map(|_| None).collect(),
     };
-    let left = server::serve(&runs, most, &mut |run, heard| several.heard(run, heard, &runs));
+    let signal = server::serve(&runs, most, &mut |run, heard| several.heard(run, heard, &runs));
     signals::settle();
-    Ok(several.conclude(invocation, projects, &left?, answers))
+    Ok(several.conclude(invocation, projects, signal?, answers))
 }
 
 fn run_of(
@@ -123,10 +123,10 @@ impl Several<'_> {
         self,
         invocation: &Invocation<'_>,
         projects: &[Project],
-        left: &Left,
+        signal: Option<i32>,
         answers: &Answers,
     ) -> Exit {
-        let interrupted = left.signal.map(Exit::Interrupted);
+        let interrupted = signal.map(Exit::Interrupted);
         let mut ending = interrupted.unwrap_or(Exit::Passed);
         let mut left_out = Vec::new();
         for (project, outcome) in projects.iter().zip(self.outcomes) {

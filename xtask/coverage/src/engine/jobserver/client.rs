@@ -100,6 +100,7 @@ impl Client {
             }
         }
         child::end_all();
+        #[expect(clippy::disallowed_methods, reason = "all children are ended")]
         std::process::exit(Exit::Incomplete.code().into());
     }
 

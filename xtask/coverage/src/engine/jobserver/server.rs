@@ -59,18 +59,9 @@ pub struct Ended {
     pub why: String,
 }
 
-/// What was left when all had ended.
-#[derive(Debug)]
-pub struct Left {
-    /// The signal that has ended the runs.
-    pub signal: Option<i32>,
-    /// The runs that have not begun.
-    pub runs: Vec<usize>,
-}
-
 /// Has this program run once more for each run, at most so many at once; tells `show` what is
-/// heard of each.
-pub fn serve(runs: &[Run], most: usize, show: &mut dyn FnMut(usize, Heard)) -> Result<Left> {
+/// heard of each. Returns the signal that has ended them, if one has.
+pub fn serve(runs: &[Run], most: usize, show: &mut dyn FnMut(usize, Heard)) -> Result<Option<i32>> {
     let (tell, hear) = channel();
     let to_signals = tell.clone();
     let _listening = signals::listen(move |signal| {
@@ -91,8 +82,7 @@ pub fn serve(runs: &[Run], most: usize, show: &mut dyn FnMut(usize, Heard)) -> R
     };
     server.work(&hear);
     child::end_descendants();
-    let runs = server.sharing.waiting();
-    Ok(Left { signal: server.signal, runs })
+    Ok(server.signal)
 }
 
 enum Message {

@@ -18,7 +18,6 @@ const IDLE: u32 = 2;
 
 /// Something that happened.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "as the messages of the runs are")]
 pub enum Input {
     Begins {
         run: usize,
@@ -47,7 +46,6 @@ pub enum Input {
 
 /// Something to be done.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(missing_docs, reason = "as the messages to the runs are")]
 pub enum Action {
     Start { run: usize },
     Share { run: usize, share: Share },
@@ -168,14 +166,8 @@ impl Sharing {
     }
 
     /// How many processes run tests, in all runs.
-    pub fn running(&self) -> usize {
+    fn running(&self) -> usize {
         self.runs.iter().map(|run| run.needs.running).sum()
-    }
-
-    /// The runs that have not started.
-    pub fn waiting(&self) -> Vec<usize> {
-        let waits = |run: &usize| self.runs[*run].stage == Stage::Waiting;
-        (0..self.runs.len()).filter(waits).collect()
     }
 
     fn begins(&mut self, run: usize, terms: Terms) {
