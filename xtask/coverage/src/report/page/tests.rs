@@ -1,6 +1,7 @@
 //! What the page holds, whatever is in the names and texts of a run.
 
 use std::fs;
+use std::io::{Seek, Write};
 use std::process::Command;
 
 use super::*;
@@ -118,17 +119,10 @@ print(json.dumps({"data": json.loads(page.scripts[0]), "text": page.text}))
 
 /// What [`CHECK`] makes of a page.
 fn checked(page: &Page<'_>) -> anyhow::Result<serde_json::Value> {
-    let file = std::env::temp_dir().join(format!(
-        "xtask-page-{}-{}.html",
-        std::process::id(),
-        page.tests.len()
-    ));
-    fs::write(&file, render(page))?;
-    let output = Command::new("python3")
-        .args(["-c", CHECK, "{{data}}"])
-        .stdin(fs::File::open(&file)?)
-        .output()?;
-    fs::remove_file(&file)?;
+    let mut file = tempfile::tempfile()?;
+    file.write_all(render(page).as_bytes())?;
+    file.rewind()?;
+    let output = Command::new("python3").args(["-c", CHECK, "{{data}}"]).stdin(file).output()?;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Ok(serde_json::from_slice(&output.stdout)?)
 }
