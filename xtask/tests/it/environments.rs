@@ -103,6 +103,25 @@ fn an_empty_environment_is_filled_with_what_is_listed() {
     run_with(&project, "", &[]).exits(4).tells("/.venv/bin/python pytest-cov pytest coverage`");
 }
 
+/// It would install into a Python that is everybody's, as images of containers are configured.
+#[test]
+fn poetry_that_makes_no_environment_is_not_let_install() {
+    let text = "[tool.poetry]\npackage-mode = false\n";
+    let project = Project::new(&[("pyproject.toml", text), TEST]).without_env();
+    environment(&project.root.join(".venv"));
+    let poetry = "#!/bin/sh\n[ \"$1\" = config ] && echo false || echo \"$@\" >> called\n";
+    project.write("programs/poetry", poetry);
+    let program = project.root.join("programs/poetry");
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&program, executable).expect("a program");
+    let path = format!("{}/programs:/usr/bin:/bin", project.root);
+    run_with(&project, "", &[("PATH", &path)])
+        .exits(0)
+        .tells("poetry is told to make no environment (`virtualenvs.create`)")
+        .tells("(.venv)");
+    assert!(!project.read("called").contains("install"));
+}
+
 #[test]
 fn a_new_dependency_is_noticed() {
     let text = "[project]\nname = 'a'\ndependencies = ['Pytest>1', 'no.such_thing', \

@@ -79,6 +79,15 @@ pub fn projects(root: &Utf8Path, files: &[Utf8PathBuf]) -> Vec<Utf8PathBuf> {
         .map(Utf8Path::to_path_buf)
         .filter(|folder| !is_sample(folder))
         .collect();
+    let is_around = |folder: &Utf8Path| found.iter().any(|other| other.starts_with(folder));
+    let only_settings = files.iter().filter(|path| path.file_name() == Some("pyproject.toml"));
+    let only_settings = only_settings.filter(|path| has_settings(&root.join(path)));
+    let only_settings: Vec<Utf8PathBuf> = only_settings
+        .filter_map(|path| path.parent())
+        .filter(|folder| !folder.as_str().is_empty() && !is_sample(folder) && !is_around(folder))
+        .map(Utf8Path::to_path_buf)
+        .collect();
+    found.extend(only_settings);
     found.sort();
     found.dedup();
     let all = found.clone();
@@ -111,6 +120,14 @@ pub(super) fn has_tests(folder: &Utf8Path) -> bool {
         })
     };
     ["", "tests", "test"].iter().any(|below| holds(folder.join(below)))
+}
+
+/// Whether a `pyproject.toml` has settings for tests, which make its folder a project where there is
+/// no other below it.
+fn has_settings(path: &Utf8Path) -> bool {
+    let table: toml::Table = files::read_text(path).unwrap_or_default().parse().unwrap_or_default();
+    let tools = table.get("tool").and_then(toml::Value::as_table);
+    tools.is_some_and(|it| ["pytest", "coverage"].iter().any(|name| it.contains_key(*name)))
 }
 
 /// A `pyproject.toml` may only configure tools, a `setup.cfg` too.
@@ -158,7 +175,11 @@ mod tests {
         write(".gitignore", "/generated\n");
         write("generated/g/setup.py", "");
         write("generated/g/test_g.py", "");
+        write("scripts/pyproject.toml", "[tool.pytest.ini_options]");
+        write("scripts/test_s.py", "");
+        write("services/pyproject.toml", "[tool.coverage.run]");
+        write("services/test_all.py", "");
         let files = walk(root, true);
-        assert_eq!(projects(root, &files), ["libs/b", "services/a"]);
+        assert_eq!(projects(root, &files), ["libs/b", "scripts", "services/a"]);
     }
 }

@@ -33,6 +33,12 @@ pub(super) fn find(steps: &Steps, project: &Project, state: &State) -> Result<Op
         // What all members share holds others, or cannot hold this one.
         _ => return own(steps, &program, project, state).map(Some),
     }
+    if makes_no_environment(steps, &program, project) {
+        let poetrys = "poetry is told to make no environment (`virtualenvs.create`), and would \
+                       install into a Python that is not the project's";
+        steps.announce(poetrys);
+        return Ok(None);
+    }
     state.create(state.dir())?;
     write(&cut_off, "")?;
     if let Err(error) = install(steps, project, install_step(&program, project)) {
@@ -44,6 +50,14 @@ pub(super) fn find(steps: &Steps, project: &Project, state: &State) -> Result<Op
     }
     let _ = fs::remove_file(&cut_off);
     Ok(ask().map(|python| kept(python, project)))
+}
+
+/// Whether `poetry install` would put everything into the Python that it runs with, or the one on
+/// `PATH`: images of containers are configured so.
+fn makes_no_environment(steps: &Steps, program: &Utf8Path, project: &Project) -> bool {
+    let ask = Step::new(program, &project.home).args(["config", "virtualenvs.create"]);
+    let answer = || steps.read(&ask.unset(&ACTIVE)).unwrap_or_default();
+    project.tool == Tool::Poetry && answer().trim() == "false"
 }
 
 /// The environment that is there and filled, if there is one.
