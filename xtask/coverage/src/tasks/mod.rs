@@ -63,19 +63,8 @@ pub fn run(
     }
     let workspace = Workspace::find(&here)?;
     if let Some(client) = client {
-        let answers = Answers::new(client.begin.top.clone());
-        let pages = RefCell::default();
-        let invocation = Invocation {
-            typed,
-            here: &here,
-            env,
-            screen,
-            workspace: workspace.as_ref(),
-            pages: &pages,
-            joint: Some(&answers),
-            jobserver: Some(client),
-        };
-        return Ok(projects::run_one_of_several(&invocation, client));
+        let workspace = workspace.as_ref();
+        return Ok(projects::run_one_of_several(typed, env, screen, &here, workspace, client));
     }
     if let Some(wanted) = &typed.pipeline {
         return ci::run(typed, wanted, screen, workspace.as_ref(), &here);

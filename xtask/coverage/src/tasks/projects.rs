@@ -1,6 +1,7 @@
 //! Several projects at once, each in a process of its own; and that process, this program once
 //! more. Who may start and run what is the business of the [jobserver](crate::engine::jobserver).
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
@@ -10,15 +11,16 @@ use tempfile::TempDir;
 
 use super::in_order::{InOrder, Piece};
 use super::{answer_without_run, run_all, say_left_out};
-use crate::cli::Task;
+use crate::cli::{Task, Typed};
 use crate::conclusion::answer::called;
 use crate::engine::jobserver::Client;
 use crate::engine::jobserver::message::{Begin, Told, VERSION};
 use crate::engine::jobserver::server::{self, Ended, Heard};
 use crate::engine::{signals, tail};
+use crate::env::Env;
 use crate::exit::Exit;
 use crate::invocation::Invocation;
-use crate::project::{Project, discover};
+use crate::project::{Project, Workspace, discover};
 use crate::report::joint::{Answer, Answers};
 use crate::screen::Screen;
 
@@ -165,12 +167,22 @@ fn outcome(ended: Ended, log: &Utf8Path) -> Result<Outcome, String> {
 }
 
 /// Runs the project of this process, and tells the one that has started it what came of that.
-pub(super) fn run_one_of_several(invocation: &Invocation<'_>, client: &Arc<Client>) -> Exit {
-    let project = discover::one_of_several(&client.begin.root, invocation.workspace);
-    let exit = run_all(invocation, &[project]);
-    let answers = invocation.joint.map(Answers::take).unwrap_or_default();
-    invocation.screen.flush();
-    let outcome = serde_json::to_value(Outcome { exit, answers });
+pub(super) fn run_one_of_several(
+    typed: &Typed,
+    env: &Env,
+    screen: &Screen,
+    here: &Utf8Path,
+    workspace: Option<&Workspace>,
+    client: &Arc<Client>,
+) -> Exit {
+    let project = discover::one_of_several(&client.begin.root, workspace);
+    let answers = Answers::new(client.begin.top.clone());
+    let (pages, joint, jobserver) = (RefCell::default(), Some(&answers), Some(client));
+    let pages = &pages;
+    let invocation = Invocation { typed, here, env, screen, workspace, pages, joint, jobserver };
+    let exit = run_all(&invocation, &[project]);
+    screen.flush();
+    let outcome = serde_json::to_value(Outcome { exit, answers: answers.take() });
     outcome.into_iter().for_each(|outcome| client.tell(&Told::Ended(outcome)));
     exit
 }
