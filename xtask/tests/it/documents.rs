@@ -183,9 +183,7 @@ fn tox_and_nox_run_the_program() {
         let output = run.cwd(&project.root).var("PATH", &path).limit(minutes).output().exits(0);
         let said = output.to_string();
         assert!(said.contains("✓ passed: 3 tests passed"), "{said}");
-        assert!(
-            said.contains("(VIRTUAL_ENV)") && said.contains(&format!("/.{}/", words[0])),
-            "{said}"
-        );
+        // Theirs: no other is active.
+        assert!(said.contains("(VIRTUAL_ENV)"), "{said}");
     }
 }
