@@ -324,10 +324,12 @@ pub fn end_all() {
 }
 
 fn end_all_but(spared: &BTreeSet<i32>) {
-    sweep(spared, |new, all| {
-        // A group at once: what in it forks and ends is never caught by its number.
-        groups(all, new).into_iter().for_each(kill_group);
-        new.iter().for_each(|process| send(Pid::from_raw(process.pid), Signal::SIGKILL));
+    sweep(spared, |new, family, all| {
+        // A group at once: what in it forks and ends is never caught by its number. Those of the
+        // family that have ended, of which there are many then, still tell which group it is.
+        groups(all, family).into_iter().for_each(kill_group);
+        let living = new.iter().filter(|process| !process.ended);
+        living.for_each(|process| send(Pid::from_raw(process.pid), Signal::SIGKILL));
     });
 }
 

@@ -68,12 +68,15 @@ pub(super) fn groups(all: &[Process], family: &[Process]) -> BTreeSet<i32> {
     groups.filter(|group| !theirs.contains(group)).collect()
 }
 
-/// Shows `act` every living descendant of ours, those that appear meanwhile included, with all
-/// processes there are.
+/// Shows `act` every descendant of ours, those that appear meanwhile included: the new ones, then all
+/// that there are now, and all processes. What has ended is among them: it may have forked before.
 ///
 /// A process that forks while the table is read has a child that this look misses. Once `act`
 /// has killed or stopped it, it forks no more: what it has forked is found by the next look.
-pub(super) fn sweep(spared: &BTreeSet<i32>, mut act: impl FnMut(&[Process], &[Process])) {
+pub(super) fn sweep(
+    spared: &BTreeSet<i32>,
+    mut act: impl FnMut(&[Process], &[Process], &[Process]),
+) {
     // There may be processes that escape for ever, each by forking another one and ending.
     const LOOKS: usize = 100;
     // One look may fall between the end of such a process and the beginning of the next.
@@ -81,11 +84,12 @@ pub(super) fn sweep(spared: &BTreeSet<i32>, mut act: impl FnMut(&[Process], &[Pr
     let (mut seen, mut empty) = (BTreeSet::new(), 0);
     for _ in 0..LOOKS {
         let all = all();
-        let mut new = family(&all, me(), spared);
-        new.retain(|process| !process.ended && seen.insert(process.pid));
+        let family = family(&all, me(), spared);
+        let is_new = |process: &&Process| seen.insert(process.pid);
+        let new: Vec<Process> = family.iter().filter(is_new).copied().collect();
         if !new.is_empty() {
             empty = 0;
-            act(&new, &all);
+            act(&new, &family, &all);
             continue;
         }
         empty += 1;

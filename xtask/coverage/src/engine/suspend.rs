@@ -36,8 +36,8 @@ fn stop_descendants(ours: Option<&Process>) -> BTreeSet<i32> {
     let mut stopped = BTreeSet::new();
     let is_ours = |process: &Process| ours.is_some_and(|it| it.group == process.group);
     let mut send = |signal: Signal| {
-        sweep(&BTreeSet::new(), |new, _| {
-            for process in new {
+        sweep(&BTreeSet::new(), |new, _, _| {
+            for process in new.iter().filter(|process| !process.ended) {
                 if !process.stopped {
                     child::send(Pid::from_raw(process.pid), signal);
                 }
