@@ -9,7 +9,7 @@ from typing import Any, Callable
 import pytest
 
 from xtask_host import children
-from xtask_host.outlet import Outlet
+from xtask_host.event_pipe import EventPipe
 
 _monotonic, _sleep = time.monotonic, time.sleep
 
@@ -20,7 +20,7 @@ _STEP = 0.005  # seconds between two looks at collectors that are about to end
 class Collectors:
     """The processes that collect a share of the files each."""
 
-    def __init__(self, events: Outlet) -> None:
+    def __init__(self, events: EventPipe) -> None:
         self._events = events
         self._running: dict[int, int] = {}  # by pid: number
 

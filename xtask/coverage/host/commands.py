@@ -11,7 +11,7 @@ import signal
 from collections.abc import Iterator
 from typing import Any, Callable
 
-from xtask_host.outlet import Outlet, move_high
+from xtask_host.event_pipe import EventPipe, move_high
 
 # Whatever is imported while collecting may replace these (gevent does, and conftests).
 _pipe, _read, _close, _set_blocking = os.pipe, os.read, os.close, os.set_blocking
@@ -135,7 +135,7 @@ class Channel:
 
     def __init__(self, commands: int, events: int) -> None:
         self.commands = Commands(commands)
-        self.events = Outlet(events)
+        self.events = EventPipe(events)
 
     def close(self) -> None:
         os.close(self.commands.fd)

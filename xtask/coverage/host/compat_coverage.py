@@ -58,7 +58,7 @@ def source_of(cov: Any) -> Any:
     return cov._inorout
 
 
-def outlets_of(cov: Any) -> dict[str, Any]:
+def callbacks_of(cov: Any) -> dict[str, Any]:
     """Where its data say what is wrong, as arguments of `CoverageData`."""
     return {"warn": cov._warn, "debug": cov._debug}
 

@@ -6,11 +6,13 @@ import os
 from typing import Any
 
 from xtask_host.commands import Commands
-from xtask_host.outlet import Outlet
+from xtask_host.event_pipe import EventPipe
 from xtask_host.writers import Writers
 
 
-def gather(settings: dict[str, Any], commands: Commands, events: Outlet, measurement: Any) -> None:
+def gather(
+    settings: dict[str, Any], commands: Commands, events: EventPipe, measurement: Any
+) -> None:
     """Take `adopt`, until `finish`; then write a file for each split."""
     folders: dict[int | None, list[tuple[int, str]]] = {}
     writers = Writers(measurement, settings["nodes"])

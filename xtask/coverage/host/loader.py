@@ -72,4 +72,4 @@ def _keep(kept: str, content: bytes) -> None:
 
 def main(folder: str) -> None:
     loader = Loader(folder)
-    loader.load("outlet", "commands", "children", "run").run(sys.argv[1:], loader)
+    loader.load("event_pipe", "commands", "children", "run").run(sys.argv[1:], loader)

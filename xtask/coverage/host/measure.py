@@ -13,8 +13,8 @@ from typing import Any
 from coverage import Coverage
 
 from xtask_host import compat_coverage, native, parts
-from xtask_host.harvest import Harvest, Recorder, lines_in, state_of_log
-from xtask_host.outlet import Outlet, getpid
+from xtask_host.coverage_log import CoverageLog, Recorder, lines_in, state_of_log
+from xtask_host.event_pipe import EventPipe, getpid
 
 _CORES = {
     "NativeTracer": "native",
@@ -74,7 +74,7 @@ class Measurement:
         folder = os.path.join(self._folder, "check")
         os.makedirs(folder, exist_ok=True)
         log, file = os.path.join(folder, parts.LOG), os.path.join(folder, "measured.py")
-        data = new_harvest(self.cov, folder)
+        data = new_log(self.cov, folder)
 
         def lines() -> set[int]:
             data.end()
@@ -118,7 +118,7 @@ class Measurement:
     def before_fork(self) -> None:
         """Leave nothing in memory that the unit would hand over a second time."""
         self.collector.flush_data()
-        if isinstance(self._data, Harvest):
+        if isinstance(self._data, CoverageLog):
             self._data.write()
 
     def unnoticed_fork(self) -> contextlib.AbstractContextManager[None]:
@@ -132,7 +132,7 @@ class Measurement:
         """From here on this process is a collector: a log of its own is its data."""
         self._folder = os.path.join(self._collectors, str(number))
         os.makedirs(self._folder)
-        self._data = new_harvest(self.cov, self._folder)
+        self._data = new_log(self.cov, self._folder)
         self.use_data(self._data, self._folder)
 
     def keep_collected(self) -> None:
@@ -277,27 +277,27 @@ class UnitRecorder:
 
     def begin(self, folder: str) -> None:
         """From here on what is executed goes into this folder."""
-        self._harvest = new_harvest(self._measurement.cov, folder)
-        self._measurement.use_data(self._harvest, folder)
-        self._recorder.into(self._harvest)
+        self._coverage_log = new_log(self._measurement.cov, folder)
+        self._measurement.use_data(self._coverage_log, folder)
+        self._recorder.into(self._coverage_log)
         self._watch = parts.Watch(folder)
 
     def note(self) -> None:
         """Put what a test has executed out of reach of a crash."""
         self._collect(self._watch.new())
-        self._harvest.tell_test()
-        self._harvest.write()
+        self._coverage_log.tell_test()
+        self._coverage_log.write()
 
     def _collect(self, saved: list[str]) -> None:
         self._measurement.notice_disabled_plugins()
         self._recorder.collect()
         if saved:
-            self._harvest.tell_saved(saved)
+            self._coverage_log.tell_saved(saved)
 
     def end(self) -> None:
         self._collect(self._watch.all_new())
-        self._harvest.tell_packages(*self._measurement.packages_met())
-        self._harvest.end()
+        self._coverage_log.tell_packages(*self._measurement.packages_met())
+        self._coverage_log.end()
 
     def release(self) -> None:
         """Where units run in the host itself: give the collector back to the host."""
@@ -305,10 +305,10 @@ class UnitRecorder:
         self._measurement.resume_host()
 
 
-def new_harvest(cov: Any, folder: str) -> Harvest:
-    log = Outlet.to_file(os.path.join(folder, parts.LOG))
+def new_log(cov: Any, folder: str) -> CoverageLog:
+    log = EventPipe.to_file(os.path.join(folder, parts.LOG))
     basename = os.path.join(folder, ".coverage")
-    return Harvest(basename, log, **compat_coverage.outlets_of(cov))
+    return CoverageLog(basename, log, **compat_coverage.callbacks_of(cov))
 
 
 @contextlib.contextmanager

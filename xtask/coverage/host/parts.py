@@ -14,7 +14,7 @@ from typing import Any, Callable
 from coverage import CoverageData
 from coverage.exceptions import CoverageException
 
-from xtask_host.harvest import DAMAGED, read_log, unpack_arcs, unpack_lines
+from xtask_host.coverage_log import DAMAGED, read_log, unpack_arcs, unpack_lines
 
 LOG = "log"
 # Private names are taken at import: tests may replace them.

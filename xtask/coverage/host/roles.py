@@ -18,8 +18,8 @@ import pytest
 from xtask_host import temporary, unit, workers
 from xtask_host.closing import Closing
 from xtask_host.controller import Controller
+from xtask_host.event_pipe import EventPipe, exit_now, getpid
 from xtask_host.listeners import Listeners
-from xtask_host.outlet import Outlet, exit_now, getpid
 from xtask_host.text import as_text, pack, unpack
 
 
@@ -57,7 +57,7 @@ class Role:
 class Parent(Role):
     """The host of the fork engine, and the controller of the spawn engine."""
 
-    def __init__(self, settings: dict[str, Any], events: Outlet, server: Any, host: Any) -> None:
+    def __init__(self, settings: dict[str, Any], events: EventPipe, server: Any, host: Any) -> None:
         self._settings = settings
         self._events = events
         self._server = server
@@ -149,7 +149,7 @@ class DoesNotCollect:
 class Worker(Role):
     """A host of the spawn engine."""
 
-    def __init__(self, settings: dict[str, Any], events: Outlet, server: Any, host: Any) -> None:
+    def __init__(self, settings: dict[str, Any], events: EventPipe, server: Any, host: Any) -> None:
         self._settings = settings
         self._events = events
         self._server = server
@@ -262,7 +262,7 @@ def without_shards(config: pytest.Config) -> None:
             config.pluginmanager.unregister(plugin)
 
 
-def _give_up(events: Outlet, why: str) -> None:
+def _give_up(events: EventPipe, why: str) -> None:
     """Leave at once: the hooks of the session's end would believe that no test was there."""
     events.send({"event": "cannot-host", "why": as_text(why)})
     events.send({"event": "bye", "exit": 0})

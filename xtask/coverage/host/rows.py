@@ -13,7 +13,7 @@ import json
 import os
 from typing import Any, Callable
 
-from xtask_host.outlet import move_high
+from xtask_host.event_pipe import move_high
 
 _write, _read, _close, _fstat = os.write, os.read, os.close, os.fstat
 _SET_PIPE_SIZE = getattr(fcntl, "F_SETPIPE_SZ", 1031)

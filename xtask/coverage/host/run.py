@@ -13,7 +13,7 @@ import types
 from typing import Any
 
 from xtask_host.commands import Commands
-from xtask_host.outlet import Outlet, exit_now, move_high
+from xtask_host.event_pipe import EventPipe, exit_now, move_high
 
 PROTOCOL = 1
 _DEFAULTS: dict[str, Any] = {
@@ -45,7 +45,7 @@ def run(argv: list[str], loader: Any) -> None:
     fds, outputs, settings = _read_arguments(argv)
     commands = Commands(fds[0])
     first = len(fds) - 2 * (settings["collectors"] or int(settings["spare"]))
-    events, *slots = map(Outlet, fds[1:first])
+    events, *slots = map(EventPipe, fds[1:first])
     _behave_like_python_m(loader.folder)
     # Before anything of the project can look.
     names = loader.load("worker_variables", "worker_names")
@@ -81,12 +81,22 @@ def run(argv: list[str], loader: Any) -> None:
             "stand_ins",
             "replays",
             "usage",
-            "reports",
+            "pytest_reports",
             "workers",
             "listeners",
         ),
         *("controller", "closing", "together", "last_failed", "temporary", "garbage", "endings"),
-        *("unit", "rows", "stacks", "writers", "collectors", "hazards", "draws", "serve", "roles"),
+        *(
+            "unit",
+            "rows",
+            "stacks",
+            "writers",
+            "collectors",
+            "hazards",
+            "random_state",
+            "serve",
+            "roles",
+        ),
         *("session", "shards"),
     )
     events.send(_hello(pytest, measurement))
@@ -102,7 +112,7 @@ def run(argv: list[str], loader: Any) -> None:
 
 
 def _has_worker_variables(
-    settings: dict[str, Any], names: Any, commands: Commands, events: Outlet
+    settings: dict[str, Any], names: Any, commands: Commands, events: EventPipe
 ) -> bool:
     """Set what the worker has of its own; false where Rust is gone."""
     variables = sys.modules["xtask_host.worker_variables"]
@@ -124,14 +134,14 @@ def _gather(
     _say_goodbye(events, measurement, 0, endings)
 
 
-def _say_goodbye(events: Outlet, measurement: Any, status: int, endings: Any) -> None:
+def _say_goodbye(events: EventPipe, measurement: Any, status: int, endings: Any) -> None:
     if measurement is not None:
         events.send(measurement.save())
     events.send({"event": "bye", "exit": status})
     _leave(endings)
 
 
-def _run_pytest(pytest: Any, args: list[str], plugins: list[Any], events: Outlet) -> int:
+def _run_pytest(pytest: Any, args: list[str], plugins: list[Any], events: EventPipe) -> int:
     """pytest to its end; what a hook of the session's end raises must not cost the data."""
     try:
         return int(pytest.main(args, plugins=plugins))
@@ -174,14 +184,14 @@ def _behave_like_python_m(folder: str) -> None:
 def _start_coverage(settings: dict[str, Any], loader: Any) -> Any:
     if settings["coverage"] is None:
         return None
-    measure = loader.load("compat_coverage", "harvest", "parts", "native", "measure")
+    measure = loader.load("compat_coverage", "coverage_log", "parts", "native", "measure")
     measurement = measure.Measurement(settings["coverage"], settings["work_dir"], loader.folder)
     measurement.start()
     return measurement
 
 
 def _plugins(
-    settings: dict[str, Any], events: Outlet, server: Any, measurement: Any, pipes: list[int]
+    settings: dict[str, Any], events: EventPipe, server: Any, measurement: Any, pipes: list[int]
 ) -> list[Any]:
     session, roles = sys.modules["xtask_host.session"], sys.modules["xtask_host.roles"]
     host = session.HostSession(events, settings, server.serve)

@@ -28,11 +28,11 @@ from xtask_host import (
 from xtask_host.collectors import Collectors, status_of
 from xtask_host.commands import Channel, Commands
 from xtask_host.controller import Controller
-from xtask_host.draws import Draws
 from xtask_host.endings import Endings
+from xtask_host.event_pipe import EventPipe, encode, exit_now, getpid
 from xtask_host.listeners import Listeners
-from xtask_host.outlet import Outlet, encode, exit_now, getpid
-from xtask_host.reports import Boundaries, Reporter
+from xtask_host.pytest_reports import Boundaries, Reporter
+from xtask_host.random_state import RandomState
 from xtask_host.rows import Following, Orders, Row, Unit
 from xtask_host.text import as_text, pack
 from xtask_host.writers import Writers
@@ -65,8 +65,8 @@ class Server:
         self,
         settings: dict[str, Any],
         commands: Commands,
-        events: Outlet,
-        slots: list[Outlet],
+        events: EventPipe,
+        slots: list[EventPipe],
         measurement: Any,
     ) -> None:
         self._settings = settings
@@ -102,7 +102,7 @@ class Server:
         """What is there now is ours or the user's shell's: what comes later is the project's."""
         garbage.unfreeze_when_asked()
         self._start = hazards.Snapshot()
-        self._draws = Draws()
+        self._random_state = RandomState()
 
     def hazards(self) -> hazards.Findings:
         """What rules out forks at this moment."""
@@ -327,7 +327,7 @@ class Server:
     def _unit(self, command: dict[str, Any]) -> Unit:
         return Unit(command, os.path.join(self._units, str(command["unit"])))
 
-    def _pipe(self, one: Unit) -> Outlet:
+    def _pipe(self, one: Unit) -> EventPipe:
         """The pipe of its slot. A host of the spawn engine has but one, of any number."""
         return self._slots[one.slot - self._settings["slot"]]
 
@@ -356,7 +356,7 @@ class Server:
         _own_group(pid)
 
     def _fork_unnoticed(self) -> int:
-        state = self._draws.before_fork()
+        state = self._random_state.before_fork()
         if self._measurement is None:
             pid = _fork()
         else:
@@ -364,7 +364,7 @@ class Server:
             with self._measurement.unnoticed_fork():
                 pid = _fork()
         if pid == 0:
-            self._draws.after_fork(state)
+            self._random_state.after_fork(state)
         return pid
 
     def _be(self, row: Row) -> None:
@@ -392,7 +392,7 @@ class Server:
             unit.leave_if_a_copy(me)
             unit.leave(code, self.endings)
 
-    def _has_variables(self, one: Unit, outlet: Outlet, orders: Orders) -> bool:
+    def _has_variables(self, one: Unit, outlet: EventPipe, orders: Orders) -> bool:
         """Set what this worker has of its own; false where the host is gone."""
         if self._settings["worker_variables"] is None:
             return True
@@ -403,7 +403,7 @@ class Server:
 
         return worker_variables.wait(ask)
 
-    def _settle(self, one: Unit, outlet: Outlet) -> None:
+    def _settle(self, one: Unit, outlet: EventPipe) -> None:
         """Let go of what is the host's."""
         _own_group(getpid())
         self._commands.deafen()
@@ -435,7 +435,7 @@ class Server:
             return self.workerinputs[slot]
         return self.controller.input_of(slot) if self.controller is not None else None
 
-    def _run_row(self, one: Unit, outlet: Outlet, ask: _Ask) -> Unit:
+    def _run_row(self, one: Unit, outlet: EventPipe, ask: _Ask) -> Unit:
         """Run a unit, and whatever follows it in this process; returns the last one."""
         recorder: Any = unit.NoRecorder()
         if self._measurement is not None:
@@ -455,7 +455,7 @@ class Server:
         if self._settings.get("freeze", True):
             garbage.freeze()
 
-    def _run_unit(self, one: Unit, outlet: Outlet, recorder: Any, ask: _Ask) -> Unit | None:
+    def _run_unit(self, one: Unit, outlet: EventPipe, recorder: Any, ask: _Ask) -> Unit | None:
         """Run a unit; returns the one to go on with."""
         stacks.register(one.stacks_file)
         reporter = self._reporter
@@ -576,7 +576,7 @@ class Server:
         while self.channels:
             self.channels.pop().close()
 
-    def become_collector(self, number: int, commands: Commands, events: Outlet) -> None:
+    def become_collector(self, number: int, commands: Commands, events: EventPipe) -> None:
         """Let go of what is the host's; units are forked and served as there."""
         _close(self._commands.fd)
         self._events.close()
@@ -750,7 +750,7 @@ def _hears_nothing() -> None:
     """In place of a hook."""
 
 
-def _complain(outlet: Outlet, one: Unit) -> None:
+def _complain(outlet: EventPipe, one: Unit) -> None:
     """The unit itself broke, not a test in it."""
     try:
         text = traceback.format_exc()

@@ -12,10 +12,10 @@ import pytest
 
 from xtask_host import ordering
 from xtask_host.controller import stand_in_for_xdist
+from xtask_host.event_pipe import EventPipe
 from xtask_host.last_failed import LastFailed
 from xtask_host.listeners import Listeners
-from xtask_host.outlet import Outlet
-from xtask_host.reports import Reporter, long_text, skip_reason, warning_text
+from xtask_host.pytest_reports import Reporter, long_text, skip_reason, warning_text
 from xtask_host.roles import Role
 from xtask_host.text import cut
 from xtask_host.together import document_of, marks
@@ -47,7 +47,7 @@ class HostSession:
     """The plugin given to `pytest.main`."""
 
     def __init__(
-        self, events: Outlet, settings: dict[str, Any], serve: Callable[..., None]
+        self, events: EventPipe, settings: dict[str, Any], serve: Callable[..., None]
     ) -> None:
         self.events = events
         self.loop: Callable[[pytest.Session], None] = self.serve_all
@@ -75,7 +75,7 @@ class HostSession:
 
     def become_collector(
         self,
-        events: Outlet,
+        events: EventPipe,
         place_of: Callable[[pytest.Item], tuple[int, int]],
         is_own: Callable[[pytest.Item], bool] | None = None,
     ) -> None:

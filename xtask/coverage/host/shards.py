@@ -25,7 +25,7 @@ import pytest
 from xtask_host import children, ordering, stand_ins, unit, whole
 from xtask_host.collectors import status_of
 from xtask_host.commands import Channel
-from xtask_host.outlet import getpid
+from xtask_host.event_pipe import getpid
 from xtask_host.plugins import is_installed
 from xtask_host.serve import Server
 from xtask_host.session import HostSession

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 
-from xtask_host.outlet import move_high
+from xtask_host.event_pipe import move_high
 
 # One that nobody sends: no kernel of today raises SIGSTKFLT (16, on Linux; Python names it
 # since 3.11), and SIGINFO comes from a key that a process without a terminal never sees.

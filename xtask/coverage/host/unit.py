@@ -13,8 +13,8 @@ import pytest
 
 from xtask_host import garbage, temporary, usage, workers
 from xtask_host.endings import Endings
-from xtask_host.outlet import exit_now, getpid
-from xtask_host.reports import Reporter
+from xtask_host.event_pipe import exit_now, getpid
+from xtask_host.pytest_reports import Reporter
 
 # Exit codes of a unit that did not run to its end by itself.
 BROKEN = 70

@@ -14,7 +14,7 @@ from collections import deque
 from typing import Any
 
 from xtask_host import children
-from xtask_host.outlet import exit_now
+from xtask_host.event_pipe import exit_now
 
 # Whatever is imported while collecting may replace it (gevent does).
 _fork = os.fork

@@ -29,10 +29,10 @@ from typing import Any
 import pytest
 
 from xtask_host import worker_names
+from xtask_host.event_pipe import encode
 from xtask_host.last_failed import LastFailed, told
 from xtask_host.listeners import Listeners
-from xtask_host.outlet import encode
-from xtask_host.reports import long_text, message_of, property_of, skip_reason, warning_text
+from xtask_host.pytest_reports import long_text, message_of, property_of, skip_reason, warning_text
 from xtask_host.temporary import share
 from xtask_host.text import as_text, cut, seconds_of
 from xtask_host.together import document_of, marks

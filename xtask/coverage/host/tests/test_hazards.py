@@ -112,7 +112,7 @@ JUDGED = """
 DRAWN = """
     import random
     import sys
-    comes_from = sys.modules["xtask_host.draws"].comes_from
+    comes_from = sys.modules["xtask_host.random_state"].comes_from
 
     def drawn(draws):
         twister = random.Random(7)
@@ -130,7 +130,7 @@ DRAWN = """
     """
 
 
-@pytest.mark.parametrize("text", [JUDGED, DRAWN], ids=["threads", "draws"])
+@pytest.mark.parametrize("text", [JUDGED, DRAWN], ids=["threads", "random_state"])
 def test_what_decides(run, text):
     """These modules are there where a host is."""
     driver = run(text)

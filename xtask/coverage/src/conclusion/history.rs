@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 
-use super::notable::percentages;
+use super::highlights::percentages;
 use super::value::{Conclusion, Finished};
 use crate::cli::Engine;
 use crate::history::{History, durations};

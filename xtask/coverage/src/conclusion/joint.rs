@@ -6,8 +6,9 @@ use std::time::{Instant, SystemTime};
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::say::say_verdict;
 use super::service;
-use super::words::{counts, say_weighed, title, verdict_line, word};
+use super::words::{say_weighed, title};
 use crate::cli::Task;
 use crate::env::Env;
 use crate::exit::Exit;
@@ -202,7 +203,7 @@ impl All {
         let page = Page {
             folder: folder.root(),
             is_good: verdict.exit == Exit::Passed,
-            verdict: format!("{}: {}", word(verdict.outcome), verdict.sentence),
+            verdict: verdict.line(),
             projects: self.answers.iter().map(shown).collect(),
             total: self.total(verdict),
             reports: reports.iter().map(|(kind, path)| (title(kind), path.clone())).collect(),
@@ -225,9 +226,9 @@ impl All {
             name: "TOTAL".to_owned(),
             covered,
             threshold: None,
-            tests: counts(&self.tally),
+            tests: self.tally.in_words(),
             time: seconds(self.seconds),
-            verdict: word(verdict.outcome).to_owned(),
+            verdict: verdict.outcome.in_words().to_owned(),
         }
     }
 
@@ -263,7 +264,7 @@ impl All {
             invocation.pages.replace(vec![page.to_owned()]);
         }
         self.tell_service(invocation, verdict);
-        screen.say(&verdict_line(screen.paint(), verdict, &self.tally));
+        say_verdict(screen, None, verdict, &self.tally);
     }
 
     /// Annotations once for all projects, and one page of the job. That this fails is no reason
@@ -290,7 +291,7 @@ impl All {
     /// For the page of the job; nothing where the table has no place in it.
     fn job_page(&self, verdict: &Verdict, room: usize) -> String {
         let mut text =
-            format!("## {}\n\n{}\n", word(verdict.outcome), markdown(&self.rows(verdict)));
+            format!("## {}\n\n{}\n", verdict.outcome.in_words(), markdown(&self.rows(verdict)));
         if let Some(patch) = &self.patch {
             text.push_str(&format!("{}\n\n", patch.total()));
         }
@@ -324,9 +325,9 @@ fn row(answer: &Answer) -> Row {
         name: answer.name.clone(),
         covered,
         threshold: threshold.map(|threshold| format!("{threshold}%")),
-        tests: counts(&answer.tally),
+        tests: answer.tally.in_words(),
         time: seconds(answer.seconds),
-        verdict: word(answer.outcome).to_owned(),
+        verdict: answer.outcome.in_words().to_owned(),
     }
 }
 

@@ -8,7 +8,7 @@ use camino::Utf8PathBuf;
 
 use super::summary::versions;
 use super::value::{Conclusion, Finished};
-use super::words::{counts, title};
+use super::words::title;
 use crate::engine::samples::{busy_share, limited_by};
 use crate::engine::{Limit, Ran};
 use crate::files;
@@ -56,7 +56,7 @@ fn page<'a>(run: &Finished<'a>, conclusion: &'a Conclusion) -> Page<'a> {
         partial: verdict.partial,
         problems: broken.chain(problems).collect(),
         tally: evidence.tally,
-        counts: counts(&evidence.tally),
+        counts: evidence.tally.in_words(),
         seconds: seconds.clone(),
         began: conclusion.began,
         slots,

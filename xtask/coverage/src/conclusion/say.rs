@@ -2,12 +2,15 @@
 //! reports, what is wrong, what is worth a look, where the time went; the verdict last.
 
 use super::value::{Conclusion, Finished};
-use super::words::{say_reports, say_weighed, time_line, verdict_line};
+use super::words::{say_reports, say_weighed, time_line};
 use super::{answer, history, missing, page};
-use crate::model::ReportKind;
+use crate::exit::Exit;
 use crate::model::format::count;
+use crate::model::{ReportKind, Tally};
 use crate::report::failures::{self, Limits};
 use crate::report::thresholds::Missed;
+use crate::report::verdict::Verdict;
+use crate::screen::Screen;
 
 impl Finished<'_> {
     /// Says all of it, and has services and the next run know.
@@ -39,12 +42,8 @@ impl Finished<'_> {
         if let Err(error) = history::keep_result(self, conclusion) {
             screen.warn(&format!("{error:#}"));
         }
-        let tally = &conclusion.evidence.tally;
-        let lines = verdict_line(screen.paint(), &conclusion.verdict, tally);
-        match answer::name(self.invocation, self.project) {
-            Some(name) => lines.lines().for_each(|line| screen.say(&format!("{name}: {line}"))),
-            None => screen.say(&lines),
-        }
+        let name = answer::name(self.invocation, self.project);
+        say_verdict(screen, name.as_deref(), &conclusion.verdict, &conclusion.evidence.tally);
     }
 
     fn say_failures(&self, conclusion: &Conclusion) {
@@ -130,5 +129,18 @@ impl Finished<'_> {
             let html = conclusion.reports.get(ReportKind::Html.name()).cloned();
             self.invocation.pages.borrow_mut().push(html.unwrap_or(page));
         }
+    }
+}
+
+/// The last two lines of a run; each begins with the project's name where there are several.
+pub(super) fn say_verdict(screen: &Screen, name: Option<&str>, verdict: &Verdict, tally: &Tally) {
+    let line = verdict.line();
+    let line = match verdict.exit {
+        Exit::Passed => screen.paint().green(&line),
+        _ => screen.paint().red(&line),
+    };
+    let name = name.map_or_else(String::new, |name| format!("{name}: "));
+    for line in [format!("Tests: {}", tally.in_words()), line] {
+        screen.say(&format!("{name}{line}"));
     }
 }

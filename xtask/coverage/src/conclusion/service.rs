@@ -8,7 +8,6 @@ use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::value::{Conclusion, Finished};
-use super::words::{counts, word};
 use crate::env::Env;
 use crate::exit::Exit;
 use crate::invocation::Invocation;
@@ -52,7 +51,7 @@ impl Finished<'_> {
         let places = places(self.invocation, self.project, self.prepared);
         let mut all = Vec::new();
         if matches!(exit, Exit::BelowThreshold | Exit::Incomplete | Exit::Usage | Exit::NoTests) {
-            let title = format!("{}: {}", self.project.name, word(*outcome));
+            let title = format!("{}: {}", self.project.name, outcome.in_words());
             let (file, lines, text) = (None, None, sentence.clone());
             all.push(Annotation { level: Level::Error, file, lines, title, text });
         }
@@ -74,10 +73,10 @@ impl Finished<'_> {
         let verdict = &conclusion.verdict;
         let page = Page {
             project: &self.project.name,
-            word: word(verdict.outcome),
+            word: verdict.outcome.in_words(),
             sentence: &verdict.sentence,
             partial: verdict.partial,
-            tests: &counts(&conclusion.evidence.tally),
+            tests: &conclusion.evidence.tally.in_words(),
             took: &seconds(conclusion.seconds.total),
             rendered: conclusion.rendered.as_ref(),
             patch: conclusion.patch.as_ref().filter(|_| self.invocation.joint.is_none()),

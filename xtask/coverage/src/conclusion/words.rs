@@ -1,5 +1,5 @@
-//! What a run ends with, in words: tables, thresholds, counts, times, the verdict's line, and
-//! what to type to run it again.
+//! What a run ends with, in words: reports, thresholds, times, and what to type to run it again.
+//! The verdict's own words are in [`crate::report::verdict`].
 
 use std::collections::BTreeSet;
 
@@ -7,20 +7,18 @@ use camino::Utf8Path;
 
 use crate::cli::program;
 use crate::engine::Ran;
-use crate::exit::Exit;
 use crate::invocation::Invocation;
-use crate::model::format::{seconds, thousands};
-use crate::model::{NodeId, Tally};
+use crate::model::NodeId;
+use crate::model::format::seconds;
 use crate::prepare::Prepared;
 use crate::project::{Project, discover};
 use crate::report::again::Again;
 use crate::report::coverage::Rendered;
-use crate::report::notable;
+use crate::report::highlights;
 use crate::report::patch::Patch;
-use crate::report::summary::{Outcome, Seconds};
+use crate::report::summary::Seconds;
 use crate::report::thresholds::Missed;
-use crate::report::verdict::Verdict;
-use crate::screen::{Paint, Screen};
+use crate::screen::Screen;
 
 /// Says what came of the reports, for a run and for `report`.
 /// `before` is the percentage of the last complete run.
@@ -41,7 +39,7 @@ pub(crate) fn say_reports(
     }
     if let Some(totals) = &rendered.totals {
         let partly = if partial { " (partial)" } else { "" };
-        let change = notable::change(totals.percent, before);
+        let change = highlights::change(totals.percent, before);
         screen.say(&format!("Coverage: {}%{change}{partly}", totals.percent_text));
     }
     for (kind, path) in rendered.written() {
@@ -111,52 +109,6 @@ fn is_listed(invocation: &Invocation<'_>, project: &Project) -> bool {
     let all = invocation.workspace.map(|it| discover::all(invocation.here, Some(it)));
     let all = all.and_then(Result::ok).unwrap_or_default();
     all.iter().any(|other| other.root == project.root)
-}
-
-/// What became of the tests, in a line.
-pub(crate) fn counts(tally: &Tally) -> String {
-    let counts = [
-        ("passed", tally.passed),
-        ("failed", tally.failed),
-        (if tally.errors == 1 { "error" } else { "errors" }, tally.errors),
-        ("crashed", tally.crashed),
-        ("timed out", tally.timed_out),
-        ("skipped", tally.skipped),
-        ("xfailed", tally.xfailed),
-        ("xpassed", tally.xpassed),
-        ("rerun", tally.reruns),
-        ("not run", tally.not_run),
-    ];
-    let counts: Vec<String> = counts
-        .into_iter()
-        .filter(|(_, n)| *n > 0)
-        .map(|(name, n)| format!("{} {name}", thousands(n)))
-        .collect();
-    if counts.is_empty() { "no tests".to_owned() } else { counts.join(", ") }
-}
-
-/// An ending in a word or two, with its mark.
-pub(crate) fn word(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Passed => "✓ passed",
-        Outcome::TestsFailed => "✗ tests failed",
-        Outcome::BelowThreshold => "✗ below the threshold",
-        Outcome::Aborted => "✗ aborted",
-        Outcome::Interrupted => "✗ interrupted",
-        Outcome::NoTests => "✗ no tests",
-        Outcome::Incomplete => "✗ incomplete",
-        Outcome::Error => "✗ error",
-    }
-}
-
-pub(crate) fn verdict_line(paint: Paint, verdict: &Verdict, tally: &Tally) -> String {
-    let counts = counts(tally);
-    let line = format!("{}: {}", word(verdict.outcome), verdict.sentence);
-    let line = match verdict.exit {
-        Exit::Passed => paint.green(&line),
-        _ => paint.red(&line),
-    };
-    format!("Tests: {counts}\n{line}")
 }
 
 /// Where the time went, in one line.

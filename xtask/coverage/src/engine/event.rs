@@ -3,7 +3,7 @@
 use camino::Utf8PathBuf;
 use serde::Deserialize;
 
-use crate::model::{Blow, Details, TestOutcome};
+use crate::model::{Details, PhaseFailure, TestOutcome};
 
 /// One line of the stock engine's plugin, `host/stock/xtask_events.py`. `copy` tells tests of one
 /// id in one split apart.
@@ -28,7 +28,7 @@ pub enum Event {
         #[serde(default)]
         copy: u32,
         #[serde(flatten)]
-        blow: Blow,
+        phase_failure: PhaseFailure,
     },
     /// An attempt failed and is repeated; what was said of the test before does not count.
     Rerun {
@@ -36,7 +36,7 @@ pub enum Event {
         #[serde(default)]
         copy: u32,
         #[serde(flatten)]
-        blow: Blow,
+        phase_failure: PhaseFailure,
     },
     /// A test has ended.
     Finish {

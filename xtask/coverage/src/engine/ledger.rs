@@ -434,10 +434,10 @@ fn worse(earlier: Option<Phase>, later: Phase) -> Phase {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Blow;
+    use crate::model::PhaseFailure;
 
     fn failure(id: &str, phase: Phase) -> Failure {
-        Failure::new(id.to_owned(), Some(1), Blow::new(phase, String::new()), None)
+        Failure::new(id.to_owned(), Some(1), PhaseFailure::new(phase, String::new()), None)
     }
 
     fn finish(ledger: &mut Ledger, id: &str, outcome: TestOutcome) {

@@ -145,7 +145,7 @@ fn file(state: &State) -> Utf8PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Blow, Details, Failure, Phase, TestOutcome};
+    use crate::model::{Details, Failure, Phase, PhaseFailure, TestOutcome};
 
     fn outstanding(failed: &[&str], not_run: &[&str]) -> Outstanding {
         let set = |ids: &[&str]| ids.iter().map(|&id| id.to_owned()).collect();
@@ -160,8 +160,8 @@ mod tests {
             ran.ledger.finished(id, 0, TestOutcome::Passed, Details::default());
         }
         for id in failed {
-            let blow = Blow::new(Phase::Call, String::new());
-            ran.ledger.failed(Failure::new((*id).to_owned(), None, blow, None));
+            let phase_failure = PhaseFailure::new(Phase::Call, String::new());
+            ran.ledger.failed(Failure::new((*id).to_owned(), None, phase_failure, None));
         }
         ran
     }

@@ -26,8 +26,13 @@ pub struct Failure {
 
 impl Failure {
     /// What was told of a test.
-    pub fn new(id: String, split: Option<u32>, blow: Blow, log: Option<Utf8PathBuf>) -> Failure {
-        let Blow { phase, text, message, sections } = blow;
+    pub fn new(
+        id: String,
+        split: Option<u32>,
+        phase_failure: PhaseFailure,
+        log: Option<Utf8PathBuf>,
+    ) -> Failure {
+        let PhaseFailure { phase, text, message, sections } = phase_failure;
         Failure { id, copy: 0, split, phase, text, message, sections, log }
     }
 
@@ -39,7 +44,7 @@ impl Failure {
 
 /// What pytest reports of a phase that failed.
 #[derive(Clone, Debug, Deserialize)]
-pub struct Blow {
+pub struct PhaseFailure {
     /// Where.
     pub phase: Phase,
     /// The traceback.
@@ -52,10 +57,10 @@ pub struct Blow {
     pub sections: Vec<(String, String)>,
 }
 
-impl Blow {
+impl PhaseFailure {
     /// What is known where pytest could report nothing.
-    pub fn new(phase: Phase, text: String) -> Blow {
-        Blow { phase, text, message: String::new(), sections: Vec::new() }
+    pub fn new(phase: Phase, text: String) -> PhaseFailure {
+        PhaseFailure { phase, text, message: String::new(), sections: Vec::new() }
     }
 }
 

@@ -13,7 +13,7 @@ mod warnings;
 
 pub use self::annotation::{Annotation, Level};
 pub use self::case::{Case, Ending};
-pub use self::failure::{Blow, Failure, Phase};
+pub use self::failure::{Failure, Phase, PhaseFailure};
 pub use self::node_id::NodeId;
 pub use self::outcome::{Details, PhaseSeconds, Tally, TestOutcome};
 pub use self::part::{Expected, Origin, Part, Problem};

@@ -4,6 +4,8 @@ use std::iter::Sum;
 
 use serde::{Deserialize, Serialize};
 
+use super::format::thousands;
+
 /// How a test ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -142,5 +144,29 @@ impl Sum for Tally {
             timed_out: a.timed_out + b.timed_out,
             not_run: a.not_run + b.not_run,
         })
+    }
+}
+
+impl Tally {
+    /// What became of the tests, in a line.
+    pub fn in_words(&self) -> String {
+        let counts = [
+            ("passed", self.passed),
+            ("failed", self.failed),
+            (if self.errors == 1 { "error" } else { "errors" }, self.errors),
+            ("crashed", self.crashed),
+            ("timed out", self.timed_out),
+            ("skipped", self.skipped),
+            ("xfailed", self.xfailed),
+            ("xpassed", self.xpassed),
+            ("rerun", self.reruns),
+            ("not run", self.not_run),
+        ];
+        let counts: Vec<String> = counts
+            .into_iter()
+            .filter(|(_, n)| *n > 0)
+            .map(|(name, n)| format!("{} {name}", thousands(n)))
+            .collect();
+        if counts.is_empty() { "no tests".to_owned() } else { counts.join(", ") }
     }
 }

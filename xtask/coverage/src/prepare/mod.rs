@@ -24,7 +24,7 @@ use crate::exit;
 use crate::history::History;
 use crate::invocation::Invocation;
 use crate::machine::Machine;
-use crate::project::{Facts, Lock, NativeCore, Project, State, Steps, core, locks, python};
+use crate::project::{Facts, Lock, NativeCore, Project, State, Steps, locks, native_core, python};
 use crate::settings::{Configured, Inputs, Settings, test_folder};
 
 /// Finds out all there is to know before tests run.
@@ -108,7 +108,7 @@ fn native_core(settings: &Settings, facts: &Facts, state: &State) -> Result<Utf8
         Core::Native => why,
         Core::Auto => why.or(rather),
     };
-    against.map_or_else(|| core::library(state).map_err(|error| format!("{error:#}")), Err)
+    against.map_or_else(|| native_core::library(state).map_err(|error| format!("{error:#}")), Err)
 }
 
 pub(crate) fn read_settings(

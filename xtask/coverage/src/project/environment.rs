@@ -6,7 +6,7 @@ use std::fs;
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::managers::{self, ACTIVE};
+use super::poetry_uv_pdm::{self, ACTIVE};
 use super::pyproject::{normal, test_like};
 use super::python::in_environment;
 use super::state::{short_hash, write};
@@ -245,17 +245,17 @@ fn poetry_install(
 ) -> Result<()> {
     let folder =
         python.parent().and_then(Utf8Path::parent).context("an environment has a folder")?;
-    let step = managers::install_step(poetry, project)
+    let step = poetry_uv_pdm::install_step(poetry, project)
         .env("VIRTUAL_ENV", folder.as_str())
         .env("POETRY_VIRTUALENVS_CREATE", "true");
     let step = match pip_index(steps, python) {
         Some(index) => step.env("POETRY_PYPI_MIRROR_URL", index),
         None => step,
     };
-    match managers::install(steps, project, step.clone()) {
+    match poetry_uv_pdm::install(steps, project, step.clone()) {
         // The dependencies are there; what poetry cannot install has nothing to build.
         Err(error) if error.to_string().contains("project could not be installed") => {
-            managers::install(steps, project, step.args(["--no-root"]))?;
+            poetry_uv_pdm::install(steps, project, step.args(["--no-root"]))?;
         }
         result => result?,
     }

@@ -17,7 +17,7 @@ use crate::files;
 use crate::model::NodeId;
 
 use super::probe::Typed;
-use super::{Facts, Interpreter, Project, State, Steps, core, packages, probe, state};
+use super::{Facts, Interpreter, Project, State, Steps, native_core, packages, probe, state};
 
 /// Files that pytest or coverage may read settings from, or find their root by.
 const SETTINGS: [&str; 10] = [
@@ -66,7 +66,7 @@ pub fn facts(
     let began = SystemTime::now();
     let mut facts = probe::read(steps, python, project, rcfile, typed)?;
     if facts.coverage.is_some() {
-        facts.native_core = core::look(steps, python, project, rcfile, state, &facts);
+        facts.native_core = native_core::look(steps, python, project, rcfile, state, &facts);
     }
     let after = look();
     if let Some(surroundings) = before.filter(|before| after.as_ref() == Some(before))
@@ -153,8 +153,11 @@ fn surroundings(
     if start == *b"#!" {
         return None;
     }
-    let mut seen =
-        format!("1 {:016x} {:016x}\n{executable}\n", digest::number(probe::PROBE), core::hash());
+    let mut seen = format!(
+        "1 {:016x} {:016x}\n{executable}\n",
+        digest::number(probe::PROBE),
+        native_core::hash()
+    );
     seen += &look(executable);
     let environment = executable.parent().and_then(Utf8Path::parent)?;
     seen += &content(&environment.join("pyvenv.cfg"));

@@ -5,7 +5,7 @@ use camino::Utf8Path;
 
 use super::discover::lock_file;
 use super::environment::OTHER_LISTS;
-use super::managers::{self, ACTIVE};
+use super::poetry_uv_pdm::{self, ACTIVE};
 use super::pyproject::normal;
 use super::state::{short_hash, write};
 use super::steps::Step;
@@ -51,7 +51,7 @@ fn not_installed(
             let packages: Vec<&str> = missing.iter().map(String::as_str).collect();
             python.adding(project, &packages)
         }
-        tool => managers::install_line(tool, project, false),
+        tool => poetry_uv_pdm::install_line(tool, project, false),
     };
     // The tool refuses to install by a lock file that is not that of the project.
     let line = match is_lock_stale {

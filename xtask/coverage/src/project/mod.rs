@@ -8,7 +8,6 @@
 mod active;
 pub mod affected;
 mod contents;
-pub mod core;
 mod depends;
 pub mod discover;
 mod environment;
@@ -18,8 +17,9 @@ pub mod git;
 pub mod kept;
 mod listed;
 pub mod locks;
-mod managers;
+pub mod native_core;
 pub(crate) mod packages;
+mod poetry_uv_pdm;
 pub mod probe;
 mod pyproject;
 pub mod python;

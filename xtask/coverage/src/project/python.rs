@@ -7,7 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::active::{self, PassedOver};
 use super::steps::Step;
-use super::{Project, State, Steps, Tool, contents, environment, kept, managers};
+use super::{Project, State, Steps, Tool, contents, environment, kept, poetry_uv_pdm};
 use crate::exit;
 
 /// The project's interpreter.
@@ -75,7 +75,7 @@ pub fn existing(
     let (active, passed_over) = active::find(steps, project, state);
     let found = match active {
         Some(active) => Some(active),
-        None => managers::existing(steps, project, state)?.or_else(|| local(project)),
+        None => poetry_uv_pdm::existing(steps, project, state)?.or_else(|| local(project)),
     };
     let found = match found {
         Some(found) => Some(found),
@@ -85,7 +85,7 @@ pub fn existing(
 }
 
 fn inactive(steps: &Steps, project: &Project, state: &State) -> Result<Interpreter> {
-    if let Some(managed) = managers::find(steps, project, state)? {
+    if let Some(managed) = poetry_uv_pdm::find(steps, project, state)? {
         return Ok(managed);
     }
     match local(project) {
@@ -118,7 +118,7 @@ impl Interpreter {
         let listed = packages.iter().all(|it| project.lists(package_name(it)));
         let add = match self.tool {
             Tool::Pip => return self.adding_by_pip(project, packages, listed),
-            tool if listed => return managers::install_line(tool, project, self.owned),
+            tool if listed => return poetry_uv_pdm::install_line(tool, project, self.owned),
             Tool::Poetry => ["poetry", "add", "--group", "dev"].as_slice(),
             Tool::Uv => &["uv", "add", "--dev"],
             Tool::Pdm => &["pdm", "add", "-dG", "test"],

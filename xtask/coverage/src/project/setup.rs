@@ -6,7 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::discover::lock_file;
 use super::environment::OTHER_LISTS;
-use super::managers;
+use super::poetry_uv_pdm;
 use super::probe::Typed;
 use super::state::{short_hash, write};
 use super::{Facts, Interpreter, Project, State, Steps, Tool};
@@ -78,7 +78,7 @@ fn fill(
         return Ok(false);
     }
     match asks_tool {
-        true => managers::fill(steps, project, python)?,
+        true => poetry_uv_pdm::fill(steps, project, python)?,
         false => {
             let packages = environment::requirements(project)?;
             steps.announce(&format!("Installing {} and what its tests need", project.name));

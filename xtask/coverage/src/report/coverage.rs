@@ -1,5 +1,5 @@
 //! Combined data and coverage's own reports, made by the project's interpreter in one process
-//! that runs `host/report.py`.
+//! that runs `host/coverage_reports.py`.
 
 use std::collections::BTreeMap;
 
@@ -273,7 +273,7 @@ pub fn render_with(request: &Request, ready: Option<Program>) -> Result<Rendered
 }
 
 const CODE: Code = Code {
-    program: include_str!("../../host/report.py"),
+    program: include_str!("../../host/coverage_reports.py"),
     modules: &[
         ("xtask_cobertura", include_str!("../../host/xtask_cobertura.py")),
         ("xtask_files", include_str!("../../host/xtask_files.py")),

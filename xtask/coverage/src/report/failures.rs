@@ -179,11 +179,11 @@ pub(crate) fn rerun_all(ids: &[&str], again: &Again, limits: &Limits) -> String 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Blow, Phase};
+    use crate::model::{Phase, PhaseFailure};
 
     fn failure(id: &str, phase: Phase) -> Failure {
         let text = "def test():\n>   assert 0\nE   assert 0\n".to_owned();
-        Failure::new(id.to_owned(), Some(3), Blow::new(phase, text), None)
+        Failure::new(id.to_owned(), Some(3), PhaseFailure::new(phase, text), None)
     }
 
     fn again(command: &[&str]) -> Again {

@@ -340,10 +340,10 @@ fn legal(text: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Blow;
+    use crate::model::PhaseFailure;
 
     fn failure(phase: Phase, text: &str) -> Failure {
-        Failure::new("t.py::a".to_owned(), None, Blow::new(phase, text.to_owned()), None)
+        Failure::new("t.py::a".to_owned(), None, PhaseFailure::new(phase, text.to_owned()), None)
     }
 
     fn text(cases: Vec<Case<'_>>) -> String {

@@ -95,6 +95,29 @@ pub struct Verdict {
     pub sentence: String,
 }
 
+impl Outcome {
+    /// In a word or two, with its mark.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Outcome::Passed => "✓ passed",
+            Outcome::TestsFailed => "✗ tests failed",
+            Outcome::BelowThreshold => "✗ below the threshold",
+            Outcome::Aborted => "✗ aborted",
+            Outcome::Interrupted => "✗ interrupted",
+            Outcome::NoTests => "✗ no tests",
+            Outcome::Incomplete => "✗ incomplete",
+            Outcome::Error => "✗ error",
+        }
+    }
+}
+
+impl Verdict {
+    /// The line that a run ends with.
+    pub fn line(&self) -> String {
+        format!("{}: {}", self.outcome.in_words(), self.sentence)
+    }
+}
+
 /// Weighs all that happened: the worst by [`Exit::worse`] decides.
 pub fn judge(evidence: &Evidence) -> Verdict {
     let worst = endings(evidence).into_iter().fold(Exit::Passed, Exit::worse);

@@ -136,7 +136,7 @@ fn units<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Blow, Details, Phase, TestOutcome};
+    use crate::model::{Details, Phase, PhaseFailure, TestOutcome};
 
     fn unit(started: f64, tests: &[(&str, TestOutcome)]) -> UnitRun {
         let run = |(id, outcome): &(&str, TestOutcome)| TestRun {
@@ -154,8 +154,8 @@ mod tests {
         let mut ran = Ran::new(0);
         for (id, text) in texts {
             ran.ledger.finished(id, 0, TestOutcome::Failed, Details::default());
-            let blow = Blow::new(Phase::Call, text.clone());
-            ran.ledger.failed(Failure::new((*id).to_owned(), Some(2), blow, None));
+            let phase_failure = PhaseFailure::new(Phase::Call, text.clone());
+            ran.ledger.failed(Failure::new((*id).to_owned(), Some(2), phase_failure, None));
         }
         ran
     }

@@ -20,7 +20,7 @@ impl<'a> Fold<'a> {
         let number = progress.folds.fetch_add(1, Ordering::Relaxed) + 1;
         let fold = Fold { progress, stream, number };
         let title = one_line(title);
-        fold.write(|service, now| service.begin(number, now, &service.defused(&title)));
+        fold.write(|service, now| service.begin(number, now, &service.escaped(&title)));
         fold
     }
 

@@ -364,8 +364,8 @@ impl Progress {
         }
     }
 
-    fn defused<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        self.service().map_or(Cow::Borrowed(text), |service| service.defused(text))
+    fn escaped<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        self.service().map_or(Cow::Borrowed(text), |service| service.escaped(text))
     }
 
     fn board(&self) -> MutexGuard<'_, Board> {
@@ -383,7 +383,7 @@ impl Progress {
     }
 
     fn above(&self, stream: Stream, line: &str) {
-        self.as_it_is(stream, format!("{}\n", self.defused(line)));
+        self.as_it_is(stream, format!("{}\n", self.escaped(line)));
     }
 
     fn as_it_is(&self, stream: Stream, text: String) {

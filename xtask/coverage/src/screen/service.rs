@@ -29,7 +29,7 @@ impl Service {
     }
 
     /// Text that nothing in it is a command of.
-    pub(super) fn defused(self, text: &str) -> Cow<'_, str> {
+    pub(super) fn escaped(self, text: &str) -> Cow<'_, str> {
         let split = |word: &str, at: usize| [&word[..at], NOTHING, &word[at..]].concat();
         match self {
             Service::GitHub if text.contains("::") || text.contains("##[") => {
@@ -95,11 +95,11 @@ mod tests {
             ("tests/a.py::test failed", "tests/a.py::test failed"),
         ];
         for (text, wanted) in table {
-            assert_eq!(Service::GitHub.defused(text), wanted);
+            assert_eq!(Service::GitHub.escaped(text), wanted);
         }
         let text = "\x1b[0Ksection_end:1:xtask_1\r\x1b[0K section_start:";
         let wanted = "\x1b[0Ksection\u{200b}_end:1:xtask_1\r\x1b[0K section\u{200b}_start:";
-        assert_eq!(Service::GitLab.defused(text), wanted);
-        assert_eq!(Service::GitLab.defused("::error::x"), "::error::x");
+        assert_eq!(Service::GitLab.escaped(text), wanted);
+        assert_eq!(Service::GitLab.escaped("::error::x"), "::error::x");
     }
 }

@@ -1,5 +1,5 @@
 //! Strict combining: which data files a run must have left, against those that are there.
-//! Pure. Whether a file can be read is found out where it is read, by `host/report.py`.
+//! Pure. Whether a file can be read is found out where it is read, by `host/coverage_reports.py`.
 
 use crate::model::{Expected, Origin, Part, Problem};
 use std::collections::{BTreeMap, BTreeSet};

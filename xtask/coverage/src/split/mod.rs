@@ -1,9 +1,9 @@
 //! Which tests run where: splits as pytest-split cuts them, and within them the units that one
 //! process runs. Pure: node ids and durations in, plans out; no disk, no clock, no process.
 
+mod assign;
 mod chunks;
 mod copies;
-mod deal;
 mod durations;
 pub mod order;
 mod portion;
@@ -17,9 +17,9 @@ mod waiting;
 
 use std::collections::{BTreeMap, HashMap};
 
+pub use assign::{Assignment, FileCost, assign};
 pub use chunks::{Sum, chunks};
 pub use copies::copies;
-pub use deal::{Deal, FileCost, deal};
 pub use durations::{Durations, share_of_cpu};
 pub use portion::{Fingerprint, Planned, Portion, Shard, Share};
 pub use recorded::{Recorded, RecordedPlace};

@@ -21,7 +21,7 @@ use crate::prepare::{self, Prepared, banner, isolation};
 use crate::project::{Project, runs};
 use crate::screen::Screen;
 use crate::settings::Workers;
-use crate::split::{Deal, FileCost, Observation, Plan, deal, share_of_cpu};
+use crate::split::{Assignment, FileCost, Observation, Plan, assign, share_of_cpu};
 
 /// Under this share of the time, doubling the workers gains little.
 const LITTLE: f64 = 0.1;
@@ -124,7 +124,7 @@ impl<'a> Known<'a> {
         let usual = FileCost { seconds: usual, apart: None };
         let cost = |file: &&str| self.collection.files.get(*file).copied().unwrap_or(usual);
         let costs: Vec<FileCost> = files.iter().map(cost).collect();
-        let Deal { shares, seconds, .. } = deal(&costs, parts);
+        let Assignment { shares, seconds, .. } = assign(&costs, parts);
         let longest = seconds.iter().copied().fold(0.0, f64::max);
         let all = seconds.iter().sum::<f64>() / self.cores as f64;
         // Of a file that all share, which test is whose is not known: they take turns.

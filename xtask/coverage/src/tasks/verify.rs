@@ -8,7 +8,6 @@ use camino::Utf8PathBuf;
 use super::{check_core, show, suite};
 use crate::cli::Engine;
 use crate::conclusion::request::{check_parts, reporter, request};
-use crate::conclusion::words::counts;
 use crate::engine::{Happening, Job, Ran};
 use crate::exit::{self, Exit};
 use crate::invocation::Invocation;
@@ -117,7 +116,7 @@ impl Verify<'_> {
 
     fn say_runs(&self, sequential: &[Measured], parallel: &Measured, engine: Engine) {
         let row = |name: &str, run: &Measured| {
-            let tests = counts(&run.ran.ledger.tally());
+            let tests = run.ran.ledger.tally().in_words();
             format!("{name:<12} {:>8}  {tests}", seconds(run.seconds))
         };
         sequential.iter().for_each(|run| self.screen.say(&row("sequential", run)));

@@ -283,6 +283,7 @@ fn an_interpreter_that_is_gone_is_named() {
 fn the_program_passes_its_own_tests_with_an_old_coverage() {
     let python = environment("report-env-old", &["coverage==7.6.0", "pytest"]);
     let host = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("host");
-    let options = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_report.py"];
+    let options =
+        ["-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_coverage_reports.py"];
     succeed(Command::new(python).args(options).current_dir(host));
 }

@@ -13,7 +13,7 @@ use crate::engine::samples::Growth;
 use crate::engine::schedule::{Cause, Ended, Fate, UnitOver, Verdict};
 use crate::engine::{Happening, Job, Process, Ran, SplitEnd, SplitState, Started};
 use crate::machine::meter::Reading;
-use crate::model::{Blow, Details, Failure, Phase, PhaseSeconds, Problem, TestOutcome};
+use crate::model::{Details, Failure, Phase, PhaseFailure, PhaseSeconds, Problem, TestOutcome};
 use crate::split::{Plan, copies};
 
 /// See the module.
@@ -76,7 +76,7 @@ struct Record {
     split: Option<u32>,
     log: Utf8PathBuf,
     began: Option<Duration>,
-    blows: Vec<Blow>,
+    phases: Vec<PhaseFailure>,
     end: Option<(TestOutcome, Details)>,
     /// What plugins are to hear of it.
     calls: Option<String>,
@@ -204,8 +204,8 @@ impl<'a> Account<'a> {
     }
 
     /// A phase of the test in a slot has failed.
-    pub(super) fn failed(&mut self, slot: usize, blow: Blow) {
-        self.slots[slot].record.blows.push(blow);
+    pub(super) fn failed(&mut self, slot: usize, phase_failure: PhaseFailure) {
+        self.slots[slot].record.phases.push(phase_failure);
     }
 
     /// The test in a slot has come to its end.
@@ -255,29 +255,35 @@ impl<'a> Account<'a> {
     }
 
     /// pytest-rerunfailures tries a test again.
-    pub(super) fn rerun(&mut self, slot: usize, test: usize, blow: Blow) {
+    pub(super) fn rerun(&mut self, slot: usize, test: usize, phase_failure: PhaseFailure) {
         if !self.slots[slot].is_trial {
-            let failure = self.failure_in(slot, test, blow);
+            let failure = self.failure_in(slot, test, phase_failure);
             rerun(&mut self.ran.ledger, failure, self.job.jobserver.as_deref());
         }
-        self.slots[slot].record.blows.clear();
+        self.slots[slot].record.phases.clear();
     }
 
-    fn failure_in(&self, slot: usize, test: usize, blow: Blow) -> Failure {
+    fn failure_in(&self, slot: usize, test: usize, phase_failure: PhaseFailure) -> Failure {
         let Slot { split, log, .. } = &self.slots[slot];
-        self.failure(test, *split, log, blow)
+        self.failure(test, *split, log, phase_failure)
     }
 
-    fn failure(&self, test: usize, split: Option<u32>, log: &Utf8Path, blow: Blow) -> Failure {
-        let failure = Failure::new(self.id(test), split, blow, Some(log.to_owned()));
+    fn failure(
+        &self,
+        test: usize,
+        split: Option<u32>,
+        log: &Utf8Path,
+        phase_failure: PhaseFailure,
+    ) -> Failure {
+        let failure = Failure::new(self.id(test), split, phase_failure, Some(log.to_owned()));
         failure.of_copy(self.copy(test))
     }
 
     /// What was said of the failure of a running test counts already.
     pub(super) fn count_failure(&mut self, slot: usize, test: usize) {
-        let blows = std::mem::take(&mut self.slots[slot].record.blows);
-        blows.into_iter().for_each(|blow| {
-            let failure = self.failure_in(slot, test, blow);
+        let phases = std::mem::take(&mut self.slots[slot].record.phases);
+        phases.into_iter().for_each(|phase_failure| {
+            let failure = self.failure_in(slot, test, phase_failure);
             self.tell_failure(Some(test), failure);
         });
     }
@@ -335,7 +341,7 @@ impl<'a> Account<'a> {
         let seconds = now.saturating_sub(record.began.unwrap_or(now)).as_secs_f64();
         let seconds = PhaseSeconds { call: seconds, ..PhaseSeconds::default() };
         (record.split, record.log) = (self.slots[slot].split, self.slots[slot].log.clone());
-        record.blows.push(Blow::new(phase, text.clone()));
+        record.phases.push(PhaseFailure::new(phase, text.clone()));
         record.end = Some((outcome, seconds.into()));
         text
     }
@@ -357,9 +363,9 @@ impl<'a> Account<'a> {
 
     /// What a test did counts.
     fn count(&mut self, test: usize, record: Record) {
-        let Record { split, log, blows, end, .. } = record;
-        for blow in blows {
-            let failure = self.failure(test, split, &log, blow);
+        let Record { split, log, phases, end, .. } = record;
+        for phase_failure in phases {
+            let failure = self.failure(test, split, &log, phase_failure);
             self.tell_failure(Some(test), failure);
         }
         let Some((outcome, details)) = end else { return };
@@ -374,9 +380,9 @@ impl<'a> Account<'a> {
 
     fn retry(&mut self, test: usize, record: Record, retry: u32, of: u32) {
         let id = self.id(test);
-        let Record { split, log, blows, .. } = record;
-        if let Some(blow) = blows.into_iter().next() {
-            let attempt = self.failure(test, split, &log, blow);
+        let Record { split, log, phases, .. } = record;
+        if let Some(phase_failure) = phases.into_iter().next() {
+            let attempt = self.failure(test, split, &log, phase_failure);
             rerun(&mut self.ran.ledger, attempt, self.job.jobserver.as_deref());
         }
         (self.show)(Happening::Retried { id: &id, retry, of });

@@ -21,8 +21,8 @@ use crate::engine::around::Variables;
 use crate::engine::child::{Child, Command, FIRST_PIPE, Lines, Orphaned};
 use crate::engine::{Job, LAST_FAILED, Measure, TEMPORARY, TOGETHER};
 use crate::files;
-use crate::model::{Blow, Details, NodeId, TestOutcome};
-use crate::project::core::{COMPAT, NATIVE};
+use crate::model::{Details, NodeId, PhaseFailure, TestOutcome};
+use crate::project::native_core::{COMPAT, NATIVE};
 use crate::settings::Workers;
 use crate::split::NotFound;
 use crate::split::order::{Known, Order};
@@ -35,9 +35,9 @@ const FILES: [(&str, &str); 42] = [
     ("host.py", include_str!("../../../host/host.py")),
     ("loader.py", include_str!("../../../host/loader.py")),
     ("run.py", include_str!("../../../host/run.py")),
-    ("outlet.py", include_str!("../../../host/outlet.py")),
+    ("event_pipe.py", include_str!("../../../host/event_pipe.py")),
     ("gather.py", include_str!("../../../host/gather.py")),
-    ("harvest.py", include_str!("../../../host/harvest.py")),
+    ("coverage_log.py", include_str!("../../../host/coverage_log.py")),
     ("parts.py", include_str!("../../../host/parts.py")),
     ("measure.py", include_str!("../../../host/measure.py")),
     ("compat_coverage.py", COMPAT),
@@ -47,12 +47,12 @@ const FILES: [(&str, &str); 42] = [
     ("temporary.py", TEMPORARY),
     ("together.py", TOGETHER),
     ("last_failed.py", LAST_FAILED),
-    ("draws.py", include_str!("../../../host/draws.py")),
+    ("random_state.py", include_str!("../../../host/random_state.py")),
     ("endings.py", include_str!("../../../host/endings.py")),
     ("garbage.py", include_str!("../../../host/garbage.py")),
     ("hazards.py", include_str!("../../../host/hazards.py")),
     ("commands.py", include_str!("../../../host/commands.py")),
-    ("reports.py", include_str!("../../../host/reports.py")),
+    ("pytest_reports.py", include_str!("../../../host/pytest_reports.py")),
     ("rows.py", include_str!("../../../host/rows.py")),
     ("session.py", include_str!("../../../host/session.py")),
     ("stacks.py", include_str!("../../../host/stacks.py")),
@@ -265,12 +265,12 @@ pub(super) enum UnitEvent {
     Failed {
         test: usize,
         #[serde(flatten)]
-        blow: Blow,
+        phase_failure: PhaseFailure,
     },
     Rerun {
         test: usize,
         #[serde(flatten)]
-        blow: Blow,
+        phase_failure: PhaseFailure,
     },
     Finish {
         test: usize,

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::host::Took;
 use crate::engine::Job;
 use crate::split::order::{Known, Order};
-use crate::split::{Deal, FileCost, deal};
+use crate::split::{Assignment, FileCost, assign};
 
 /// What is known of the parts of a collection.
 #[derive(Default)]
@@ -42,7 +42,7 @@ impl Parts {
             costs.iter_mut().for_each(|cost| cost.apart = None);
         }
         self.files = files.into_iter().map(|(file, _)| file).collect();
-        let Deal { shares, parted, .. } = deal(&costs, collectors);
+        let Assignment { shares, parted, .. } = assign(&costs, collectors);
         let told = |(number, share)| {
             let parts: BTreeMap<String, [usize; 2]> =
                 parted.iter().map(|file| (file.to_string(), [number, collectors])).collect();

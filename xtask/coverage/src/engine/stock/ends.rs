@@ -10,7 +10,7 @@ use super::super::journal::{TestRun, UnitRun};
 use super::super::{Happening, Refusal, SplitEnd, SplitState, child, clock, tail};
 use super::Supervisor;
 use super::running::{Open, Running};
-use crate::model::{Blow, Origin, Part, Phase, Problem, TestOutcome};
+use crate::model::{Origin, Part, Phase, PhaseFailure, Problem, TestOutcome};
 
 /// How many seconds after a test's time limit our plugin ends the whole process, at the least:
 /// of the 5 it waits, some may have passed before we heard of the test.
@@ -145,7 +145,9 @@ impl Supervisor<'_> {
             let (phase, why) = self.reason_of_death(split, Some(*began));
             let text = format!("its process {how} while this test ran{why}");
             let copy = self.copy(split, id, u32::MAX);
-            self.failed(self.failure(split, id.clone(), Blow::new(phase, text)).of_copy(copy));
+            self.failed(
+                self.failure(split, id.clone(), PhaseFailure::new(phase, text)).of_copy(copy),
+            );
         }
         let lost = if self.job.measure.is_some() { "; its coverage is lost" } else { "" };
         let what = format!("{how}{lost}");

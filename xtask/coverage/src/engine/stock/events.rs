@@ -10,7 +10,7 @@ use super::running::{Open, Running, Worker};
 use super::{MAX_WARNINGS_ERROR, Supervisor};
 use crate::engine::jobserver::client::{failed, rerun};
 use crate::engine::journal::TestRun;
-use crate::model::{Blow, Failure, Phase, Problem, TestOutcome};
+use crate::model::{Failure, Phase, PhaseFailure, Problem, TestOutcome};
 use crate::split::{Cut, copies};
 
 impl Supervisor<'_> {
@@ -42,7 +42,7 @@ impl Supervisor<'_> {
             }
             Event::WorkerLost { id, text } => self.worker_lost(split, &id, &text),
             Event::CollectError { id, text } => {
-                self.failed(self.failure(split, id, Blow::new(Phase::Collect, text)));
+                self.failed(self.failure(split, id, PhaseFailure::new(Phase::Collect, text)));
                 if !self.job.continue_on_collection_errors {
                     // There may be more of them: pytest goes on until it has seen every file.
                     self.ran.uncollectable = true;
@@ -78,20 +78,23 @@ impl Supervisor<'_> {
                 let is_shared = self.shared.contains(&id);
                 self.of(split, |running| running.begin(id, is_shared));
             }
-            Event::Failed { id, copy, blow } if blow.phase == Phase::Crash => {
+            Event::Failed { id, copy, phase_failure } if phase_failure.phase == Phase::Crash => {
                 let began = self.running.get(&split).and_then(|running| running.began(&id));
                 let (phase, why) = self.reason_of_death(split, began);
-                let text = format!("{}{why}", blow.text);
+                let text = format!("{}{why}", phase_failure.text);
                 let copy = self.copy(split, &id, copy);
-                self.failed(self.failure(split, id, Blow { phase, text, ..blow }).of_copy(copy));
+                self.failed(
+                    self.failure(split, id, PhaseFailure { phase, text, ..phase_failure })
+                        .of_copy(copy),
+                );
             }
-            Event::Failed { id, copy, blow } => {
+            Event::Failed { id, copy, phase_failure } => {
                 let copy = self.copy(split, &id, copy);
-                self.failed(self.failure(split, id, blow).of_copy(copy));
+                self.failed(self.failure(split, id, phase_failure).of_copy(copy));
             }
-            Event::Rerun { id, copy, blow } => {
+            Event::Rerun { id, copy, phase_failure } => {
                 let copy = self.copy(split, &id, copy);
-                let attempt = self.failure(split, id, blow).of_copy(copy);
+                let attempt = self.failure(split, id, phase_failure).of_copy(copy);
                 rerun(&mut self.ran.ledger, attempt, self.job.jobserver.as_deref());
             }
             Event::Finish { id, copy, outcome, details } => {
@@ -161,8 +164,8 @@ impl Supervisor<'_> {
         running.finished.push((lane, run));
     }
 
-    pub(super) fn failure(&self, split: u32, id: String, blow: Blow) -> Failure {
-        Failure::new(id, Some(split), blow, Some(self.job.folder.split_log(split)))
+    pub(super) fn failure(&self, split: u32, id: String, phase_failure: PhaseFailure) -> Failure {
+        Failure::new(id, Some(split), phase_failure, Some(self.job.folder.split_log(split)))
     }
 
     pub(super) fn failed(&mut self, failure: Failure) {

@@ -146,7 +146,7 @@ pub fn of_patch(patch: &Patch, places: &Places) -> Vec<Annotation> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Blow;
+    use crate::model::PhaseFailure;
     use crate::report::patch::PatchFile;
 
     fn places() -> Places {
@@ -155,7 +155,7 @@ mod tests {
     }
 
     fn failure(id: &str, phase: Phase, text: &str) -> Failure {
-        Failure::new(id.to_owned(), Some(1), Blow::new(phase, text.to_owned()), None)
+        Failure::new(id.to_owned(), Some(1), PhaseFailure::new(phase, text.to_owned()), None)
     }
 
     fn place_of(id: &str, text: &str) -> (String, Option<u32>) {

@@ -5,7 +5,7 @@ use std::io::{Seek, Write};
 use std::process::Command;
 
 use super::*;
-use crate::model::{Blow, Failure, Phase, Tally};
+use crate::model::{Failure, Phase, PhaseFailure, Tally};
 
 const NASTY: &str = "tests/test_x.py::test_y[</script><b a=\"'>&\x07\x1b[31mé\u{202e}\n{{data}}]";
 
@@ -61,9 +61,13 @@ fn test(id: &str, slot: usize, started: f64, seconds: f64) -> Test<'_> {
 
 fn failure(id: &str, text: &str) -> Failure {
     let sections = vec![("Captured stdout call".to_owned(), text.to_owned())];
-    let blow =
-        Blow { phase: Phase::Call, text: text.to_owned(), message: text.to_owned(), sections };
-    Failure::new(id.to_owned(), Some(3), blow, Some("/p/.xtask/logs/3.log".into()))
+    let phase_failure = PhaseFailure {
+        phase: Phase::Call,
+        text: text.to_owned(),
+        message: text.to_owned(),
+        sections,
+    };
+    Failure::new(id.to_owned(), Some(3), phase_failure, Some("/p/.xtask/logs/3.log".into()))
 }
 
 /// Parses a page as Python does: every element that begins ends, in order; nothing is fetched;

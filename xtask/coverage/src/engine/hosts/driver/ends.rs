@@ -11,7 +11,7 @@ use crate::engine::hosts::host::Mode;
 use crate::engine::limits::waits_for_memory;
 use crate::engine::schedule::{FINISHING, Input, UnitOver, Verdict, Why};
 use crate::engine::{Happening, Refusal, SplitState, child, tail};
-use crate::model::{Blow, Failure, NodeId, Phase};
+use crate::model::{Failure, NodeId, Phase, PhaseFailure};
 
 impl Driver<'_> {
     /// The process of a unit is gone.
@@ -279,10 +279,10 @@ impl Driver<'_> {
         host: usize,
         id: String,
         split: Option<u32>,
-        blow: Blow,
+        phase_failure: PhaseFailure,
     ) {
         let log = self.hosts.log(host).to_owned();
-        let counts = self.account.other_failure(Failure::new(id, split, blow, Some(log)));
+        let counts = self.account.other_failure(Failure::new(id, split, phase_failure, Some(log)));
         if counts && self.stage == Stage::Running {
             self.tell(Input::OtherFailure);
         }
@@ -290,7 +290,7 @@ impl Driver<'_> {
 
     /// A file cannot be collected.
     pub(super) fn uncollectable(&mut self, host: usize, id: String, text: String) {
-        self.failure_outside(host, id, None, Blow::new(Phase::Collect, text));
+        self.failure_outside(host, id, None, PhaseFailure::new(Phase::Collect, text));
     }
 
     /// An error came to light when the tests of a unit were over; `test` was its last one.
@@ -300,7 +300,7 @@ impl Driver<'_> {
         }
         let file = NodeId(&self.account.id(test)).file().to_owned();
         let split = self.account.split_in(slot);
-        self.failure_outside(host, file, split, Blow::new(Phase::Late, text));
+        self.failure_outside(host, file, split, PhaseFailure::new(Phase::Late, text));
     }
 
     /// A host's process has ended; what it said before is still to be heard.

@@ -420,11 +420,13 @@ impl Driver<'_> {
                 self.account.test_begins(slot, test, now);
                 self.tell(Input::TestStarted { slot, test });
             }
-            UnitEvent::Failed { test, blow } => {
-                self.account.failed(slot, blow);
+            UnitEvent::Failed { test, phase_failure } => {
+                self.account.failed(slot, phase_failure);
                 self.tell(Input::TestFailed { slot, test });
             }
-            UnitEvent::Rerun { test, blow } => self.account.rerun(slot, test, blow),
+            UnitEvent::Rerun { test, phase_failure } => {
+                self.account.rerun(slot, test, phase_failure)
+            }
             UnitEvent::Finish { test, outcome, details } => {
                 self.account.finished(slot, outcome, details);
                 let failed = outcome.is_failure();

@@ -1,4 +1,4 @@
-"""Draws: the state of `random`, which a fork seeds anew, and a sequential run does not."""
+"""RandomState: the state of `random`, which a fork seeds anew, and a sequential run does not."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _WORDS = 624  # in a block of the Mersenne Twister
 _MOST_BLOCKS = 1024
 
 
-class Draws:
+class RandomState:
     """What `random` draws from, in this process.
 
     Where the project has seeded it while collecting, a fork draws what a sequential run would

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from xtask_host import replays, usage
-from xtask_host.outlet import Outlet, encode
+from xtask_host.event_pipe import EventPipe, encode
 from xtask_host.text import as_text, cut, pack, seconds_of
 
 _clock = time.perf_counter
@@ -32,7 +32,7 @@ class Reporter:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.outlet: Outlet | None = None
+        self.outlet: EventPipe | None = None
         # What the controller wants to hear again, see `replays`.
         self.replayed = replays.NOTHING
         self._held = b""
@@ -51,7 +51,7 @@ class Reporter:
         # What a plugin reports under an outcome of its own, until it is known what that was.
         self._attempt: dict[str, Any] | None = None
 
-    def begin_unit(self, outlet: Outlet, unit: int) -> None:
+    def begin_unit(self, outlet: EventPipe, unit: int) -> None:
         self.outlet = outlet
         self.unit = unit
         self.fixtures = dict.fromkeys(_WIDE_SCOPES, 0.0)

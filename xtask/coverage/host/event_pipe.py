@@ -55,7 +55,7 @@ def move_high(fd: int) -> int:
     return fd
 
 
-class Outlet:
+class EventPipe:
     """A descriptor that only its owner writes to, and that comes back when a test closed it."""
 
     def __init__(self, fd: int, reopen: str | None = None, flags: int = 0) -> None:
@@ -67,7 +67,7 @@ class Outlet:
         self._identity = self._look()
 
     @classmethod
-    def to_file(cls, path: str) -> Outlet:
+    def to_file(cls, path: str) -> EventPipe:
         flags = os.O_APPEND | os.O_CREAT
         fd = _open(path, os.O_WRONLY | os.O_CLOEXEC | flags, 0o600)
         return cls(fd, reopen=path, flags=os.O_APPEND)

@@ -20,7 +20,8 @@ from coverage.parser import PythonParser
 HOST = Path(__file__).parent.parent
 sys.path.insert(0, str(HOST))
 
-import report  # noqa: E402
+import coverage_reports as report  # noqa: E402
+
 import xtask_forks  # noqa: E402
 import xtask_shared  # noqa: E402
 
@@ -279,7 +280,8 @@ class TestCombine:
         before = Path(".coverage").read_bytes()
         request = {"parts": [part("one", 1)], "complete": True, "options": {}, "source": None}
         request.update(data_file=os.path.abspath(".coverage"), config_file=True)
-        code = f"import sys; sys.path.insert(0, {str(HOST)!r})\nimport os, report\n"
+        code = f"import sys; sys.path.insert(0, {str(HOST)!r})\n"
+        code += "import os, coverage_reports as report\n"
         code += "os.replace = lambda *_: os.kill(os.getpid(), 9)\n"
         code += f"report.answer({request!r})"
         assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9

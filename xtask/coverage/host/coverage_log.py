@@ -1,4 +1,4 @@
-"""The harvest: what a unit executed, appended to a log test by test, so that a crash loses nothing.
+"""The log of what a unit executed, appended to test by test, so that a crash loses nothing.
 
 A unit never writes SQLite and never walks the source tree. After each test it
 appends what is new since the last one to its log, before it says that the test
@@ -19,7 +19,7 @@ from typing import Any
 
 from coverage import CoverageData
 
-from xtask_host.outlet import Outlet, getpid
+from xtask_host.event_pipe import EventPipe, getpid
 
 # A frame is: length of the payload, the CRC of all payloads so far, the payload (marshal).
 # Frames are
@@ -115,14 +115,14 @@ def lines_in(path: str, file: str) -> set[int]:
     return lines
 
 
-class Harvest(CoverageData):
+class CoverageLog(CoverageData):
     """Stands where the collector expects a data file, and keeps frames for the log instead.
 
     A process that a test forked inherits it. There it is an ordinary data file with
     a suffix of its own, so that `patch = _exit` and the like save as they always do.
     """
 
-    def __init__(self, basename: str, log: Outlet, **options: Any) -> None:
+    def __init__(self, basename: str, log: EventPipe, **options: Any) -> None:
         super().__init__(basename=basename, suffix=True, **options)
         self.home = getpid()
         self.flushed = False  # by the collector: it has forgotten what it had
@@ -209,7 +209,7 @@ class _Active:
 
 
 class Recorder:
-    """Puts into the harvest what the collector has seen since the last look.
+    """Puts into the log what the collector has seen since the last look.
 
     The collector's own sets stay as they are: emptying them, as a flush does, would
     make the tracer note every arc again in the next test. A copy of the collector
@@ -224,14 +224,14 @@ class Recorder:
         self._sizes: list[int] = []
         self._seen: dict[str, set[Any]] = {}
 
-    def into(self, harvest: Harvest) -> None:
-        """From here on the news go into this harvest."""
-        self._harvest = harvest
+    def into(self, log: CoverageLog) -> None:
+        """From here on the news go into this log."""
+        self._coverage_log = log
 
     def collect(self) -> None:
-        """Have the harvest hold the news."""
-        if self._harvest.flushed:
-            self._harvest.flushed = False
+        """Have the log hold the news."""
+        if self._coverage_log.flushed:
+            self._coverage_log.flushed = False
             self._seen.clear()
             self._sizes = []
         for tracer in self._collector.tracers:
@@ -253,13 +253,13 @@ class Recorder:
 
     def _flush(self, news: dict[str, set[Any]]) -> None:
         self._shadow.data = news
-        self._shadow.covdata = self._harvest
-        self._harvest.in_delta = True
+        self._shadow.covdata = self._coverage_log
+        self._coverage_log.in_delta = True
         try:
             # The class's own: the collector's may forget what tracers have, see `native.py`.
             type(self._shadow).flush_data(self._shadow)
         finally:
-            self._harvest.in_delta = False
+            self._coverage_log.in_delta = False
 
 
 def _settled(look: Any) -> Any:

@@ -6,7 +6,7 @@ use super::value::{Conclusion, Finished};
 use crate::model::TestOutcome;
 use crate::model::format::{one_line, seconds};
 use crate::report::coverage::Rendered;
-use crate::report::notable;
+use crate::report::highlights;
 
 impl Finished<'_> {
     /// Files that fell, if this was a complete run; slow tests, tests that are not to be relied
@@ -15,8 +15,8 @@ impl Finished<'_> {
         let screen = self.invocation.screen;
         let all = screen.is_verbose();
         let now = conclusion.complete().map(percentages).unwrap_or_default();
-        let fallen = notable::fallen(&self.prepared.history.files, &now);
-        notable::say_fallen(&fallen, all).iter().for_each(|line| screen.say(line));
+        let fallen = highlights::fallen(&self.prepared.history.files, &now);
+        highlights::say_fallen(&fallen, all).iter().for_each(|line| screen.say(line));
         if !screen.is_quiet() && self.ran.interrupted.is_none() {
             self.say_slowest(all);
         }
@@ -33,7 +33,7 @@ impl Finished<'_> {
     fn say_slowest(&self, all: bool) {
         let screen = self.invocation.screen;
         let durations = self.ran.ledger.durations();
-        let slowest = notable::slowest(&durations, all);
+        let slowest = highlights::slowest(&durations, all);
         if !slowest.is_empty() {
             screen.say("Slowest tests:");
         }
@@ -60,7 +60,7 @@ impl Finished<'_> {
         ];
         for (title, ids) in groups {
             let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-            let lines = notable::named(title, &ids, all);
+            let lines = highlights::named(title, &ids, all);
             lines.iter().for_each(|line| screen.say(&screen.paint().yellow(line)));
         }
     }

@@ -35,7 +35,7 @@ impl FileCost {
 
 /// Which process collects what; files are numbers.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Deal {
+pub struct Assignment {
     /// The files that each collects alone, in order.
     pub shares: Vec<Vec<usize>>,
     /// Those that all share.
@@ -46,7 +46,7 @@ pub struct Deal {
 
 /// Deals files out by what they take, the longest first and each to who has least. One that
 /// would keep its process busy when the others are through is shared by all.
-pub fn deal(costs: &[FileCost], shares: usize) -> Deal {
+pub fn assign(costs: &[FileCost], shares: usize) -> Assignment {
     let shares = shares.max(1);
     let mut order: Vec<usize> = (0..costs.len()).collect();
     order.sort_by(|&a, &b| costs[b].seconds.total_cmp(&costs[a].seconds));
@@ -69,7 +69,7 @@ pub fn deal(costs: &[FileCost], shares: usize) -> Deal {
     }
     let (seconds, mut shares): (_, Vec<Vec<usize>>) = dealt.into_iter().unzip();
     shares.iter_mut().for_each(|files| files.sort_unstable());
-    Deal { shares, parted, seconds }
+    Assignment { shares, parted, seconds }
 }
 
 #[cfg(test)]
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn shares_weigh_alike_and_keep_the_order() {
-        let shares = |seconds: &[f64], count| deal(&whole(seconds), count).shares;
+        let shares = |seconds: &[f64], count| assign(&whole(seconds), count).shares;
         assert_eq!(shares(&[1.0, 5.0, 2.0, 2.0], 2), [vec![1], vec![0, 2, 3]]);
         assert_eq!(shares(&[0.0, 0.0, 0.0], 2), [vec![0, 2], vec![1]]);
         assert_eq!(shares(&[1.0], 3), [vec![0], vec![], vec![]]);
@@ -91,9 +91,9 @@ mod tests {
     #[test]
     fn a_file_that_outlasts_all_others_is_shared() {
         let mut costs = whole(&[1.0, 9.0, 2.0]);
-        assert!(deal(&costs, 2).parted.is_empty());
+        assert!(assign(&costs, 2).parted.is_empty());
         costs[1].apart = Some(8.0);
-        let dealt = deal(&costs, 2);
+        let dealt = assign(&costs, 2);
         assert_eq!((dealt.parted, dealt.shares), (vec![1], vec![vec![2], vec![0]]));
         assert_eq!(dealt.seconds, [7.0, 6.0]);
     }
@@ -102,10 +102,10 @@ mod tests {
     fn a_file_is_not_shared_for_little() {
         let mut costs = whole(&[4.0, 4.0]);
         costs[0].apart = Some(4.0);
-        assert!(deal(&costs, 2).parted.is_empty());
+        assert!(assign(&costs, 2).parted.is_empty());
         // Nearly all of it is the import.
         costs = whole(&[0.5, 8.0]);
         costs[1].apart = Some(0.1);
-        assert!(deal(&costs, 2).parted.is_empty());
+        assert!(assign(&costs, 2).parted.is_empty());
     }
 }
