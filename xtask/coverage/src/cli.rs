@@ -16,10 +16,10 @@ use anyhow::Result;
 use camino::Utf8PathBuf;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-pub use self::around::Around;
-pub use self::ci::{Pipeline, Service, Wanted as WantedPipeline};
-pub use self::completions::{Completions, Shell, candidates};
-pub use self::shards::{Combining, Exporting, Planning, Shards};
+pub(crate) use self::around::Around;
+pub(crate) use self::ci::{Pipeline, Service, Wanted as WantedPipeline};
+pub(crate) use self::completions::{Completions, Shell, candidates};
+pub(crate) use self::shards::{Combining, Exporting, Planning, Shards};
 use crate::bounds;
 use crate::env::Env;
 use crate::exit::Exit;
@@ -28,12 +28,12 @@ use crate::settings::layer;
 use crate::shard::engines;
 use crate::split::Shard;
 
-pub use topics::{TOPICS, topic};
-pub use workshop::{Init, Source};
+pub(crate) use topics::{TOPICS, topic};
+pub(crate) use workshop::{Init, Source};
 
 /// A command line, understood.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Typed {
+pub(crate) struct Typed {
     /// What to do.
     pub task: Task,
     /// The options that configuration files may have too.
@@ -64,7 +64,7 @@ pub struct Typed {
 
 /// What to do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Task {
+pub(crate) enum Task {
     /// `cargo xtask coverage`: run, combine, report.
     #[default]
     Coverage,
@@ -95,14 +95,14 @@ pub enum Task {
 
 impl Task {
     /// True where coverage has a part in it.
-    pub fn measures(self) -> bool {
+    pub(crate) fn measures(self) -> bool {
         self != Task::Test
     }
 }
 
 /// Reads a command line, the program's name first, and the `XTASK_…` variables of the options
 /// that no configuration file has. An error may be a [`clap::Error`]: see [`said`].
-pub fn parse(args: impl IntoIterator<Item = OsString>, env: &Env) -> Result<Typed> {
+pub(crate) fn parse(args: impl IntoIterator<Item = OsString>, env: &Env) -> Result<Typed> {
     let words = program::words(args);
     if let Some(text) = about_topic(&words) {
         return Ok(Typed { topic: Some(text), ..Typed::default() });
@@ -161,13 +161,13 @@ fn find_shard(typed: &mut Typed, env: &Env) -> Result<()> {
 
 /// What clap has to say itself, and how the process ends after it: help and version are asked
 /// for and go to stdout, wrong usage to stderr.
-pub fn said(error: &anyhow::Error) -> Option<(&clap::Error, Exit)> {
+pub(crate) fn said(error: &anyhow::Error) -> Option<(&clap::Error, Exit)> {
     let error = error.downcast_ref::<clap::Error>()?;
     Some((error, if error.use_stderr() { Exit::Usage } else { Exit::Passed }))
 }
 
 /// The whole command line, for its help.
-pub fn command() -> clap::Command {
+pub(crate) fn command() -> clap::Command {
     Cli::command()
 }
 
@@ -427,7 +427,7 @@ impl Test {
 
 /// The options that the environment and configuration files may have too.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
-pub struct Options {
+pub(crate) struct Options {
     /// How the work is cut and how much of it runs at once.
     #[command(flatten)]
     pub pool: Pool,
@@ -448,7 +448,7 @@ pub struct Options {
 /// How the work is cut and how much of it runs at once.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
 #[command(next_help_heading = "Parallel runs")]
-pub struct Pool {
+pub(crate) struct Pool {
     /// Cut the suite into N splits
     ///
     /// Default: 12. The cut is that of pytest-split, so split 3 here is group 3 in CI.
@@ -503,7 +503,7 @@ pub struct Pool {
 /// When to stop.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
 #[command(next_help_heading = "Running tests")]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Stop everything after N failures
     ///
     /// Default: 10, counted over all splits together. 0 means never. `MAX_FAILURES` is read too.
@@ -552,7 +552,7 @@ pub struct Limits {
 /// What is measured.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
 #[command(next_help_heading = "Measuring")]
-pub struct Measure {
+pub(crate) struct Measure {
     /// Measure these folders or packages
     ///
     /// Folders are relative to the project. Default: what coverage's configuration or `--cov` in
@@ -580,7 +580,7 @@ pub struct Measure {
 /// What is reported.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
 #[command(next_help_heading = "Reports")]
-pub struct Reporting {
+pub(crate) struct Reporting {
     /// Fail if less than PCT percent is covered
     ///
     /// Default: coverage's `fail_under`. Runs of a part of the suite are judged only if this
@@ -643,7 +643,7 @@ pub struct Reporting {
 
 /// The options that stand on the command line or in a variable only.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
-pub struct General {
+pub(crate) struct General {
     /// Which project.
     #[command(flatten)]
     pub chosen: Chosen,
@@ -738,7 +738,7 @@ struct Foresight {
 /// Which project.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
 #[command(next_help_heading = "Project")]
-pub struct Chosen {
+pub(crate) struct Chosen {
     /// Run these projects
     ///
     /// A folder, or the name of a project that the workspace lists. Default: the project around
@@ -773,7 +773,7 @@ pub struct Chosen {
 /// What is said.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
 #[command(next_help_heading = "Output")]
-pub struct Output {
+pub(crate) struct Output {
     /// Use colours
     ///
     /// Default: auto, that is on a terminal, unless `NO_COLOR` is set.
@@ -801,7 +801,7 @@ struct Pytest {
 
 /// How much of the machine to use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Profile {
+pub(crate) enum Profile {
     /// 2 splits at once, 3 workers each
     Conservative,
     /// 3 splits at once, 4 workers each
@@ -812,7 +812,7 @@ pub enum Profile {
 
 impl Profile {
     /// The name that is typed.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Profile::Conservative => "conservative",
             Profile::Balanced => "balanced",
@@ -823,7 +823,7 @@ impl Profile {
 
 /// What runs the tests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Engine {
+pub(crate) enum Engine {
     /// The best that works here
     #[default]
     Auto,
@@ -837,7 +837,7 @@ pub enum Engine {
 
 impl Engine {
     /// The name that is typed.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Engine::Auto => "auto",
             Engine::Fork => "fork",
@@ -849,7 +849,7 @@ impl Engine {
 
 /// Whether the suite is collected in parts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Collect {
+pub(crate) enum Collect {
     /// In parts where that is faster and changes nothing
     #[default]
     Auto,
@@ -861,7 +861,7 @@ pub enum Collect {
 
 impl Collect {
     /// The name that is typed.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Collect::Auto => "auto",
             Collect::Full => "full",
@@ -872,7 +872,7 @@ impl Collect {
 
 /// What measures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Core {
+pub(crate) enum Core {
     /// The native core where it measures the same
     #[default]
     Auto,
@@ -884,7 +884,7 @@ pub enum Core {
 
 impl Core {
     /// The name that is typed.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Core::Auto => "auto",
             Core::Native => "native",
@@ -895,7 +895,7 @@ impl Core {
 
 /// Which tests share a process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Isolate {
+pub(crate) enum Isolate {
     /// As many as starting a process is worth
     #[default]
     Auto,
@@ -907,7 +907,7 @@ pub enum Isolate {
 
 impl Isolate {
     /// The name that is typed.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Isolate::Auto => "auto",
             Isolate::File => "file",
@@ -918,7 +918,7 @@ impl Isolate {
 
 /// When to use colours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Color {
+pub(crate) enum Color {
     /// On a terminal, unless `NO_COLOR` is set
     #[default]
     Auto,
@@ -929,7 +929,12 @@ pub enum Color {
 }
 
 /// Whether to use colours: what is typed wins, then `NO_COLOR` and `TERM`, then the stream.
-pub fn colour(choice: Color, no_color: Option<&str>, term: Option<&str>, is_tty: bool) -> bool {
+pub(crate) fn colour(
+    choice: Color,
+    no_color: Option<&str>,
+    term: Option<&str>,
+    is_tty: bool,
+) -> bool {
     match choice {
         Color::Always => true,
         Color::Never => false,
@@ -939,7 +944,7 @@ pub fn colour(choice: Color, no_color: Option<&str>, term: Option<&str>, is_tty:
 
 /// A word of `--report`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wanted {
+pub(crate) enum Wanted {
     /// No report at all.
     Nothing,
     /// This one.
@@ -948,14 +953,14 @@ pub enum Wanted {
 
 impl Limits {
     /// `--store-durations` or `--no-store-durations`.
-    pub fn stores_durations(&self) -> Option<bool> {
+    pub(crate) fn stores_durations(&self) -> Option<bool> {
         pair(self.store_durations, self.no_store_durations)
     }
 }
 
 impl Measure {
     /// `--branch` or `--no-branch`.
-    pub fn branches(&self) -> Option<bool> {
+    pub(crate) fn branches(&self) -> Option<bool> {
         pair(self.branch, self.no_branch)
     }
 }

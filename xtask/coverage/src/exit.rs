@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// The documented exit codes. pytest's and coverage's own numbers where they have one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub enum Exit {
+pub(crate) enum Exit {
     /// Everything asked for was done and every test passed.
     Passed,
     /// Tests failed, crashed or timed out, or the failure budget was used up.
@@ -29,7 +29,7 @@ pub enum Exit {
 
 impl Exit {
     /// The number the process ends with.
-    pub fn code(self) -> u8 {
+    pub(crate) fn code(self) -> u8 {
         match self {
             Exit::Passed => 0,
             Exit::TestsFailed | Exit::Outdated => 1,
@@ -45,7 +45,7 @@ impl Exit {
 
     /// Of two endings that both hold, the one the exit code names:
     /// 130/143, 4, 3, 1, 5, 2, 0.
-    pub fn worse(self, other: Exit) -> Exit {
+    pub(crate) fn worse(self, other: Exit) -> Exit {
         let rank = |exit: Exit| match exit {
             Exit::Interrupted(_) => 6,
             Exit::Usage => 5,
@@ -62,7 +62,7 @@ impl Exit {
 /// An error that knows the exit code it ends the process with. Every other error is
 /// an [`Exit::Incomplete`]: something of ours broke, so the result cannot be trusted.
 #[derive(Debug)]
-pub struct Fault {
+pub(crate) struct Fault {
     exit: Exit,
     message: String,
 }
@@ -77,21 +77,21 @@ impl std::error::Error for Fault {}
 
 /// What the user typed, configured or installed is wrong: exit code 4.
 /// Usable as an error of its own and as a context around another.
-pub fn usage(message: impl Into<String>) -> Fault {
+pub(crate) fn usage(message: impl Into<String>) -> Fault {
     Fault { exit: Exit::Usage, message: message.into() }
 }
 
 /// There is nothing to run: exit code 5.
-pub fn no_tests(message: impl Into<String>) -> Fault {
+pub(crate) fn no_tests(message: impl Into<String>) -> Fault {
     Fault { exit: Exit::NoTests, message: message.into() }
 }
 
 /// A signal ended the work before there was a run: exit code 130 or 143.
-pub fn interrupted(signal: i32) -> Fault {
+pub(crate) fn interrupted(signal: i32) -> Fault {
     Fault { exit: Exit::Interrupted(signal), message: "interrupted".to_owned() }
 }
 
 /// The exit code that an error asks for.
-pub fn of(error: &anyhow::Error) -> Exit {
+pub(crate) fn of(error: &anyhow::Error) -> Exit {
     error.downcast_ref::<Fault>().map_or(Exit::Incomplete, |fault| fault.exit)
 }

@@ -28,187 +28,187 @@ use crate::model::ReportKind;
 
 /// The state folder of a project.
 #[derive(Clone, Debug)]
-pub struct StateFolder(Utf8PathBuf);
+pub(crate) struct StateFolder(Utf8PathBuf);
 
 /// How the file is called that other machines run again.
-pub const RERUN: &str = "rerun.json";
+pub(crate) const RERUN: &str = "rerun.json";
 
 /// How the name of a temporary folder begins.
-pub const TEMPORARY: &str = "temporary-";
+pub(crate) const TEMPORARY: &str = "temporary-";
 
 impl StateFolder {
     /// At this place.
-    pub fn at(root: Utf8PathBuf) -> StateFolder {
+    pub(crate) fn at(root: Utf8PathBuf) -> StateFolder {
         StateFolder(root)
     }
 
     /// The folder itself.
-    pub fn root(&self) -> &Utf8Path {
+    pub(crate) fn root(&self) -> &Utf8Path {
         &self.0
     }
 
     /// What `cargo xtask test` keeps for itself.
-    pub fn of_tests(&self) -> StateFolder {
+    pub(crate) fn of_tests(&self) -> StateFolder {
         StateFolder(self.0.join("test"))
     }
 
     /// What a shard keeps for itself: several may run side by side on one checkout.
-    pub fn of_shard(&self, name: &str) -> StateFolder {
+    pub(crate) fn of_shard(&self, name: &str) -> StateFolder {
         StateFolder(self.0.join("shards").join(name))
     }
 
     /// Where shards deliver, each in a folder of its own.
-    pub fn delivered(&self) -> &Utf8Path {
+    pub(crate) fn delivered(&self) -> &Utf8Path {
         &self.0
     }
 
     /// Held while a command uses the folder.
-    pub fn lock(&self) -> Utf8PathBuf {
+    pub(crate) fn lock(&self) -> Utf8PathBuf {
         self.0.join("lock")
     }
 
     /// Held by a shard while it finds or makes the environment.
-    pub fn environment_lock(&self) -> Utf8PathBuf {
+    pub(crate) fn environment_lock(&self) -> Utf8PathBuf {
         self.0.join("environment.lock")
     }
 
     /// Hides the folder from git.
-    pub fn gitignore(&self) -> Utf8PathBuf {
+    pub(crate) fn gitignore(&self) -> Utf8PathBuf {
         self.0.join(".gitignore")
     }
 
     /// What the interpreter says of itself: for coverage's usual configuration or another, and for
     /// the usual paths or others.
-    pub fn facts(&self, other_config: bool, other_paths: bool) -> Utf8PathBuf {
+    pub(crate) fn facts(&self, other_config: bool, other_paths: bool) -> Utf8PathBuf {
         let config = if other_config { "-cov-config" } else { "" };
         let paths = if other_paths { "-paths" } else { "" };
         self.0.join(format!("facts{config}{paths}.json"))
     }
 
     /// What the last run was and how it ended.
-    pub fn history(&self) -> Utf8PathBuf {
+    pub(crate) fn history(&self) -> Utf8PathBuf {
         self.0.join("run.json")
     }
 
     /// Seconds per test, recorded on this machine.
-    pub fn durations(&self) -> Utf8PathBuf {
+    pub(crate) fn durations(&self) -> Utf8PathBuf {
         self.0.join("durations.json")
     }
 
     /// Seconds of CPU per test, recorded on this machine.
-    pub fn cpu(&self) -> Utf8PathBuf {
+    pub(crate) fn cpu(&self) -> Utf8PathBuf {
         self.0.join("cpu.json")
     }
 
     /// Tests that failed or did not run.
-    pub fn last_failed(&self) -> Utf8PathBuf {
+    pub(crate) fn last_failed(&self) -> Utf8PathBuf {
         self.0.join("last-failed.json")
     }
 
     /// Our Python files, unpacked.
-    pub fn host(&self) -> Utf8PathBuf {
+    pub(crate) fn host(&self) -> Utf8PathBuf {
         self.0.join("host")
     }
 
     /// The native core, in a folder that only its owner can write to.
-    pub fn core(&self) -> Utf8PathBuf {
+    pub(crate) fn core(&self) -> Utf8PathBuf {
         self.0.join("core")
     }
 
     /// The environment of our own, where the project has none.
-    pub fn venv(&self) -> Utf8PathBuf {
+    pub(crate) fn venv(&self) -> Utf8PathBuf {
         self.0.join("venv")
     }
 
     /// The environment of one member of a uv workspace.
-    pub fn uv_venv(&self) -> Utf8PathBuf {
+    pub(crate) fn uv_venv(&self) -> Utf8PathBuf {
         self.0.join("uv")
     }
 
     /// There while a project's tool fills its environment.
-    pub fn unfinished_environment(&self) -> Utf8PathBuf {
+    pub(crate) fn unfinished_environment(&self) -> Utf8PathBuf {
         self.0.join("environment-unfinished")
     }
 
     /// What `setup` came to, and for what.
-    pub fn ready(&self) -> Utf8PathBuf {
+    pub(crate) fn ready(&self) -> Utf8PathBuf {
         self.0.join("ready")
     }
 
     /// What a project's tool has said of its lock file, and of which.
-    pub fn checked_lock(&self) -> Utf8PathBuf {
+    pub(crate) fn checked_lock(&self) -> Utf8PathBuf {
         self.0.join("lock-checked")
     }
 
     /// Data and reports of whole runs, where those cannot be written to their usual places.
-    pub fn results(&self) -> Utf8PathBuf {
+    pub(crate) fn results(&self) -> Utf8PathBuf {
         self.0.join("results")
     }
 
     /// Data and reports of runs of a part of the tests, so that those of the last whole run stay.
-    pub fn partial(&self) -> Utf8PathBuf {
+    pub(crate) fn partial(&self) -> Utf8PathBuf {
         self.0.join("partial")
     }
 
     /// The folders of the last runs, which have numbers for names.
-    pub fn runs(&self) -> Utf8PathBuf {
+    pub(crate) fn runs(&self) -> Utf8PathBuf {
         self.0.join("runs")
     }
 
     /// The folder of a run.
-    pub fn run(&self, number: u64) -> RunFolder {
+    pub(crate) fn run(&self, number: u64) -> RunFolder {
         RunFolder(self.runs().join(number.to_string()))
     }
 
     /// A symbolic link to the folder of the last run, and where it leads.
-    pub fn last(&self, number: u64) -> (Utf8PathBuf, Utf8PathBuf) {
+    pub(crate) fn last(&self, number: u64) -> (Utf8PathBuf, Utf8PathBuf) {
         (self.runs().join("last"), Utf8PathBuf::from(number.to_string()))
     }
 
     /// The folder for the commands that `--dry-run` prints.
-    pub fn dry_run(&self) -> RunFolder {
+    pub(crate) fn dry_run(&self) -> RunFolder {
         RunFolder(self.0.join("dry-run"))
     }
 
     /// All runs of `verify`.
-    pub fn verify(&self) -> Utf8PathBuf {
+    pub(crate) fn verify(&self) -> Utf8PathBuf {
         self.0.join("verify")
     }
 
     /// The folder of one run of `verify`.
-    pub fn verify_run(&self, name: &str) -> RunFolder {
+    pub(crate) fn verify_run(&self, name: &str) -> RunFolder {
         RunFolder(self.verify().join(name))
     }
 }
 
 /// The folder for what several projects come to together.
 #[derive(Clone, Debug)]
-pub struct JointFolder(Utf8PathBuf);
+pub(crate) struct JointFolder(Utf8PathBuf);
 
 impl JointFolder {
     /// At this place.
-    pub fn at(root: Utf8PathBuf) -> JointFolder {
+    pub(crate) fn at(root: Utf8PathBuf) -> JointFolder {
         JointFolder(root)
     }
 
     /// What `cargo xtask test` leaves.
-    pub fn of_tests(&self) -> JointFolder {
+    pub(crate) fn of_tests(&self) -> JointFolder {
         JointFolder(self.0.join("test"))
     }
 
     /// The folder itself.
-    pub fn root(&self) -> &Utf8Path {
+    pub(crate) fn root(&self) -> &Utf8Path {
         &self.0
     }
 
     /// The page of all projects.
-    pub fn page(&self) -> Utf8PathBuf {
+    pub(crate) fn page(&self) -> Utf8PathBuf {
         self.0.join("run.html")
     }
 
     /// A report on all of them; none of those that are a folder, or are printed. Those on a part
     /// of the tests lie elsewhere, so that the last whole ones stay.
-    pub fn report(&self, kind: ReportKind, partial: bool) -> Option<Utf8PathBuf> {
+    pub(crate) fn report(&self, kind: ReportKind, partial: bool) -> Option<Utf8PathBuf> {
         let name = match kind {
             ReportKind::Xml => "coverage.xml",
             ReportKind::Json => "coverage.json",
@@ -223,147 +223,147 @@ impl JointFolder {
 
 /// The folder of a run.
 #[derive(Clone, Debug)]
-pub struct RunFolder(Utf8PathBuf);
+pub(crate) struct RunFolder(Utf8PathBuf);
 
 impl RunFolder {
     /// At this place.
-    pub fn at(root: Utf8PathBuf) -> RunFolder {
+    pub(crate) fn at(root: Utf8PathBuf) -> RunFolder {
         RunFolder(root)
     }
 
     /// The folder itself.
-    pub fn root(&self) -> &Utf8Path {
+    pub(crate) fn root(&self) -> &Utf8Path {
         &self.0
     }
 
     /// The page of the run.
-    pub fn page(&self) -> Utf8PathBuf {
+    pub(crate) fn page(&self) -> Utf8PathBuf {
         self.0.join("run.html")
     }
 
     /// The tests that `--last-failed` runs.
-    pub fn selection(&self) -> Utf8PathBuf {
+    pub(crate) fn selection(&self) -> Utf8PathBuf {
         self.0.join("last-failed.json")
     }
 
     /// What failed, for another machine to run again.
-    pub fn rerun(&self) -> Utf8PathBuf {
+    pub(crate) fn rerun(&self) -> Utf8PathBuf {
         self.0.join(RERUN)
     }
 
     /// What a run of `verify` has measured, combined.
-    pub fn data(&self) -> Utf8PathBuf {
+    pub(crate) fn data(&self) -> Utf8PathBuf {
         self.0.join("coverage.data")
     }
 
     /// Data files of splits, and what processes tell each other by files.
-    pub fn parts(&self) -> Utf8PathBuf {
+    pub(crate) fn parts(&self) -> Utf8PathBuf {
         self.0.join("parts")
     }
 
     /// What units have run, a line of JSON each.
-    pub fn results(&self) -> Utf8PathBuf {
+    pub(crate) fn results(&self) -> Utf8PathBuf {
         self.parts().join("results.jsonl")
     }
 
     /// Where the first process says which folder the run has for temporary files.
-    pub fn basetemp(&self) -> Utf8PathBuf {
+    pub(crate) fn basetemp(&self) -> Utf8PathBuf {
         self.parts().join("basetemp.json")
     }
 
     /// Where processes of the stock engine agree on an order of the tests.
-    pub fn order(&self) -> Utf8PathBuf {
+    pub(crate) fn order(&self) -> Utf8PathBuf {
         self.parts().join("order.json")
     }
 
     /// The folder of a host, by its number from 0. The first one has it without a number: mostly
     /// it is the only one.
-    pub fn host(&self, number: usize) -> Utf8PathBuf {
+    pub(crate) fn host(&self, number: usize) -> Utf8PathBuf {
         self.parts().join(numbered("host", number, ""))
     }
 
     /// What a host is told at its start.
-    pub fn host_config(&self, number: usize) -> Utf8PathBuf {
+    pub(crate) fn host_config(&self, number: usize) -> Utf8PathBuf {
         self.parts().join(numbered("host", number, ".json"))
     }
 
     /// The tests that a host is to know, where these are but a few.
-    pub fn host_selection(&self, number: usize) -> Utf8PathBuf {
+    pub(crate) fn host_selection(&self, number: usize) -> Utf8PathBuf {
         self.parts().join(numbered("only", number, ".json"))
     }
 
     /// The data files that a host writes.
-    pub fn host_data(&self, number: usize) -> Utf8PathBuf {
+    pub(crate) fn host_data(&self, number: usize) -> Utf8PathBuf {
         self.parts().join(numbered("data", number, ""))
     }
 
     /// The data of a shard, where shards are combined.
-    pub fn shard(&self, name: &str) -> Utf8PathBuf {
+    pub(crate) fn shard(&self, name: &str) -> Utf8PathBuf {
         self.parts().join(name)
     }
 
     /// The folder of a split of the stock engine.
-    pub fn split(&self, split: u32) -> Utf8PathBuf {
+    pub(crate) fn split(&self, split: u32) -> Utf8PathBuf {
         self.parts().join(format!("split-{split:02}"))
     }
 
     /// How its data files begin.
-    pub fn split_data(&self, split: u32) -> Utf8PathBuf {
+    pub(crate) fn split_data(&self, split: u32) -> Utf8PathBuf {
         self.split(split).join("data")
     }
 
     /// Its tests before and after the cut.
-    pub fn split_cut(&self, split: u32) -> Utf8PathBuf {
+    pub(crate) fn split_cut(&self, split: u32) -> Utf8PathBuf {
         self.split(split).join("cut.json")
     }
 
     /// What pytest-split cuts by.
-    pub fn split_durations(&self, split: u32) -> Utf8PathBuf {
+    pub(crate) fn split_durations(&self, split: u32) -> Utf8PathBuf {
         self.split(split).join("durations.json")
     }
 
     /// True for a data file in one of the folders of [`RunFolder::parts`].
-    pub fn is_data(name: &str) -> bool {
+    pub(crate) fn is_data(name: &str) -> bool {
         (name.starts_with("data.") || name.ends_with(".coverage")) && !name.ends_with("-journal")
     }
 
     /// What processes print.
-    pub fn logs(&self) -> Utf8PathBuf {
+    pub(crate) fn logs(&self) -> Utf8PathBuf {
         self.0.join("logs")
     }
 
     /// What a host prints.
-    pub fn host_log(&self, number: usize) -> Utf8PathBuf {
+    pub(crate) fn host_log(&self, number: usize) -> Utf8PathBuf {
         self.logs().join(numbered("host", number, ".log"))
     }
 
     /// What workers print that are not the host itself.
-    pub fn workers_log(&self) -> Utf8PathBuf {
+    pub(crate) fn workers_log(&self) -> Utf8PathBuf {
         self.logs().join("workers.log")
     }
 
     /// What a split of the stock engine prints.
-    pub fn split_log(&self, split: u32) -> Utf8PathBuf {
+    pub(crate) fn split_log(&self, split: u32) -> Utf8PathBuf {
         self.logs().join(format!("split-{split:02}.log"))
     }
 
     /// What commands around the tests print and export.
-    pub fn around(&self) -> Utf8PathBuf {
+    pub(crate) fn around(&self) -> Utf8PathBuf {
         self.0.join("around")
     }
 
     /// What one of them prints.
-    pub fn around_log(&self, name: &str) -> Utf8PathBuf {
+    pub(crate) fn around_log(&self, name: &str) -> Utf8PathBuf {
         self.around().join(format!("{name}.log"))
     }
 
     /// What it exports.
-    pub fn around_variables(&self, name: &str) -> Utf8PathBuf {
+    pub(crate) fn around_variables(&self, name: &str) -> Utf8PathBuf {
         self.around().join(format!("{name}.env"))
     }
 
     /// What pytest prints that only collects.
-    pub fn collect_log(&self) -> Utf8PathBuf {
+    pub(crate) fn collect_log(&self) -> Utf8PathBuf {
         self.logs().join("collect.log")
     }
 }

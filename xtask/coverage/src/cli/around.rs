@@ -8,7 +8,7 @@ use crate::bounds;
 /// Commands that are run before and after the tests.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
 #[command(next_help_heading = "Setup and teardown")]
-pub struct Around {
+pub(crate) struct Around {
     /// Run this command before any test
     ///
     /// A line for `sh`, in the project's folder, with the environment's programs in `PATH`. Several

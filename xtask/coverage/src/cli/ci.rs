@@ -8,7 +8,7 @@ use crate::bounds;
 
 /// What runs the jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Service {
+pub(crate) enum Service {
     /// A workflow of GitHub Actions
     Github,
     /// Jobs of GitLab CI, to be included
@@ -21,7 +21,7 @@ pub enum Service {
 
 /// What the pipeline is to be, as far as it was said.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
-pub struct Pipeline {
+pub(crate) struct Pipeline {
     /// Run the suite on N machines
     ///
     /// Default: 4. `cargo xtask coverage plan --simulate` shows what more of them gain.
@@ -65,7 +65,7 @@ pub struct Pipeline {
 
 /// A pipeline that was asked for.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Wanted {
+pub(crate) struct Wanted {
     /// For what.
     pub service: Service,
     /// What it is to be.

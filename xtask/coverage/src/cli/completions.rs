@@ -14,7 +14,7 @@ use super::{TOPICS, Typed, program};
 /// after `compinit`. For fish: `cargo xtask completions fish > ~/.config/fish/conf.d/cargo-xtask.fish`.
 /// What cargo itself completes stays. Names of projects are those around the current folder.
 #[derive(Args, Clone, Debug, PartialEq)]
-pub struct Completions {
+pub(crate) struct Completions {
     /// The shell
     #[arg(value_enum)]
     pub shell: Shell,
@@ -28,7 +28,7 @@ pub struct Completions {
 
 /// A shell that can complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Shell {
+pub(crate) enum Shell {
     /// Bash, 4 or newer
     Bash,
     /// Zsh
@@ -45,7 +45,7 @@ impl Completions {
 
 /// What the last of these words may be, and what each means. `projects` knows the names of
 /// projects.
-pub fn candidates(
+pub(crate) fn candidates(
     words: &[OsString],
     projects: fn() -> Vec<String>,
 ) -> std::io::Result<Vec<(String, String)>> {

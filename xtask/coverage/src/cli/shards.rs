@@ -13,7 +13,7 @@ use crate::shard::stores::{self, Store};
 /// One of several machines.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
 #[command(next_help_heading = "Several machines")]
-pub struct Shards {
+pub(crate) struct Shards {
     /// Run shard I of N, and no more of the suite
     ///
     /// Counted from 1: `--shard 3/12` runs the tests that are group 3 of 12 for pytest-split. With
@@ -73,7 +73,7 @@ impl Shards {
 
 /// A plan for other programs, and other machines.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
-pub struct Planning {
+pub(crate) struct Planning {
     /// Cut the suite into N shards
     #[arg(long, value_name = "N", value_parser = bounds::splits, conflicts_with = "splits", allow_negative_numbers = true)]
     pub shards: Option<u32>,
@@ -89,7 +89,7 @@ pub struct Planning {
 
 /// What there is to combine.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Combining {
+pub(crate) struct Combining {
     /// Where shards lie, or folders of them.
     pub folders: Vec<Utf8PathBuf>,
     /// Go on without shards that are not there.
@@ -170,7 +170,7 @@ impl Combine {
 
 /// What there is to hand on.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Exporting {
+pub(crate) struct Exporting {
     /// The folder of a run; none for the last one.
     pub folder: Option<Utf8PathBuf>,
     /// Where the file goes.

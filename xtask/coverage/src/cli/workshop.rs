@@ -47,7 +47,7 @@ pub(super) struct Doctor {
 /// overwritten.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
 #[command(args_override_self = true)]
-pub struct Init {
+pub(crate) struct Init {
     /// The repository's folder
     #[arg(value_name = "DIR", default_value = ".")]
     pub folder: Utf8PathBuf,
@@ -92,7 +92,7 @@ pub struct Init {
 
 /// Where the library comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Source {
+pub(crate) enum Source {
     /// A folder
     Path,
     /// A git repository

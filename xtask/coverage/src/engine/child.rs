@@ -24,7 +24,7 @@ use crate::threads;
 
 /// A command, as data: it can be started, and printed so that it can be pasted.
 #[derive(Clone, Debug)]
-pub struct Command {
+pub(crate) struct Command {
     /// The program.
     pub program: Utf8PathBuf,
     /// Its arguments.
@@ -61,14 +61,14 @@ impl fmt::Display for Command {
 
 /// A running process and the group it leads.
 #[derive(Debug)]
-pub struct Child {
+pub(crate) struct Child {
     handle: Arc<duct::Handle>,
     pid: Pid,
 }
 
 /// What becomes of a child when we are gone, however that happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Orphaned {
+pub(crate) enum Orphaned {
     /// The kernel kills it.
     Killed,
     /// It sees the end of its command pipe, ends its own children, and leaves.
@@ -76,13 +76,13 @@ pub enum Orphaned {
 }
 
 /// The lowest descriptor that a child's pipes get: `FIRST_PIPE`, `FIRST_PIPE + 1`, …
-pub const FIRST_PIPE: i32 = 3;
+pub(crate) const FIRST_PIPE: i32 = 3;
 
 impl Child {
     /// Starts a process. Its output goes to `log`; `pipes` become its descriptors from
     /// [`FIRST_PIPE`] on. To be called from a thread that lives as long as the child should:
     /// the kernel ends the child with that thread.
-    pub fn start(
+    pub(crate) fn start(
         command: &Command,
         log: &Utf8Path,
         pipes: Vec<OwnedFd>,
@@ -142,7 +142,7 @@ impl Child {
 
     /// Calls `tell` from a thread of its own when the process has ended. Where there can be no
     /// such thread the process is ended.
-    pub fn on_exit(&self, tell: impl FnOnce(ExitStatus) + Send + 'static) -> Result<()> {
+    pub(crate) fn on_exit(&self, tell: impl FnOnce(ExitStatus) + Send + 'static) -> Result<()> {
         let handle = Arc::clone(&self.handle);
         let wait = move || {
             let status = handle.wait().map(|output| output.status);
@@ -152,7 +152,7 @@ impl Child {
     }
 
     /// Its process id.
-    pub fn id(&self) -> i32 {
+    pub(crate) fn id(&self) -> i32 {
         self.pid.as_raw()
     }
 
@@ -160,22 +160,22 @@ impl Child {
     /// memory runs out; see `host/usage.py` for what the hosts do. That it cannot be had is no
     /// error: there is nothing like it elsewhere than on Linux.
     #[expect(clippy::disallowed_methods, reason = "what is in `/proc` is no file to replace")]
-    pub fn raise_oom_score(&self) {
+    pub(crate) fn raise_oom_score(&self) {
         let _ = std::fs::write(format!("/proc/{}/oom_score_adj", self.pid), "1000");
     }
 
     /// Sends a signal to the process alone.
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         send(self.pid, signal);
     }
 
     /// Sends a signal to the whole process group.
-    pub fn signal_group(&self, signal: Signal) {
+    pub(crate) fn signal_group(&self, signal: Signal) {
         let _ = killpg(self.pid, signal);
     }
 
     /// Sends SIGKILL to the whole process group: also to what the process left behind.
-    pub fn kill_group(&self) {
+    pub(crate) fn kill_group(&self) {
         kill_group(self.pid.as_raw());
     }
 }
@@ -191,14 +191,14 @@ pub(super) fn start_beside(expression: &duct::Expression) -> std::io::Result<duc
 }
 
 /// Sends a signal to one process; that it may be gone already is no error.
-pub fn send(pid: Pid, signal: Signal) {
+pub(crate) fn send(pid: Pid, signal: Signal) {
     if pid.as_raw() > 1 {
         let _ = kill(pid, signal);
     }
 }
 
 /// Sends SIGKILL to a process group; that it may be gone already is no error.
-pub fn kill_group(leader: i32) {
+pub(crate) fn kill_group(leader: i32) {
     if leader > 1 {
         let _ = killpg(Pid::from_raw(leader), Signal::SIGKILL);
     }
@@ -227,7 +227,7 @@ fn die_with_parent(_: &mut std::process::Command, _: u32) {}
 
 /// The reading side of a child's pipe, whose lines go to a channel.
 #[derive(Debug)]
-pub struct Lines {
+pub(crate) struct Lines {
     ours: PipeWriter,
 }
 
@@ -249,7 +249,7 @@ impl Lines {
     ///
     /// Where lines come fast, they are read a few at a time, as long as the last one is one
     /// after which the child is `busy`, and waits for no answer.
-    pub fn open<T: Send + 'static>(
+    pub(crate) fn open<T: Send + 'static>(
         to: Sender<T>,
         busy: impl Fn(&[u8]) -> bool + Send + 'static,
         wrap: impl Fn(Option<String>) -> T + Send + 'static,
@@ -263,7 +263,7 @@ impl Lines {
     }
 
     /// Says that nothing more comes. The last lines are still delivered.
-    pub fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         let _ = self.ours.write_all(END.as_bytes());
     }
 }
@@ -301,14 +301,14 @@ fn read_lines<T>(
 
 /// Makes this process the parent of every orphan among its descendants, so that
 /// [`end_descendants`] finds those that left their process group.
-pub fn adopt_orphans() {
+pub(crate) fn adopt_orphans() {
     #[cfg(target_os = "linux")]
     let _ = nix::sys::prctl::set_child_subreaper(true);
 }
 
 /// Kills every process that descends from this one: for the end of a run, when all its children
 /// have been waited for, but for those that what comes after it needs.
-pub fn end_descendants() {
+pub(crate) fn end_descendants() {
     let spared = orphans::for_later().into_iter().chain(orphans::spared());
     end_all_but(&spared.collect());
 }
@@ -319,7 +319,7 @@ pub(super) fn end_descendants_but(spared: &BTreeSet<i32>) {
 }
 
 /// Kills every process that descends from this one.
-pub fn end_all() {
+pub(crate) fn end_all() {
     end_all_but(&BTreeSet::new());
 }
 
@@ -334,7 +334,7 @@ fn end_all_but(spared: &BTreeSet<i32>) {
 }
 
 /// `signal SIGKILL`, or its number where it has no name.
-pub fn signal_name(number: i32) -> String {
+pub(crate) fn signal_name(number: i32) -> String {
     match Signal::try_from(number) {
         Ok(signal) => format!("signal {signal}"),
         Err(_) => format!("signal {number}"),
@@ -342,7 +342,7 @@ pub fn signal_name(number: i32) -> String {
 }
 
 /// How a process ended, in words.
-pub fn describe(status: ExitStatus) -> String {
+pub(crate) fn describe(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit code {code}"),
         (None, Some(number)) => signal_name(number),

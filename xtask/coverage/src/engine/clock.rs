@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 static SUSPENDED: Mutex<Duration> = Mutex::new(Duration::ZERO);
 
 /// This moment. Only to be compared with others of this clock.
-pub fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     let suspended = suspended();
     let now = Instant::now();
     now.checked_sub(*suspended).unwrap_or(now)
 }
 
 /// How long ago a moment of this clock was.
-pub fn since(moment: Instant) -> Duration {
+pub(crate) fn since(moment: Instant) -> Duration {
     now().saturating_duration_since(moment)
 }
 

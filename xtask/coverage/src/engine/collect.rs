@@ -7,7 +7,7 @@ use crate::exit;
 use crate::split::Cut;
 
 /// The whole suite in collection order; empty where there are no tests.
-pub fn suite(job: &Job) -> Result<Cut> {
+pub(crate) fn suite(job: &Job) -> Result<Cut> {
     let job = Job { splits: 1, workers: 1, measure: None, ..job.clone() };
     stock::prepare(&job)?;
     stock::prepare_split(&job, 1)?;

@@ -9,7 +9,7 @@ use crate::model::{Details, PhaseFailure, TestOutcome};
 /// id in one split apart.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
-pub enum Event {
+pub(crate) enum Event {
     /// A worker of xdist has started.
     Worker { id: String, pid: i32, file: Option<Utf8PathBuf> },
     /// A worker of xdist went away, and its coverage with it.

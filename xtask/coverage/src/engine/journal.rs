@@ -13,7 +13,7 @@ use crate::model::TestOutcome;
 
 /// One unit as it ran. Times are seconds since the run began.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub struct UnitRun {
+pub(crate) struct UnitRun {
     /// Its number; each attempt at its tests has one of its own.
     pub unit: u32,
     /// The split that its tests belong to.
@@ -32,7 +32,7 @@ pub struct UnitRun {
 
 /// One test as it ran.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub struct TestRun {
+pub(crate) struct TestRun {
     /// Its node id.
     pub id: String,
     /// Which of the tests with this id, where several have it.
@@ -53,7 +53,7 @@ fn is_the_first(copy: &u32) -> bool {
 
 /// The file that the results of a run go to.
 #[derive(Debug)]
-pub struct Journal {
+pub(crate) struct Journal {
     file: File,
     path: Utf8PathBuf,
     began: Instant,
@@ -61,19 +61,19 @@ pub struct Journal {
 
 impl Journal {
     /// An empty one, and the run begins.
-    pub fn create(path: &Utf8Path) -> Result<Journal> {
+    pub(crate) fn create(path: &Utf8Path) -> Result<Journal> {
         let file = File::create(path).with_context(|| format!("failed to write `{path}`"))?;
         Ok(Journal { file, path: path.to_owned(), began: clock::now() })
     }
 
     /// A moment as seconds since the run began.
-    pub fn at(&self, moment: Instant) -> f64 {
+    pub(crate) fn at(&self, moment: Instant) -> f64 {
         let seconds = moment.saturating_duration_since(self.began).as_secs_f64();
         (seconds * 1e4).round() / 1e4
     }
 
     /// Appends a unit. In one write: what is there of a killed run is whole lines.
-    pub fn add(&mut self, unit: &UnitRun) -> Result<()> {
+    pub(crate) fn add(&mut self, unit: &UnitRun) -> Result<()> {
         let line = serde_json::to_string(unit)?;
         self.file
             .write_all(format!("{line}\n").as_bytes())

@@ -10,7 +10,7 @@ use crate::model::{Case, Details, Ending, Failure, NodeId, Phase, Tally, TestOut
 
 /// See the module.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     #[serde(flatten)]
     budget: Budget,
     collected: u64,
@@ -47,50 +47,50 @@ struct Test {
 
 impl Ledger {
     /// An empty account; `budget` failed tests end the run, 0 means that nothing does.
-    pub fn new(budget: u32) -> Ledger {
+    pub(crate) fn new(budget: u32) -> Ledger {
         Ledger { budget: Budget::new(budget.into()), ..Ledger::default() }
     }
 
     /// How many tests the whole run has.
-    pub fn collected(&mut self, tests: u64) {
+    pub(crate) fn collected(&mut self, tests: u64) {
         self.collected = self.collected.max(tests);
     }
 
     /// The same where it is another number than it was: some came on top, or went elsewhere.
-    pub fn expect(&mut self, tests: u64) {
+    pub(crate) fn expect(&mut self, tests: u64) {
         self.collected = tests;
     }
 
     /// Nothing more counts from now on: what comes after the end of the budget, or after a
     /// signal, did not run.
-    pub fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.closed = true;
     }
 
     /// True where nothing more counts.
-    pub fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         self.closed
     }
 
     /// True when the failure budget is used up.
-    pub fn exhausted(&self) -> bool {
+    pub(crate) fn exhausted(&self) -> bool {
         self.budget.is_exhausted()
     }
 
     /// So many tests have failed in other runs that share the budget.
-    pub fn failed_elsewhere(&mut self, failed: u64) {
+    pub(crate) fn failed_elsewhere(&mut self, failed: u64) {
         self.budget.elsewhere(failed);
     }
 
     /// Whether a failure would be one more of the budget.
-    pub fn would_count(&self, failure: &Failure) -> bool {
+    pub(crate) fn would_count(&self, failure: &Failure) -> bool {
         let is_known = failure.phase == Phase::Collect && self.collect_errors.contains(&failure.id);
         let test = self.tests.get(&(failure.id.clone(), failure.copy));
         !self.closed && !is_known && test.is_none_or(|test| test.failed_in.is_none())
     }
 
     /// Notes a failure of a test. False where it came after the end and does not count.
-    pub fn failed(&mut self, failure: Failure) -> bool {
+    pub(crate) fn failed(&mut self, failure: Failure) -> bool {
         if self.closed || self.repeats_collect_error(&failure) {
             return false;
         }
@@ -118,7 +118,7 @@ impl Ledger {
     }
 
     /// Sets an attempt aside that is repeated. True where it had counted as a failure.
-    pub fn rerun(&mut self, attempt: Failure) -> bool {
+    pub(crate) fn rerun(&mut self, attempt: Failure) -> bool {
         if self.closed {
             return false;
         }
@@ -145,7 +145,7 @@ impl Ledger {
     }
 
     /// Notes the end of a test, the `copy`th of those with this id.
-    pub fn finished(&mut self, id: &str, copy: u32, outcome: TestOutcome, details: Details) {
+    pub(crate) fn finished(&mut self, id: &str, copy: u32, outcome: TestOutcome, details: Details) {
         if self.closed {
             return;
         }
@@ -157,27 +157,27 @@ impl Ledger {
     }
 
     /// Notes a module or class that is skipped as a whole; pytest counts it as one test.
-    pub fn skipped_file(&mut self, id: &str, reason: String) {
+    pub(crate) fn skipped_file(&mut self, id: &str, reason: String) {
         self.skipped_files.insert(id.to_owned(), reason);
     }
 
     /// Whether a test has ended.
-    pub fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.tests.values().any(|test| test.outcome.is_some())
     }
 
     /// All failures, in order of arrival.
-    pub fn failures(&self) -> &[Failure] {
+    pub(crate) fn failures(&self) -> &[Failure] {
         &self.failures
     }
 
     /// The tests that failed, each once, in order of arrival.
-    pub fn failed_ids(&self) -> &[String] {
+    pub(crate) fn failed_ids(&self) -> &[String] {
         &self.failed_ids
     }
 
     /// The tests that passed only when they were repeated.
-    pub fn flaky(&self) -> Vec<&str> {
+    pub(crate) fn flaky(&self) -> Vec<&str> {
         let passed = |attempt: &&Failure| {
             self.outcome(&attempt.id, attempt.copy) == Some(TestOutcome::Passed)
         };
@@ -188,12 +188,12 @@ impl Ledger {
 
     /// Seconds per node id, of the tests that ran to their end. Those of several tests with one
     /// id are added up, as pytest-split does it.
-    pub fn durations(&self) -> BTreeMap<String, f64> {
+    pub(crate) fn durations(&self) -> BTreeMap<String, f64> {
         self.sums(|details| Some(details.seconds.total()))
     }
 
     /// The same in seconds of CPU, of the tests of which they were told.
-    pub fn cpu(&self) -> BTreeMap<String, f64> {
+    pub(crate) fn cpu(&self) -> BTreeMap<String, f64> {
         self.sums(|details| details.cpu)
     }
 
@@ -211,7 +211,7 @@ impl Ledger {
 
     /// How each test ended, by node id; of several tests with one id, a failure rather than
     /// anything else.
-    pub fn outcomes(&self) -> BTreeMap<String, TestOutcome> {
+    pub(crate) fn outcomes(&self) -> BTreeMap<String, TestOutcome> {
         let mut outcomes: BTreeMap<String, (bool, u32, TestOutcome)> = BTreeMap::new();
         for ((id, copy), test) in &self.tests {
             let Some(outcome) = test.outcome() else { continue };
@@ -226,12 +226,12 @@ impl Ledger {
     }
 
     /// How one of the tests with this id ended.
-    pub fn outcome(&self, id: &str, copy: u32) -> Option<TestOutcome> {
+    pub(crate) fn outcome(&self, id: &str, copy: u32) -> Option<TestOutcome> {
         self.tests.get(&(id.to_owned(), copy)).and_then(Test::outcome)
     }
 
     /// How many tests with each id have ended.
-    pub fn ended(&self) -> HashMap<&str, usize> {
+    pub(crate) fn ended(&self) -> HashMap<&str, usize> {
         let mut ended = HashMap::new();
         for ((id, _), test) in &self.tests {
             *ended.entry(id.as_str()).or_default() += usize::from(test.outcome().is_some());
@@ -240,7 +240,7 @@ impl Ledger {
     }
 
     /// The ids of planned tests that did not end, counted where several have the same.
-    pub fn left_of<'a>(&'a self, planned: &'a [String]) -> impl Iterator<Item = &'a String> {
+    pub(crate) fn left_of<'a>(&'a self, planned: &'a [String]) -> impl Iterator<Item = &'a String> {
         let mut ended = self.ended();
         planned.iter().filter(move |id| match ended.get_mut(id.as_str()) {
             Some(count) if *count > 0 => {
@@ -253,7 +253,7 @@ impl Ledger {
 
     /// Every test that ended or failed, each once: file by file, in the order in which a file's
     /// tests ended, and then what was skipped as a whole.
-    pub fn cases(&self) -> Vec<Case<'_>> {
+    pub(crate) fn cases(&self) -> Vec<Case<'_>> {
         let failures = by_test(&self.failures);
         let repeated = by_test(&self.repeated);
         let mut tests: Vec<_> =
@@ -275,24 +275,24 @@ impl Ledger {
     }
 
     /// The tests that have ended: node ids, and which of those with it each is.
-    pub fn keys(&self) -> impl Iterator<Item = &(String, u32)> {
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &(String, u32)> {
         let ended = self.tests.iter().filter(|(_, test)| test.outcome().is_some());
         ended.map(|(key, _)| key).filter(|(id, _)| !self.collect_errors.contains(id))
     }
 
     /// Nothing is missed that is not there.
-    pub fn expect_no_more(&mut self) {
+    pub(crate) fn expect_no_more(&mut self) {
         self.collected = 0;
     }
 
     /// Leaves out where logs are.
-    pub fn forget_logs(&mut self) {
+    pub(crate) fn forget_logs(&mut self) {
         self.failures.iter_mut().chain(&mut self.repeated).for_each(|it| it.log = None);
     }
 
     /// Takes out what is known of these tests: another machine has run them, and that counts.
     /// Where several have one id there is no telling which of them is meant.
-    pub fn forget(&mut self, ids: &HashSet<&str>) {
+    pub(crate) fn forget(&mut self, ids: &HashSet<&str>) {
         let several: HashSet<String> =
             self.tests.keys().filter(|(_, copy)| *copy > 0).map(|(id, _)| id.clone()).collect();
         let stays = |id: &str| !ids.contains(id) || several.contains(id);
@@ -311,7 +311,7 @@ impl Ledger {
 
     /// Adds what became of other tests, on another machine. One that was there already keeps
     /// what is known of it.
-    pub fn absorb(&mut self, other: Ledger) {
+    pub(crate) fn absorb(&mut self, other: Ledger) {
         let known: HashSet<Key> = self.tests.keys().cloned().collect();
         let known_files: HashSet<String> = self.collect_errors.clone();
         let is_new = |failure: &Failure| match failure.phase {
@@ -338,7 +338,7 @@ impl Ledger {
     }
 
     /// The counts.
-    pub fn tally(&self) -> Tally {
+    pub(crate) fn tally(&self) -> Tally {
         let mut tally = Tally { reruns: self.repeated.len() as u64, ..Tally::default() };
         tally.skipped = self.skipped_files.len() as u64;
         self.tests.values().for_each(|test| test.count(&mut tally));

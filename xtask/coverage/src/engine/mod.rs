@@ -1,30 +1,30 @@
 //! Runs tests. Every engine takes a [`Job`], tells what happens as [`Happening`]s, and leaves a
 //! [`Ran`]: the account of the tests, and what coverage data there must be.
 
-pub mod around;
-pub mod child;
-pub mod clock;
-pub mod collect;
-pub mod event;
-pub mod hosts;
-pub mod jobserver;
-pub mod journal;
-pub mod ledger;
-pub mod limits;
+pub(crate) mod around;
+pub(crate) mod child;
+pub(crate) mod clock;
+pub(crate) mod collect;
+pub(crate) mod event;
+pub(crate) mod hosts;
+pub(crate) mod jobserver;
+pub(crate) mod journal;
+pub(crate) mod ledger;
+pub(crate) mod limits;
 mod orphans;
 mod portion;
 mod processes;
-pub mod record;
-pub mod samples;
-pub mod schedule;
-pub mod seed;
-pub mod signals;
-pub mod stock;
+pub(crate) mod record;
+pub(crate) mod samples;
+pub(crate) mod schedule;
+pub(crate) mod seed;
+pub(crate) mod signals;
+pub(crate) mod stock;
 mod suspend;
-pub mod temporary;
+pub(crate) mod temporary;
 
-pub use self::orphans::keep_for_later;
-pub use self::samples::{Limit, Sample, Samples};
+pub(crate) use self::orphans::keep_for_later;
+pub(crate) use self::samples::{Limit, Sample, Samples};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,7 +48,7 @@ use crate::split::{
 
 /// What to run, and with which means.
 #[derive(Clone, Debug)]
-pub struct Job {
+pub(crate) struct Job {
     /// The project's folder: where `pytest` would be typed.
     pub project: Utf8PathBuf,
     /// The project's interpreter.
@@ -133,7 +133,7 @@ pub struct Job {
 
 /// How a suite is collected.
 #[derive(Clone, Debug)]
-pub struct Collecting {
+pub(crate) struct Collecting {
     /// How many processes collect a part of it each; under 2, one collects all.
     pub collectors: u32,
     /// What collecting each test file took in earlier runs, by node id of the file.
@@ -145,7 +145,7 @@ pub struct Collecting {
 
 /// How long tests and splits take, as far as it is known.
 #[derive(Clone, Debug)]
-pub struct Times {
+pub(crate) struct Times {
     /// The project's `.test_durations`, from which the splits are cut.
     pub file: Option<Utf8PathBuf>,
     /// What is in it: it alone decides which tests are in which split.
@@ -158,7 +158,7 @@ pub struct Times {
 
 /// What a shard claims, and where.
 #[derive(Clone, Debug)]
-pub struct TailOfJob {
+pub(crate) struct TailOfJob {
     /// Where batches are claimed.
     pub store: Store,
     /// Of this run and this plan; no other has it.
@@ -172,7 +172,7 @@ pub struct TailOfJob {
 impl Job {
     /// The variables of every process of the run: those of the interpreter, what was exported for
     /// it, and the same hash seed.
-    pub fn variables(&self) -> Vec<(String, String)> {
+    pub(crate) fn variables(&self) -> Vec<(String, String)> {
         let given = self.of_interpreter.iter().cloned().chain(self.exported.clone());
         given.chain([(seed::VARIABLE.to_owned(), self.hash_seed.value.to_string())]).collect()
     }
@@ -186,7 +186,7 @@ const LAST_FAILED: &str = include_str!("../../host/last_failed.py");
 /// What coverage measures, where the command line, addopts or the layout of the project decide;
 /// all else is in coverage's own configuration.
 #[derive(Clone, Debug, Default)]
-pub struct Measure {
+pub(crate) struct Measure {
     /// `--source`; empty leaves it to the configuration.
     pub source: Vec<String>,
     /// `--branch`.
@@ -203,7 +203,7 @@ pub struct Measure {
 
 /// Something worth showing while it happens.
 #[derive(Debug)]
-pub enum Happening<'a> {
+pub(crate) enum Happening<'a> {
     /// The tests are known and soon begin.
     Planned {
         /// How many there are.
@@ -270,7 +270,7 @@ pub enum Happening<'a> {
 
 /// The beginning of one test.
 #[derive(Clone, Copy, Debug)]
-pub struct Started<'a> {
+pub(crate) struct Started<'a> {
     /// The node id.
     pub id: &'a str,
     /// 1-based; none where that is not known.
@@ -283,7 +283,7 @@ pub struct Started<'a> {
 
 /// The end of one split.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub struct SplitEnd {
+pub(crate) struct SplitEnd {
     /// 1-based.
     pub split: u32,
     /// Of how many.
@@ -302,7 +302,7 @@ pub struct SplitEnd {
 
 /// How a split ended.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub enum SplitState {
+pub(crate) enum SplitState {
     /// All its tests ran.
     Completed,
     /// It was stopped by us.
@@ -313,7 +313,7 @@ pub enum SplitState {
 
 /// What an engine leaves.
 #[derive(Debug)]
-pub struct Ran {
+pub(crate) struct Ran {
     /// The account of the tests.
     pub ledger: Ledger,
     /// All tests that were to run; none where that never became known.
@@ -445,7 +445,7 @@ impl Ran {
 
 /// What became of the batches of a plan in one of its shards.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
-pub struct Claimed {
+pub(crate) struct Claimed {
     /// Batches that were to be run here, its own and others', by number.
     pub batches: Vec<BatchHere>,
     /// Own batches that were not: somebody has claimed them, or was to.
@@ -454,7 +454,7 @@ pub struct Claimed {
 
 /// A batch that was to be run here.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
-pub struct BatchHere {
+pub(crate) struct BatchHere {
     /// Its number.
     pub batch: u32,
     /// The shard that it was planned for.
@@ -467,7 +467,7 @@ pub struct BatchHere {
 
 /// A process that ran tests and came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
-pub struct Process {
+pub(crate) struct Process {
     /// Seconds that it took of its slot.
     pub seconds: f64,
     /// Seconds of CPU that it took, with processes that its tests started and waited for.
@@ -480,7 +480,7 @@ pub struct Process {
 
 /// pytest did not get as far as running tests.
 #[derive(Clone, Debug)]
-pub struct Refusal {
+pub(crate) struct Refusal {
     /// A sentence, with the end of what it printed.
     pub text: String,
     /// Its usage or the project's configuration is wrong, rather than something broken.
@@ -501,7 +501,7 @@ impl Refusal {
 
 /// The last lines of a log, for a message. Of the log only its end is read: it may be as large as
 /// the disk.
-pub fn tail(log: &camino::Utf8Path, lines: usize) -> String {
+pub(crate) fn tail(log: &camino::Utf8Path, lines: usize) -> String {
     const MOST: u64 = 64 * 1024;
     let bytes = files::read_end(log, MOST).unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);

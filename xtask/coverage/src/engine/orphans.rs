@@ -34,7 +34,7 @@ pub(super) fn hold_starts() -> impl Drop {
 static FOR_LATER: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 
 /// Has no engine end or reap a child of ours that is needed after its run.
-pub fn keep_for_later(pid: u32) {
+pub(crate) fn keep_for_later(pid: u32) {
     let mut kept = FOR_LATER.lock().unwrap_or_else(PoisonError::into_inner);
     kept.extend(i32::try_from(pid));
 }

@@ -39,7 +39,7 @@ impl Job {
     }
 
     /// The numbers of the splits that may run here.
-    pub fn splits_here(&self) -> std::ops::RangeInclusive<u32> {
+    pub(crate) fn splits_here(&self) -> std::ops::RangeInclusive<u32> {
         match &self.portion {
             Portion::Shard(shard) => shard.index..=shard.index,
             Portion::Whole | Portion::AllBut(_) => 1..=self.splits,

@@ -10,7 +10,7 @@ use crate::model::{Problem, Warnings};
 
 /// See the module.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub struct Record {
+pub(crate) struct Record {
     /// The tests that were to run, as the plan calls them; empty where there was no plan.
     pub assigned: Vec<String>,
     /// The same, as they were called here.
@@ -45,7 +45,7 @@ const MOST_SLOTS: usize = 10_000;
 
 impl Record {
     /// What a run with this hash seed has left; with what was found to be wrong after it.
-    pub fn of(ran: &Ran, problems: Vec<Problem>, hash_seed: u32) -> Record {
+    pub(crate) fn of(ran: &Ran, problems: Vec<Problem>, hash_seed: u32) -> Record {
         let mut ledger = ran.ledger.clone();
         // Logs are not where others could read them.
         ledger.forget_logs();
@@ -73,7 +73,7 @@ impl Record {
     }
 
     /// Reads one that may be anything.
-    pub fn read(text: &str) -> Result<Record, String> {
+    pub(crate) fn read(text: &str) -> Result<Record, String> {
         let record: Record =
             serde_json::from_str(text).map_err(|error| format!("is damaged: {error}"))?;
         let most = record.units.iter().map(|unit| unit.slot).max().unwrap_or_default();
@@ -84,12 +84,12 @@ impl Record {
     }
 
     /// The batches that were to be run there.
-    pub fn batches(&self) -> &[BatchHere] {
+    pub(crate) fn batches(&self) -> &[BatchHere] {
         self.tail.as_ref().map_or(&[], |tail| &tail.batches)
     }
 
     /// That of a shard says how its own split ended: of others it has batches at most.
-    pub fn keep_split(&mut self, split: u32) {
+    pub(crate) fn keep_split(&mut self, split: u32) {
         self.splits.retain(|end| end.split == split);
     }
 }
@@ -97,7 +97,7 @@ impl Record {
 impl Ran {
     /// Adds what was run on another machine, which is called `name` and began so many seconds
     /// after the first.
-    pub fn add(&mut self, name: &str, later: f64, record: Record) {
+    pub(crate) fn add(&mut self, name: &str, later: f64, record: Record) {
         let first = self.lanes.len();
         let used = record.units.iter().map(|unit| unit.slot + 1).max().unwrap_or(1);
         self.lanes.extend((1..=used).map(|slot| format!("{name}, worker {slot}")));

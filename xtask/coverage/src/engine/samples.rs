@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use super::journal::UnitRun;
 use crate::machine::meter::Reading;
-pub use crate::machine::meter::Sample;
+pub(crate) use crate::machine::meter::Sample;
 
 /// Samples in order, so many at the most that a page can hold them, however long a run takes.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Samples {
+pub(crate) struct Samples {
     kept: Vec<Sample>,
     most: usize,
     /// How many of those that come are made into one.
@@ -31,12 +31,12 @@ impl Default for Samples {
 
 impl Samples {
     /// None yet, and never more than so many.
-    pub fn at_most(most: usize) -> Samples {
+    pub(crate) fn at_most(most: usize) -> Samples {
         Samples { kept: Vec::new(), most: most.max(2), step: 1, open: Vec::new() }
     }
 
     /// Takes one more.
-    pub fn add(&mut self, sample: Sample) {
+    pub(crate) fn add(&mut self, sample: Sample) {
         self.open.push(sample);
         if self.open.len() >= self.step {
             self.kept.extend(one_of(&self.open));
@@ -50,7 +50,7 @@ impl Samples {
 
     /// Keeps what was read at a moment, and returns it; nothing where the machine is read more often
     /// than is worth drawing.
-    pub fn note(&mut self, reading: &Reading, at: f64) -> Option<Sample> {
+    pub(crate) fn note(&mut self, reading: &Reading, at: f64) -> Option<Sample> {
         let last = self.open.last().or(self.kept.last()).map_or(0.0, |sample| sample.at);
         if at - last < BETWEEN_SAMPLES {
             return None;
@@ -63,12 +63,12 @@ impl Samples {
     }
 
     /// All there are.
-    pub fn all(&self) -> Vec<Sample> {
+    pub(crate) fn all(&self) -> Vec<Sample> {
         self.kept.iter().copied().chain(one_of(&self.open)).collect()
     }
 
     /// At most so many, each of which stands for several.
-    pub fn thinned(&self, most: usize) -> Vec<Sample> {
+    pub(crate) fn thinned(&self, most: usize) -> Vec<Sample> {
         let mut few = Samples::at_most(most);
         self.all().into_iter().for_each(|sample| few.add(sample));
         few.all()
@@ -87,20 +87,20 @@ fn one_of(several: &[Sample]) -> Option<Sample> {
 
 /// By how much the memory of processes has grown since each was first seen.
 #[derive(Clone, Debug, Default)]
-pub struct Growth {
+pub(crate) struct Growth {
     first: BTreeMap<i32, u64>,
     most: Option<u64>,
 }
 
 impl Growth {
     /// What a process had at its start, which may be before anybody has looked.
-    pub fn begin(&mut self, pid: i32, memory: u64) {
+    pub(crate) fn begin(&mut self, pid: i32, memory: u64) {
         self.first.entry(pid).or_insert(memory);
     }
 
     /// Takes the bytes that each process has now. What a fork had at first it shares with its
     /// parent; of a process that shares nothing all it has counts.
-    pub fn note(&mut self, now: impl Iterator<Item = (i32, u64)>, shares: bool) {
+    pub(crate) fn note(&mut self, now: impl Iterator<Item = (i32, u64)>, shares: bool) {
         let before = std::mem::take(&mut self.first);
         for (pid, memory) in now {
             let first = before.get(&pid).copied().unwrap_or(memory).min(memory);
@@ -111,14 +111,14 @@ impl Growth {
     }
 
     /// That of the one that has grown most; none where none was seen.
-    pub fn most(&self) -> Option<u64> {
+    pub(crate) fn most(&self) -> Option<u64> {
         self.most
     }
 }
 
 /// What kept a run from ending earlier.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Limit {
+pub(crate) enum Limit {
     /// They were busy: only faster tests or more cores help.
     Processors,
     /// Tests wait, and more of them at once would have been possible, or there were not more.
@@ -146,7 +146,7 @@ const WORTH_IT: f64 = 2.0;
 
 /// What kept a run from ending earlier that took `total` seconds, of which it collected for so
 /// many.
-pub fn limited_by(
+pub(crate) fn limited_by(
     samples: &[Sample],
     units: &[UnitRun],
     collect_seconds: f64,
@@ -170,7 +170,7 @@ pub fn limited_by(
 }
 
 /// How much of the processors was busy while tests ran.
-pub fn busy_share(samples: &[Sample], collect_seconds: f64) -> Option<f64> {
+pub(crate) fn busy_share(samples: &[Sample], collect_seconds: f64) -> Option<f64> {
     Some(shares(samples, collect_seconds)?.0)
 }
 

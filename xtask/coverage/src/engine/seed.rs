@@ -4,11 +4,11 @@
 use std::hash::{BuildHasher, RandomState};
 
 /// The variable that Python reads it from.
-pub const VARIABLE: &str = "PYTHONHASHSEED";
+pub(crate) const VARIABLE: &str = "PYTHONHASHSEED";
 
 /// `PYTHONHASHSEED`, as a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HashSeed {
+pub(crate) struct HashSeed {
     /// What Python is told.
     pub value: u32,
     /// The user has set it, and not to `random`.
@@ -17,7 +17,7 @@ pub struct HashSeed {
 
 impl HashSeed {
     /// What the variable says, else a number of this run's own.
-    pub fn of(variable: Option<&str>) -> HashSeed {
+    pub(crate) fn of(variable: Option<&str>) -> HashSeed {
         HashSeed::choose(variable, RandomState::new().hash_one(VARIABLE))
     }
 
@@ -30,7 +30,7 @@ impl HashSeed {
     }
 
     /// Where it comes from, in words.
-    pub fn origin(&self) -> &'static str {
+    pub(crate) fn origin(&self) -> &'static str {
         if self.is_set { VARIABLE } else { "drawn for this run" }
     }
 }

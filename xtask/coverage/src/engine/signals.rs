@@ -32,7 +32,7 @@ static ENDING: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 
 /// What is told to whoever draws on the terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Notice {
+pub(crate) enum Notice {
     /// A signal ends this process now.
     Ends,
     /// This process is about to be suspended.
@@ -43,7 +43,7 @@ pub enum Notice {
 
 /// Takes charge of the signals, once, at the start of the program. What that does to this process
 /// is told to `notify`.
-pub fn watch(notify: impl Fn(Notice) + Send + 'static) -> Result<()> {
+pub(crate) fn watch(notify: impl Fn(Notice) + Send + 'static) -> Result<()> {
     let failed = || "failed to watch for signals";
     let ends: Vec<i32> = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(is_for_us).collect();
     for signal in &ends {
@@ -97,7 +97,7 @@ fn received(signal: i32, notify: &dyn Fn(Notice)) {
 static IS_STOPPED_BY_ANOTHER: OnceLock<Arc<AtomicUsize>> = OnceLock::new();
 
 /// Leaves Ctrl-Z to the process that has started this one.
-pub fn leave_suspending_to_another() -> Result<()> {
+pub(crate) fn leave_suspending_to_another() -> Result<()> {
     // What came last decides, and the kernel delivers these two in the order in which they were
     // sent.
     let last = Arc::<AtomicUsize>::default();
@@ -130,25 +130,25 @@ fn suspended(signals: &mut Signals, notify: &dyn Fn(Notice)) {
 
 /// Does not return where a signal is ending this process: what failed just now, failed because
 /// its processes were killed, and is not worth a word.
-pub fn settle() {
+pub(crate) fn settle() {
     while ARRIVED.load(Ordering::SeqCst) {
         thread::sleep(Duration::from_millis(1));
     }
 }
 
 /// Whether a signal has arrived that ends this process, at once or after the run.
-pub fn is_ending() -> bool {
+pub(crate) fn is_ending() -> bool {
     ENDING.load(Ordering::SeqCst)
 }
 
 /// A signal that an engine is told. If nobody hears of it, for it came when the engine listened
 /// no more, it is sent once more: it ends this process then.
 #[derive(Debug)]
-pub struct Arrived(Option<i32>);
+pub(crate) struct Arrived(Option<i32>);
 
 impl Arrived {
     /// The signal; it is taken care of.
-    pub fn hear(mut self) -> i32 {
+    pub(crate) fn hear(mut self) -> i32 {
         self.0.take().unwrap_or_default()
     }
 }
@@ -162,10 +162,10 @@ impl Drop for Arrived {
 
 /// As long as it lives, signals go to the function it was made with. It must be gone before what
 /// that function tells them to.
-pub struct Listening(Option<Listener>);
+pub(crate) struct Listening(Option<Listener>);
 
 /// Has `tell` called with each signal that arrives, in the place of whoever has listened before.
-pub fn listen(tell: impl Fn(Arrived) + Send + 'static) -> Listening {
+pub(crate) fn listen(tell: impl Fn(Arrived) + Send + 'static) -> Listening {
     Listening(set(Some(Box::new(tell))))
 }
 

@@ -32,7 +32,7 @@ impl Remove {
 
 /// Unlocks the folder, or removes it if nothing of it is to be kept. A folder that the user has
 /// named stays.
-pub fn release(job: &Job, ran: &Ran) {
+pub(crate) fn release(job: &Job, ran: &Ran) {
     let text = fs::read_to_string(job.folder.basetemp()).unwrap_or_default();
     let Ok(shared) = serde_json::from_str::<Shared>(&text) else { return };
     // Made by a process that was not the last one, so that process has left it.

@@ -14,7 +14,7 @@ use super::processes::{self, Processes};
 
 /// What the machine was doing since the reading before.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Reading {
+pub(crate) struct Reading {
     /// Cores that were busy on average, whoever kept them so: the machine's that we may run on,
     /// or those of a control group's quota, whichever left less to us.
     pub busy: f64,
@@ -37,7 +37,7 @@ pub struct Reading {
 /// What a worker and its descendants hold and do. A process that descends from several workers
 /// counts for the nearest.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Usage {
+pub(crate) struct Usage {
     /// Bytes of anonymous memory that is resident. A fork shares nearly all of it with its parent
     /// at first and no cheap number tells how much: what it has taken for itself is the growth
     /// since its first reading. Neither counted are shared memory and what is swapped out.
@@ -52,7 +52,7 @@ pub struct Usage {
 
 /// The machine at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Sample {
+pub(crate) struct Sample {
     /// Seconds since the engine began.
     pub at: f64,
     /// Cores that were busy since the sample before.
@@ -68,12 +68,12 @@ pub struct Sample {
 }
 
 /// Between two readings of the machine, and where memory is short.
-pub const READING: Duration = Duration::from_millis(500);
+pub(crate) const READING: Duration = Duration::from_millis(500);
 const SHORT: Duration = Duration::from_millis(100);
 
 impl Reading {
     /// How long the next one can wait.
-    pub fn next_after(&self) -> Duration {
+    pub(crate) fn next_after(&self) -> Duration {
         let is_short = self.available.zip(self.memory).is_some_and(|(free, all)| free < all / 4);
         if is_short { SHORT } else { READING }
     }
@@ -82,7 +82,7 @@ impl Reading {
 /// Takes readings. One costs about half a millisecond of CPU and 17 µs for each of our own
 /// processes: with 50 of them and a reading every half second a quarter of a percent of a core.
 #[derive(Debug)]
-pub struct Meter {
+pub(crate) struct Meter {
     root: Utf8PathBuf,
     groups: Vec<Group>,
     /// Processors that we may run on; none where that is not known.
@@ -101,7 +101,7 @@ const SHORTEST: Duration = Duration::from_millis(200);
 
 impl Meter {
     /// Begins to measure.
-    pub fn new() -> Meter {
+    pub(crate) fn new() -> Meter {
         Meter::under(Utf8Path::new("/"), std::process::id().cast_signed())
     }
 
@@ -124,7 +124,7 @@ impl Meter {
     }
 
     /// What has happened since the last time.
-    pub fn read(&mut self, workers: &[i32]) -> Reading {
+    pub(crate) fn read(&mut self, workers: &[i32]) -> Reading {
         self.read_after(self.counted.0.elapsed(), workers)
     }
 

@@ -2,7 +2,7 @@
 //! cgroups of version 1 or 2; and what it is doing while a run goes on.
 
 mod groups;
-pub mod meter;
+pub(crate) mod meter;
 pub(crate) mod processes;
 
 use camino::Utf8Path;
@@ -11,7 +11,7 @@ use self::groups::Group;
 
 /// What the machine has for us.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Machine {
+pub(crate) struct Machine {
     /// Cores: affinity and the cgroups' quotas counted in.
     pub cores: usize,
     /// Bytes of memory, or of the cgroups' limit where that is lower; none where unknown.
@@ -22,7 +22,7 @@ pub struct Machine {
 
 impl Machine {
     /// This one.
-    pub fn here() -> Machine {
+    pub(crate) fn here() -> Machine {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Machine::under(Utf8Path::new("/"), cores)
     }
@@ -31,7 +31,7 @@ impl Machine {
     /// library counts: it knows affinity, and quotas where the group's folder is mounted under
     /// its own name. In a container that shows the host's path there it sees no quota, so quotas
     /// are read here again.
-    pub fn under(root: &Utf8Path, cores: usize) -> Machine {
+    pub(crate) fn under(root: &Utf8Path, cores: usize) -> Machine {
         let groups = groups::groups(root);
         // Rounded down, as the standard library does.
         let quotas = groups.iter().filter_map(Group::quota).map(|cores| cores as usize);

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Level {
+pub(crate) enum Level {
     /// Something failed.
     Error,
     /// Something to look at.
@@ -15,7 +15,7 @@ pub enum Level {
 
 /// A mark at a place, or at none.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Annotation {
+pub(crate) struct Annotation {
     /// How bad it is.
     pub level: Level,
     /// Relative to the top of the repository.

@@ -4,7 +4,7 @@ use super::{Failure, PhaseSeconds};
 
 /// One test.
 #[derive(Clone, Debug)]
-pub struct Case<'a> {
+pub(crate) struct Case<'a> {
     /// The node id.
     pub id: &'a str,
     /// How it ended, where it did not fail.
@@ -21,7 +21,7 @@ pub struct Case<'a> {
 
 impl Case<'_> {
     /// A test of which nothing is known.
-    pub fn new(id: &str) -> Case<'_> {
+    pub(crate) fn new(id: &str) -> Case<'_> {
         Case {
             id,
             ending: Ending::Ran,
@@ -35,7 +35,7 @@ impl Case<'_> {
 
 /// How a test ended, where it did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending<'a> {
+pub(crate) enum Ending<'a> {
     /// It passed, or its failures say how it ended.
     Ran,
     /// It was skipped: why.

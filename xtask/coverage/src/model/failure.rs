@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// One failure of one test. A test that fails and then errs in its teardown has two.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Failure {
+pub(crate) struct Failure {
     /// The node id; for a collection error, the file.
     pub id: String,
     /// Which of the tests with this id, where several have it.
@@ -26,7 +26,7 @@ pub struct Failure {
 
 impl Failure {
     /// What was told of a test.
-    pub fn new(
+    pub(crate) fn new(
         id: String,
         split: Option<u32>,
         phase_failure: PhaseFailure,
@@ -37,14 +37,14 @@ impl Failure {
     }
 
     /// The same of another test with this id.
-    pub fn of_copy(self, copy: u32) -> Failure {
+    pub(crate) fn of_copy(self, copy: u32) -> Failure {
         Failure { copy, ..self }
     }
 }
 
 /// What pytest reports of a phase that failed.
 #[derive(Clone, Debug, Deserialize)]
-pub struct PhaseFailure {
+pub(crate) struct PhaseFailure {
     /// Where.
     pub phase: Phase,
     /// The traceback.
@@ -59,7 +59,7 @@ pub struct PhaseFailure {
 
 impl PhaseFailure {
     /// What is known where pytest could report nothing.
-    pub fn new(phase: Phase, text: String) -> PhaseFailure {
+    pub(crate) fn new(phase: Phase, text: String) -> PhaseFailure {
         PhaseFailure { phase, text, message: String::new(), sections: Vec::new() }
     }
 }
@@ -67,7 +67,7 @@ impl PhaseFailure {
 /// Where a test failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Phase {
+pub(crate) enum Phase {
     /// A fixture, before the test.
     Setup,
     /// The test.
@@ -86,7 +86,7 @@ pub enum Phase {
 
 impl Phase {
     /// In words.
-    pub fn words(self) -> &'static str {
+    pub(crate) fn words(self) -> &'static str {
         match self {
             Phase::Setup => "error in setup",
             Phase::Call => "failed",

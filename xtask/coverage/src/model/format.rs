@@ -1,13 +1,13 @@
 //! Numbers, names and lists as all that is read has them.
 
 /// `1 test`, `2 tests`, `11,433 tests`.
-pub fn count(n: u64, noun: &str) -> String {
+pub(crate) fn count(n: u64, noun: &str) -> String {
     let plural = if n == 1 { "" } else { "s" };
     format!("{} {noun}{plural}", thousands(n))
 }
 
 /// `11,433`.
-pub fn thousands(n: u64) -> String {
+pub(crate) fn thousands(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
@@ -20,28 +20,28 @@ pub fn thousands(n: u64) -> String {
 }
 
 /// `0.4s`, `12.4s`, `3m 05s`.
-pub fn seconds(seconds: f64) -> String {
+pub(crate) fn seconds(seconds: f64) -> String {
     if seconds < 100.0 { format!("{seconds:.1}s") } else { whole_seconds(seconds) }
 }
 
 /// `0s`, `12s`, `3m 05s`: for what changes while it is read.
-pub fn whole_seconds(seconds: f64) -> String {
+pub(crate) fn whole_seconds(seconds: f64) -> String {
     let whole = seconds.round() as u64;
     if whole < 100 { format!("{whole}s") } else { format!("{}m {:02}s", whole / 60, whole % 60) }
 }
 
 /// `512 MiB`, rounded down.
-pub fn mib(bytes: u64) -> String {
+pub(crate) fn mib(bytes: u64) -> String {
     format!("{} MiB", bytes >> 20)
 }
 
 /// `5.2 GiB`.
-pub fn gib(bytes: u64) -> String {
+pub(crate) fn gib(bytes: u64) -> String {
     format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30))
 }
 
 /// `4 ms`, `0.25 s`, `12.3 s`, `3 min 05 s`.
-pub fn duration(seconds: f64) -> String {
+pub(crate) fn duration(seconds: f64) -> String {
     match seconds {
         ..0.1 => format!("{:.0} ms", 1000.0 * seconds),
         ..1.0 => format!("{seconds:.2} s"),
@@ -54,7 +54,7 @@ pub fn duration(seconds: f64) -> String {
 }
 
 /// `3-5, 9`.
-pub fn ranges(lines: &[u32]) -> String {
+pub(crate) fn ranges(lines: &[u32]) -> String {
     let runs = lines.chunk_by(|a, b| a + 1 == *b);
     let words = runs.map(|run| match run {
         [first, .., last] => format!("{first}-{last}"),
@@ -64,13 +64,13 @@ pub fn ranges(lines: &[u32]) -> String {
 }
 
 /// The first bytes of a text, at most so many and up to the end of a character.
-pub fn start(text: &str, most: usize) -> &str {
+pub(crate) fn start(text: &str, most: usize) -> &str {
     let end = (0..=most.min(text.len())).rev().find(|&at| text.is_char_boundary(at));
     &text[..end.unwrap_or(0)]
 }
 
 /// A name on one line: pytest lets a custom id hold line breaks and worse.
-pub fn one_line(id: &str) -> String {
+pub(crate) fn one_line(id: &str) -> String {
     let shown = |c: char| match c.is_control() {
         true => c.escape_default().collect::<String>(),
         false => c.to_string(),

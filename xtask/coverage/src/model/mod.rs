@@ -4,18 +4,18 @@
 mod annotation;
 mod case;
 mod failure;
-pub mod format;
+pub(crate) mod format;
 mod node_id;
 mod outcome;
 mod part;
 mod report_kind;
 mod warnings;
 
-pub use self::annotation::{Annotation, Level};
-pub use self::case::{Case, Ending};
-pub use self::failure::{Failure, Phase, PhaseFailure};
-pub use self::node_id::NodeId;
-pub use self::outcome::{Details, PhaseSeconds, Tally, TestOutcome};
-pub use self::part::{Expected, Origin, Part, Problem};
-pub use self::report_kind::ReportKind;
-pub use self::warnings::Warnings;
+pub(crate) use self::annotation::{Annotation, Level};
+pub(crate) use self::case::{Case, Ending};
+pub(crate) use self::failure::{Failure, Phase, PhaseFailure};
+pub(crate) use self::node_id::NodeId;
+pub(crate) use self::outcome::{Details, PhaseSeconds, Tally, TestOutcome};
+pub(crate) use self::part::{Expected, Origin, Part, Problem};
+pub(crate) use self::report_kind::ReportKind;
+pub(crate) use self::warnings::Warnings;

@@ -4,44 +4,44 @@
 /// its parameters. Plugins name tests as they like, and parameters hold what they like, `::` and
 /// `[` too, so each part is found from the side on which nothing can be in its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NodeId<'a>(pub &'a str);
+pub(crate) struct NodeId<'a>(pub &'a str);
 
 impl<'a> NodeId<'a> {
     /// The file; of an id without one, all of it.
-    pub fn file(self) -> &'a str {
+    pub(crate) fn file(self) -> &'a str {
         self.0.split_once("::").map_or(self.0, |(file, _)| file)
     }
 
     /// What follows the file.
-    pub fn within_file(self) -> Option<&'a str> {
+    pub(crate) fn within_file(self) -> Option<&'a str> {
         self.0.split_once("::").map(|(_, rest)| rest)
     }
 
     /// The id without parameters.
-    pub fn function(self) -> &'a str {
+    pub(crate) fn function(self) -> &'a str {
         self.0.split_once('[').map_or(self.0, |(function, _)| function)
     }
 
     /// The classes around the function, within the file; none where there is none.
-    pub fn class(self) -> Option<&'a str> {
+    pub(crate) fn class(self) -> Option<&'a str> {
         let name = NodeId(self.within_file()?).function();
         name.rsplit_once("::").map(|(class, _)| class)
     }
 
     /// What xdist's `loadscope` keeps together: as there, parameters may mislead it.
-    pub fn scope(self) -> &'a str {
+    pub(crate) fn scope(self) -> &'a str {
         self.0.rsplit_once("::").map_or(self.0, |(scope, _)| scope)
     }
 
     /// The id, and those of its class, its file and the folders that this is in: one of these is
     /// what could not be collected.
-    pub fn and_all_above(self) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn and_all_above(self) -> impl Iterator<Item = &'a str> {
         let ends = self.0.match_indices("::").chain(self.file().match_indices('/'));
         std::iter::once(self.0).chain(ends.map(move |(at, _)| &self.0[..at]))
     }
 
     /// `classname` and `name`, as pytest's junitxml cuts it.
-    pub fn junit_names(self) -> (String, String) {
+    pub(crate) fn junit_names(self) -> (String, String) {
         let (path, parameters) = self.0.split_at(self.function().len());
         let mut names: Vec<&str> = path.split("::").collect();
         let file = names[0].replace('/', ".");

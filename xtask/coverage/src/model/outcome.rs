@@ -9,7 +9,7 @@ use super::format::thousands;
 /// How a test ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum TestOutcome {
+pub(crate) enum TestOutcome {
     /// It passed.
     Passed,
     /// Its call failed.
@@ -30,13 +30,13 @@ pub enum TestOutcome {
 
 impl TestOutcome {
     /// True where a test is to blame.
-    pub fn is_failure(self) -> bool {
+    pub(crate) fn is_failure(self) -> bool {
         use TestOutcome::{Crashed, Error, Failed, TimedOut};
         matches!(self, Failed | Error | Crashed | TimedOut)
     }
 
     /// As it is said.
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             TestOutcome::Passed => "passed",
             TestOutcome::Failed => "failed",
@@ -52,7 +52,7 @@ impl TestOutcome {
 
 /// What is told of a test at its end, beside its outcome.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
-pub struct Details {
+pub(crate) struct Details {
     /// How long it took.
     #[serde(flatten)]
     pub seconds: PhaseSeconds,
@@ -76,7 +76,7 @@ impl From<PhaseSeconds> for Details {
 
 /// Seconds that the phases of a test took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize)]
-pub struct PhaseSeconds {
+pub(crate) struct PhaseSeconds {
     /// Fixtures before the test.
     #[serde(default)]
     pub setup: f64,
@@ -90,14 +90,14 @@ pub struct PhaseSeconds {
 
 impl PhaseSeconds {
     /// Their sum, in the order in which pytest-split adds them up.
-    pub fn total(self) -> f64 {
+    pub(crate) fn total(self) -> f64 {
         self.setup + self.teardown + self.call
     }
 }
 
 /// What became of the tests. Each counts once, except in `reruns`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Tally {
+pub(crate) struct Tally {
     /// Found and selected.
     pub collected: u64,
     /// Passed.
@@ -124,7 +124,7 @@ pub struct Tally {
 
 impl Tally {
     /// All that counts as a failure.
-    pub fn failures(&self) -> u64 {
+    pub(crate) fn failures(&self) -> u64 {
         self.failed + self.errors + self.crashed + self.timed_out
     }
 }
@@ -149,7 +149,7 @@ impl Sum for Tally {
 
 impl Tally {
     /// What became of the tests, in a line.
-    pub fn in_words(&self) -> String {
+    pub(crate) fn in_words(&self) -> String {
         let counts = [
             ("passed", self.passed),
             ("failed", self.failed),

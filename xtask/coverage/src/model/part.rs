@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// Who wrote a data file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Origin {
+pub(crate) enum Origin {
     /// What ran a split, or one of its units: there must be such a file, and it must be sound.
     Tests,
     /// What started and collected, before any split: as indispensable.
@@ -24,7 +24,7 @@ pub enum Origin {
 
 /// One data file to combine.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Part {
+pub(crate) struct Part {
     /// 1-based; none for a file that belongs to no single split.
     pub split: Option<u32>,
     /// Absolute.
@@ -35,14 +35,14 @@ pub struct Part {
 
 impl Part {
     /// True where the result is incomplete without it.
-    pub fn required(&self) -> bool {
+    pub(crate) fn required(&self) -> bool {
         self.origin != Origin::Subprocess
     }
 }
 
 /// The manifest of a run: what it must have left.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Expected {
+pub(crate) struct Expected {
     /// The splits that ran tests. One without any part has lost its data.
     pub splits: BTreeSet<u32>,
     /// The files that were announced.
@@ -51,7 +51,7 @@ pub struct Expected {
 
 /// One thing that keeps the combined data from being complete.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Problem {
+pub(crate) struct Problem {
     /// The split concerned, 1-based.
     pub split: Option<u32>,
     /// The file concerned.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// The kinds of report that coverage makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum ReportKind {
+pub(crate) enum ReportKind {
     /// The table of `coverage report`, as text.
     Term,
     /// A folder of pages.
@@ -22,7 +22,7 @@ pub enum ReportKind {
 
 impl ReportKind {
     /// The name that users type and the summary has.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             ReportKind::Term => "term",
             ReportKind::Html => "html",

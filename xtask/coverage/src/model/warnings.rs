@@ -10,7 +10,7 @@ const SHOWN: usize = 30;
 
 /// Warnings in the order in which they first came.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
-pub struct Warnings {
+pub(crate) struct Warnings {
     all: Vec<Warning>,
     #[serde(skip)]
     places: HashMap<(String, String), usize>,
@@ -25,12 +25,12 @@ struct Warning {
 
 impl Warnings {
     /// A warning came so many times more, from this place: `FILE:LINE`.
-    pub fn add(&mut self, text: String, place: String, times: u64) {
+    pub(crate) fn add(&mut self, text: String, place: String, times: u64) {
         *self.entry(text, place) += times;
     }
 
     /// A warning came so many times in one of several processes that all do the same.
-    pub fn add_once(&mut self, text: String, place: String, times: u64) {
+    pub(crate) fn add_once(&mut self, text: String, place: String, times: u64) {
         let known = self.entry(text, place);
         *known = times.max(*known);
     }
@@ -45,19 +45,19 @@ impl Warnings {
     }
 
     /// Takes those of another process, or machine.
-    pub fn absorb(&mut self, others: Warnings) {
+    pub(crate) fn absorb(&mut self, others: Warnings) {
         for Warning { text, place, times } in others.all {
             self.add(text, place, times);
         }
     }
 
     /// How many there were in all.
-    pub fn total(&self) -> u64 {
+    pub(crate) fn total(&self) -> u64 {
         self.all.iter().map(|warning| warning.times).sum()
     }
 
     /// What is said of them; empty where there was none.
-    pub fn lines(&self) -> String {
+    pub(crate) fn lines(&self) -> String {
         let mut out = String::new();
         if self.all.is_empty() {
             return out;

@@ -11,7 +11,7 @@ use super::{Interpreter, Project, Pyproject, State, Steps, Tool};
 
 /// An environment that is there and is not used.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PassedOver {
+pub(crate) struct PassedOver {
     /// Its folder, and by what it was found.
     what: String,
     /// Why not.

@@ -24,11 +24,11 @@ const SHARED: [&str; 12] = [
 
 /// What depends on what by its path: the projects, and folders and files that are none.
 #[derive(Clone, Debug, Default)]
-pub struct Dependencies(BTreeMap<Utf8PathBuf, BTreeSet<Utf8PathBuf>>);
+pub(crate) struct Dependencies(BTreeMap<Utf8PathBuf, BTreeSet<Utf8PathBuf>>);
 
 impl Dependencies {
     /// Of these projects, of what they depend on, and so on.
-    pub fn of(projects: &[Project]) -> Dependencies {
+    pub(crate) fn of(projects: &[Project]) -> Dependencies {
         let mut known = BTreeMap::new();
         let mut left: Vec<Utf8PathBuf> = projects.iter().map(|it| it.root.clone()).collect();
         while let Some(path) = left.pop() {
@@ -43,7 +43,7 @@ impl Dependencies {
     }
 
     /// Why each of these roots is affected; those without a reason are not.
-    pub fn affected<'a>(
+    pub(crate) fn affected<'a>(
         &self,
         roots: impl IntoIterator<Item = &'a Utf8PathBuf>,
         changed: &[Utf8PathBuf],
@@ -96,7 +96,7 @@ impl Dependencies {
 
 /// Why a project is affected.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reason {
+pub(crate) struct Reason {
     /// A file that has changed.
     pub file: Utf8PathBuf,
     /// What the project depends on, one by the other, to that file; empty where it is its own.
@@ -105,7 +105,7 @@ pub struct Reason {
 
 impl Reason {
     /// In words, with paths from `top`.
-    pub fn words(&self, top: &Utf8Path) -> String {
+    pub(crate) fn words(&self, top: &Utf8Path) -> String {
         let short = |path: &Utf8PathBuf| path.strip_prefix(top).unwrap_or(path).to_string();
         let file = short(&self.file);
         match self.through.iter().map(short).collect::<Vec<_>>() {

@@ -19,7 +19,7 @@ const TEST_FILES: [&str; 4] = ["pytest.toml", "pytest.ini", "tox.ini", ".coverag
 
 /// The projects to run: those `wanted` (folders or names), else the workspace's default
 /// ones where `cwd` is its root, else the nearest one upwards. Sorted, each once.
-pub fn find(
+pub(crate) fn find(
     cwd: &Utf8Path,
     wanted: &[String],
     workspace: Option<&Workspace>,
@@ -52,13 +52,13 @@ fn projects_in(roots: &[Utf8PathBuf], workspace: Option<&Workspace>) -> Result<V
 }
 
 /// The project in a folder, where others run besides.
-pub fn one_of_several(root: &Utf8Path, workspace: Option<&Workspace>) -> Project {
+pub(crate) fn one_of_several(root: &Utf8Path, workspace: Option<&Workspace>) -> Project {
     let read = Project::read(root, workspace);
     read.unwrap_or_else(|error| Project::broken(root, &error))
 }
 
 /// Every project that the workspace lists, else those that are found in it, for `--all`.
-pub fn all(cwd: &Utf8Path, workspace: Option<&Workspace>) -> Result<Vec<Project>> {
+pub(crate) fn all(cwd: &Utf8Path, workspace: Option<&Workspace>) -> Result<Vec<Project>> {
     let roots = match workspace {
         Some(workspace) if !workspace.projects.is_empty() => {
             expand(workspace, "projects", &workspace.projects)?
@@ -83,7 +83,7 @@ fn found_in(root: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
 
 impl Project {
     /// The project in a folder.
-    pub fn read(root: &Utf8Path, workspace: Option<&Workspace>) -> Result<Project> {
+    pub(crate) fn read(root: &Utf8Path, workspace: Option<&Workspace>) -> Result<Project> {
         let root = canonical(root)?;
         let pyproject = Pyproject::read(&root)?;
         let (tool, home) = manager(&root, &pyproject, workspace);
@@ -106,7 +106,7 @@ impl Project {
 
     /// The environments of one lane are to be made one after the other: those of one folder, and
     /// those of a tool that does not say that it may run twice at once.
-    pub fn lane(&self) -> String {
+    pub(crate) fn lane(&self) -> String {
         match self.tool {
             Tool::Poetry | Tool::Pdm => self.tool.name().to_owned(),
             Tool::Uv | Tool::Pip => self.home.to_string(),
@@ -114,7 +114,7 @@ impl Project {
     }
 
     /// An error where its configuration cannot be read.
-    pub fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         match &self.broken {
             Some(why) => Err(exit::usage(why.clone()).into()),
             None => Ok(()),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// Everything one start of the interpreter tells.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub struct Facts {
+pub(crate) struct Facts {
     /// `sys.executable`, absolute.
     pub executable: Utf8PathBuf,
     /// `3.12.1`.
@@ -39,7 +39,7 @@ pub struct Facts {
 
 /// What is against the native core.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
-pub struct NativeCore {
+pub(crate) struct NativeCore {
     /// Why it cannot measure.
     pub why: Option<String>,
     /// Why another core is to measure, unless somebody insists.
@@ -49,7 +49,7 @@ pub struct NativeCore {
 /// pytest's configuration, as `pytest` typed in the project's folder would read it, with the
 /// paths and options of ours.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub struct PytestConfig {
+pub(crate) struct PytestConfig {
     /// pytest's rootdir: what node ids are relative to.
     pub rootdir: Utf8PathBuf,
     /// The file it takes its settings from.
@@ -80,7 +80,7 @@ pub struct PytestConfig {
 
 /// coverage's configuration, as `coverage run` typed in the project's folder would read it.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub struct CoverageConfig {
+pub(crate) struct CoverageConfig {
     /// The file it was read from.
     pub config_file: Option<Utf8PathBuf>,
     /// `[run] source`, `source_pkgs`, `source_dirs` together; empty where not set.

@@ -9,7 +9,7 @@ use super::{Steps, git};
 use crate::files;
 
 /// All files that are not ignored, relative to the root: git knows, where it can be asked.
-pub fn files_of(root: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
+pub(crate) fn files_of(root: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
     let quiet = |_: &str| {};
     let listed = git::files(&Steps::new(&quiet)?, root);
     let mut files = listed.unwrap_or_else(|| walk(root, true));
@@ -51,7 +51,7 @@ fn walk(root: &Utf8Path, wants_files: bool) -> Vec<Utf8PathBuf> {
 
 /// Folders that are Python projects and have tests. What lies in another one, or among tests,
 /// examples and templates, is a part or a sample.
-pub fn projects(root: &Utf8Path, files: &[Utf8PathBuf]) -> Vec<Utf8PathBuf> {
+pub(crate) fn projects(root: &Utf8Path, files: &[Utf8PathBuf]) -> Vec<Utf8PathBuf> {
     const SAMPLES: [&str; 9] = [
         "test",
         "tests",
@@ -105,7 +105,7 @@ pub fn projects(root: &Utf8Path, files: &[Utf8PathBuf]) -> Vec<Utf8PathBuf> {
 }
 
 /// A file of tests, by the names that pytest takes if nothing is said.
-pub fn is_test(path: &Utf8Path) -> bool {
+pub(crate) fn is_test(path: &Utf8Path) -> bool {
     let name = path.file_name().unwrap_or_default();
     name.ends_with(".py") && (name.starts_with("test_") || name.ends_with("_test.py"))
 }

@@ -9,7 +9,7 @@ use crate::exit;
 
 /// What differs between the commit where `HEAD` left a base, and the files as they are.
 #[derive(Clone, Debug)]
-pub struct Changes {
+pub(crate) struct Changes {
     /// The folder of the working tree, without symbolic links in its path.
     pub top: Utf8PathBuf,
     /// The output of `git diff`, for files that git knows.
@@ -43,7 +43,7 @@ const SHALLOW: &str = "this clone is shallow: \
                        `git fetch --unshallow origin '+refs/heads/*:refs/remotes/origin/*'`";
 
 /// Asks git. The commands run in `folder`, or above.
-pub fn changes(steps: &Steps<'_>, folder: &Utf8Path, base: &str) -> Result<Changes> {
+pub(crate) fn changes(steps: &Steps<'_>, folder: &Utf8Path, base: &str) -> Result<Changes> {
     let top = top(steps, folder, "--diff")?;
     let from = merge_base(steps, &top, base, "--diff")?;
     let diff = [&DIFF[..], &[from.as_str(), "--"]].concat();
@@ -58,7 +58,7 @@ pub fn changes(steps: &Steps<'_>, folder: &Utf8Path, base: &str) -> Result<Chang
 
 /// The names of all files that differ from where `HEAD` left a base, deleted ones and both names
 /// of renamed ones among them; absolute. Asked for by `option`. A changed submodule is its folder.
-pub fn changed_files(
+pub(crate) fn changed_files(
     steps: &Steps<'_>,
     folder: &Utf8Path,
     base: &str,
@@ -98,7 +98,7 @@ fn top(steps: &Steps<'_>, folder: &Utf8Path, option: &str) -> Result<Utf8PathBuf
 
 /// What is checked out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Head {
+pub(crate) struct Head {
     /// The commit.
     pub commit: Option<String>,
     /// The folder of the working tree, without symbolic links in its path.
@@ -108,7 +108,7 @@ pub struct Head {
 }
 
 /// What is checked out around a folder; nothing where there is no git, or no repository.
-pub fn head(steps: &Steps<'_>, folder: &Utf8Path) -> Head {
+pub(crate) fn head(steps: &Steps<'_>, folder: &Utf8Path) -> Head {
     if steps.which("git").is_none() {
         return Head::default();
     }
@@ -126,7 +126,7 @@ pub fn head(steps: &Steps<'_>, folder: &Utf8Path) -> Head {
 
 /// What git says of the repository around a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Condition {
+pub(crate) enum Condition {
     /// It can be read.
     Sound,
     /// There is none, or no git.
@@ -138,7 +138,7 @@ pub enum Condition {
 }
 
 /// Asks git about the repository around a folder.
-pub fn condition(steps: &Steps<'_>, folder: &Utf8Path) -> Condition {
+pub(crate) fn condition(steps: &Steps<'_>, folder: &Utf8Path) -> Condition {
     let ask = git(folder, &["rev-parse", "--is-shallow-repository"]);
     let Some(output) = steps.which("git").and_then(|_| steps.output(&ask).ok()) else {
         return Condition::None;
@@ -154,7 +154,7 @@ pub fn condition(steps: &Steps<'_>, folder: &Utf8Path) -> Condition {
 
 /// The files in a folder that git does not ignore, relative to it, those in submodules too; none
 /// where git cannot say.
-pub fn files(steps: &Steps<'_>, folder: &Utf8Path) -> Option<Vec<Utf8PathBuf>> {
+pub(crate) fn files(steps: &Steps<'_>, folder: &Utf8Path) -> Option<Vec<Utf8PathBuf>> {
     steps.which("git")?;
     let list = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
     let names = steps.read(&git(folder, &list)).ok()?;

@@ -48,7 +48,7 @@ struct Kept {
 }
 
 /// What [`probe::read`] says, from the last time where nothing has changed since.
-pub fn facts(
+pub(crate) fn facts(
     steps: &Steps,
     python: &Interpreter,
     project: &Project,

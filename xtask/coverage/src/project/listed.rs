@@ -143,7 +143,7 @@ fn plain_name(requirement: &str) -> Option<String> {
 
 impl Project {
     /// The Pythons that the project accepts, wherever it says so.
-    pub fn requires_python(&self) -> Option<String> {
+    pub(crate) fn requires_python(&self) -> Option<String> {
         let text = |name: &str| files::read_text(&self.root.join(name)).unwrap_or_default();
         let own = self.pyproject.requires_python().map(str::to_owned);
         let setup_cfg = || options(&text("setup.cfg"), "python_requires").into_iter().next();

@@ -13,7 +13,7 @@ use super::{Facts, Interpreter, Project, Pyproject, State, Steps, Tool, contents
 use crate::files;
 
 /// What is not as the project asks for, each as a line.
-pub fn concerns(
+pub(crate) fn concerns(
     steps: &Steps,
     project: &Project,
     python: &Interpreter,

@@ -6,38 +6,38 @@
 //! that for the [`Facts`].
 
 mod active;
-pub mod affected;
+pub(crate) mod affected;
 mod contents;
 mod depends;
-pub mod discover;
+pub(crate) mod discover;
 mod environment;
 mod facts;
-pub mod found;
-pub mod git;
-pub mod kept;
+pub(crate) mod found;
+pub(crate) mod git;
+pub(crate) mod kept;
 mod listed;
-pub mod locks;
-pub mod native_core;
+pub(crate) mod locks;
+pub(crate) mod native_core;
 pub(crate) mod packages;
 mod poetry_uv_pdm;
-pub mod probe;
+pub(crate) mod probe;
 mod pyproject;
-pub mod python;
-pub mod pythons;
-pub mod runs;
-pub mod setup;
+pub(crate) mod python;
+pub(crate) mod pythons;
+pub(crate) mod runs;
+pub(crate) mod setup;
 mod state;
 mod steps;
-pub mod unread;
+pub(crate) mod unread;
 mod versions;
 mod workspace;
 
-pub use facts::{CoverageConfig, Facts, NativeCore, PytestConfig};
-pub use pyproject::Pyproject;
-pub use python::Interpreter;
-pub use state::{Lock, State, joint_folder};
-pub use steps::Steps;
-pub use workspace::Workspace;
+pub(crate) use facts::{CoverageConfig, Facts, NativeCore, PytestConfig};
+pub(crate) use pyproject::Pyproject;
+pub(crate) use python::Interpreter;
+pub(crate) use state::{Lock, State, joint_folder};
+pub(crate) use steps::Steps;
+pub(crate) use workspace::Workspace;
 
 use std::io::ErrorKind;
 use std::sync::OnceLock;
@@ -49,7 +49,7 @@ use crate::{exit, files};
 
 /// One Python project: a folder with its configuration and its tests.
 #[derive(Clone, Debug)]
-pub struct Project {
+pub(crate) struct Project {
     /// What the user calls it (`-p NAME`): the folder's name.
     pub name: String,
     /// Absolute, symbolic links resolved.
@@ -68,7 +68,7 @@ pub struct Project {
 
 impl Project {
     /// What is checked out. git is asked once: what a run says of it holds for all of the run.
-    pub fn head(&self) -> Result<&git::Head> {
+    pub(crate) fn head(&self) -> Result<&git::Head> {
         if let Some(known) = self.head.get() {
             return Ok(known);
         }
@@ -80,7 +80,7 @@ impl Project {
 
 /// The tool that manages a project's environment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tool {
+pub(crate) enum Tool {
     /// `[tool.poetry]`, a `poetry.lock` or poetry's build backend.
     Poetry,
     /// `[tool.uv]`, a `uv.lock` or uv's build backend.
@@ -93,7 +93,7 @@ pub enum Tool {
 
 impl Tool {
     /// The command's name.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Tool::Poetry => "poetry",
             Tool::Uv => "uv",
@@ -132,7 +132,7 @@ fn check_keys(path: &Utf8Path, section: &str, table: &toml::Table, known: &[&str
 }
 
 /// The real path of something that is there, as UTF-8.
-pub fn canonical(path: &Utf8Path) -> Result<Utf8PathBuf> {
+pub(crate) fn canonical(path: &Utf8Path) -> Result<Utf8PathBuf> {
     path.canonicalize_utf8().map_err(|error| match error.kind() {
         ErrorKind::NotFound => exit::usage(format!("no such folder: `{path}`")).into(),
         ErrorKind::InvalidData => {

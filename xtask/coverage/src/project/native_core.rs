@@ -25,7 +25,7 @@ const CHECK: &str = include_str!("../../host/check_core.py");
 const MARK: &str = "\u{1}xtask-core ";
 
 /// Puts the library where a project's Python is to load it from.
-pub fn library(state: &State) -> Result<Utf8PathBuf> {
+pub(crate) fn library(state: &State) -> Result<Utf8PathBuf> {
     install(state, "xtask_core.so", LIBRARY)
 }
 
@@ -37,7 +37,7 @@ pub(super) fn hash() -> u64 {
 /// What is against the native core in this project. Nothing is if in this interpreter it has the same
 /// arcs as coverage's own for a program with some of everything, nothing in coverage's configuration
 /// is beyond it, and nobody has chosen another.
-pub fn look(
+pub(crate) fn look(
     steps: &Steps<'_>,
     python: &Interpreter,
     project: &Project,

@@ -19,7 +19,7 @@ const MARK: &str = "\u{1}xtask-facts ";
 
 /// What was typed for pytest and may lead it to other settings than those of the folder.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Typed {
+pub(crate) struct Typed {
     /// Files, folders and node ids.
     pub paths: Vec<String>,
     /// Options.
@@ -28,7 +28,7 @@ pub struct Typed {
 
 /// What the interpreter says in the project's folder. `rcfile` is a coverage configuration
 /// to read instead of the one coverage finds itself.
-pub fn read(
+pub(crate) fn read(
     steps: &Steps,
     python: &Interpreter,
     project: &Project,
@@ -59,7 +59,7 @@ pub fn read(
 
 /// Which of these options of pytest take a value, by its own parser; none where it cannot be
 /// asked, which tests will say more of. `arguments` lead it to plugins and conftests.
-pub fn options_with_value(
+pub(crate) fn options_with_value(
     steps: &Steps,
     python: &Interpreter,
     project: &Project,

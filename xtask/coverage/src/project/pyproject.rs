@@ -9,7 +9,7 @@ use crate::exit;
 
 /// What a `pyproject.toml` says.
 #[derive(Clone, Debug, Default)]
-pub struct Pyproject {
+pub(crate) struct Pyproject {
     /// The file; it need not be there.
     pub path: Utf8PathBuf,
     table: Option<Table>,
@@ -17,7 +17,7 @@ pub struct Pyproject {
 
 impl Pyproject {
     /// Reads the file in `folder`. One that is not there is as good as an empty one.
-    pub fn read(folder: &Utf8Path) -> Result<Pyproject> {
+    pub(crate) fn read(folder: &Utf8Path) -> Result<Pyproject> {
         let path = folder.join("pyproject.toml");
         let table = read_if_there(&path)?.map(|text| parse_toml(&path, &text)).transpose()?;
         let pyproject = Pyproject { path, table };
@@ -33,22 +33,22 @@ impl Pyproject {
     }
 
     /// Whether there is such a file.
-    pub fn exists(&self) -> bool {
+    pub(crate) fn exists(&self) -> bool {
         self.table.is_some()
     }
 
     /// `[tool.xtask.coverage]`: the project's settings, unread.
-    pub fn settings(&self) -> Option<&Table> {
+    pub(crate) fn settings(&self) -> Option<&Table> {
         self.table_at(&["tool", "xtask", "coverage"])
     }
 
     /// `[project] name`, or poetry's.
-    pub fn name(&self) -> Option<&str> {
+    pub(crate) fn name(&self) -> Option<&str> {
         self.str_at(&["project", "name"]).or_else(|| self.str_at(&["tool", "poetry", "name"]))
     }
 
     /// `[project] requires-python`, or poetry's `python` (which has `^` and `~`).
-    pub fn requires_python(&self) -> Option<&str> {
+    pub(crate) fn requires_python(&self) -> Option<&str> {
         let poetry = self.at(&["tool", "poetry", "dependencies", "python"]);
         let poetry =
             poetry.and_then(|value| value.as_str().or_else(|| value.get("version")?.as_str()));
@@ -56,13 +56,13 @@ impl Pyproject {
     }
 
     /// The module that builds the project, say `poetry.core.masonry.api`.
-    pub fn build_backend(&self) -> Option<&str> {
+    pub(crate) fn build_backend(&self) -> Option<&str> {
         self.str_at(&["build-system", "build-backend"])
     }
 
     /// Whether pip can install the project from this file; one that only lists dependencies
     /// has nothing to build.
-    pub fn is_package(&self) -> bool {
+    pub(crate) fn is_package(&self) -> bool {
         let says_no = |path: &[&str]| self.at(path).and_then(Value::as_bool) == Some(false);
         self.has(&["build-system"])
             && !says_no(&["tool", "poetry", "package-mode"])
@@ -71,18 +71,18 @@ impl Pyproject {
     }
 
     /// Whether there is a table, say `[tool.poetry]`.
-    pub fn has(&self, path: &[&str]) -> bool {
+    pub(crate) fn has(&self, path: &[&str]) -> bool {
         self.table_at(path).is_some()
     }
 
     /// `[project] dependencies`.
-    pub fn dependencies(&self) -> Vec<String> {
+    pub(crate) fn dependencies(&self) -> Vec<String> {
         let list = self.at(&["project", "dependencies"]).and_then(Value::as_array);
         list.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
     }
 
     /// The extras that look like those for tests or development, sorted.
-    pub fn test_extras(&self) -> Vec<String> {
+    pub(crate) fn test_extras(&self) -> Vec<String> {
         test_like([
             self.keys(&["project", "optional-dependencies"]),
             self.keys(&["tool", "poetry", "extras"]),
@@ -90,13 +90,13 @@ impl Pyproject {
     }
 
     /// The `[dependency-groups]` that look like those for tests or development, sorted.
-    pub fn test_groups(&self) -> Vec<String> {
+    pub(crate) fn test_groups(&self) -> Vec<String> {
         test_like([self.keys(&["dependency-groups"]), Vec::new()])
     }
 
     /// poetry's groups that look like those for tests or development and are not installed
     /// unasked, sorted.
-    pub fn optional_poetry_groups(&self) -> Vec<String> {
+    pub(crate) fn optional_poetry_groups(&self) -> Vec<String> {
         let optional = |name: &String| {
             let path = ["tool", "poetry", "group", name, "optional"];
             self.at(&path).and_then(Value::as_bool) == Some(true)
@@ -108,7 +108,7 @@ impl Pyproject {
 
     /// What the test and development groups ask for, groups they include followed; pip before
     /// 25.1 cannot read them itself. pdm's older place for them counts too, and `more` groups.
-    pub fn group_requirements(&self, more: &[String]) -> Result<Vec<String>> {
+    pub(crate) fn group_requirements(&self, more: &[String]) -> Result<Vec<String>> {
         let mut wanted = Vec::new();
         for group in self.test_groups().iter().chain(more) {
             self.collect_group(group, &mut vec![], &mut wanted)?;
@@ -153,7 +153,7 @@ impl Pyproject {
 
     /// The parts that decide what an environment holds, as text: a change of any other
     /// part (a linter's table, say) is no reason to make a new one.
-    pub fn environment_parts(&self) -> String {
+    pub(crate) fn environment_parts(&self) -> String {
         let tools = ["poetry", "uv", "pdm", "hatch", "setuptools", "flit"];
         let tops = ["project", "build-system", "dependency-groups"];
         let tops = tops.iter().map(|top| self.at(&[top]));
@@ -162,7 +162,7 @@ impl Pyproject {
     }
 
     /// Whether a distribution's name stands anywhere in the parts that list dependencies.
-    pub fn mentions(&self, package: &str) -> bool {
+    pub(crate) fn mentions(&self, package: &str) -> bool {
         self.environment_parts().contains(package)
     }
 

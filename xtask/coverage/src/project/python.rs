@@ -12,7 +12,7 @@ use crate::exit;
 
 /// The project's interpreter.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Interpreter {
+pub(crate) struct Interpreter {
     /// Absolute. Never resolved further: the link inside an environment is what makes it one.
     pub executable: Utf8PathBuf,
     /// Who named it: `--python`, `VIRTUAL_ENV`, `poetry`, `.venv`, `own environment`, …
@@ -29,7 +29,7 @@ pub struct Interpreter {
 
 /// Finds the interpreter: `--python`, an active environment, the one of poetry, uv or pdm,
 /// `.venv`, else an environment of our own, made now. `named` is what `--python` says.
-pub fn find(
+pub(crate) fn find(
     steps: &Steps,
     project: &Project,
     named: Option<&str>,
@@ -62,7 +62,7 @@ fn found(
 }
 
 /// The interpreter that [`find`] would find, if nothing need be made for it.
-pub fn existing(
+pub(crate) fn existing(
     steps: &Steps,
     project: &Project,
     named: Option<&str>,
@@ -95,7 +95,7 @@ fn inactive(steps: &Steps, project: &Project, state: &State) -> Result<Interpret
 }
 
 /// Whether the project's own tool is on `PATH`.
-pub fn has_tool(steps: &Steps, project: &Project) -> bool {
+pub(crate) fn has_tool(steps: &Steps, project: &Project) -> bool {
     steps.which(project.tool.name()).is_some()
 }
 
@@ -114,7 +114,7 @@ impl Interpreter {
 
     /// The command, as one would paste it, that adds packages to the environment, or, where
     /// the project lists them already, the one that installs what it lists.
-    pub fn adding(&self, project: &Project, packages: &[&str]) -> String {
+    pub(crate) fn adding(&self, project: &Project, packages: &[&str]) -> String {
         let listed = packages.iter().all(|it| project.lists(package_name(it)));
         let add = match self.tool {
             Tool::Pip => return self.adding_by_pip(project, packages, listed),
@@ -150,7 +150,7 @@ impl Interpreter {
 /// Sees to it that packages (say `pytest-split`) are installed. True where some were added,
 /// so that the facts are to be read again. In an environment that is not ours: an error that
 /// names the command to type.
-pub fn ensure_packages(
+pub(crate) fn ensure_packages(
     steps: &Steps,
     python: &Interpreter,
     project: &Project,

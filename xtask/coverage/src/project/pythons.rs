@@ -13,7 +13,7 @@ const OLDEST: versions::Version = [3, 9, 0];
 
 /// The Python to make an environment from: the one the user starts by default where the project
 /// accepts it, else the newest on `PATH` that it accepts, else the newest that a tool keeps.
-pub fn base(steps: &Steps, project: &Project) -> Result<Utf8PathBuf> {
+pub(crate) fn base(steps: &Steps, project: &Project) -> Result<Utf8PathBuf> {
     let specifier = project.requires_python().unwrap_or_else(|| "*".to_owned());
     let specifier = specifier.as_str();
     let mut refused = Vec::new();
@@ -121,7 +121,7 @@ fn in_store(keeper: &'static str, store: &Utf8Path) -> Vec<Kept> {
 }
 
 /// The Pythons of this machine in words, for whoever finds that none fits.
-pub fn words(steps: &Steps) -> String {
+pub(crate) fn words(steps: &Steps) -> String {
     let on_path = names().filter_map(|name| Some((steps.which(&name)?, name)));
     let mut found: Vec<String> = on_path
         .filter_map(|(path, name)| Some((Candidate::ask(steps, &path)?, name)))
@@ -137,7 +137,7 @@ fn dotted([major, minor, patch]: versions::Version) -> String {
 }
 
 /// Whether a version is older than one of two numbers.
-pub fn is_older(version: &str, [major, minor]: [u32; 2]) -> bool {
+pub(crate) fn is_older(version: &str, [major, minor]: [u32; 2]) -> bool {
     versions::parse(version) < [major, minor, 0]
 }
 

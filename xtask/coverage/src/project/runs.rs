@@ -18,7 +18,7 @@ const KEPT: usize = 3;
 
 /// The folder of a new run, to which `runs/last` leads from now on. Of the earlier ones two stay: their
 /// logs, which messages have named, are there until then.
-pub fn begin(state: &State, lock: &Lock) -> Result<RunFolder> {
+pub(crate) fn begin(state: &State, lock: &Lock) -> Result<RunFolder> {
     let runs = state.names.runs();
     state.create(&runs)?;
     let earlier = numbers(&runs)?;
@@ -36,7 +36,7 @@ pub fn begin(state: &State, lock: &Lock) -> Result<RunFolder> {
 }
 
 /// Makes a folder of a run, and takes from it what is there of an earlier one.
-pub fn emptied(state: &State, folder: RunFolder, _lock: &Lock) -> Result<RunFolder> {
+pub(crate) fn emptied(state: &State, folder: RunFolder, _lock: &Lock) -> Result<RunFolder> {
     for part in [folder.parts(), folder.logs()] {
         match fs::remove_dir_all(&part) {
             Ok(()) => {}
@@ -52,7 +52,7 @@ pub fn emptied(state: &State, folder: RunFolder, _lock: &Lock) -> Result<RunFold
 }
 
 /// A folder for what is to be gone when it is dropped.
-pub fn temporary(state: &State, lock: &Lock) -> Result<(TempDir, RunFolder)> {
+pub(crate) fn temporary(state: &State, lock: &Lock) -> Result<(TempDir, RunFolder)> {
     state.create(state.dir())?;
     let made = tempfile::Builder::new()
         .prefix(TEMPORARY)

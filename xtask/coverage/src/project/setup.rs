@@ -14,7 +14,7 @@ use super::{contents, environment, kept, locks, python, read_if_there};
 
 /// An environment that is ready to run the project's tests.
 #[derive(Clone, Debug)]
-pub struct Ready {
+pub(crate) struct Ready {
     /// Its interpreter.
     pub executable: Utf8PathBuf,
     /// Who named it.
@@ -26,7 +26,7 @@ pub struct Ready {
 }
 
 /// Sees to it that a project's environment is there and holds what the project lists.
-pub fn bring(
+pub(crate) fn bring(
     steps: &Steps,
     project: &Project,
     named: Option<&str>,

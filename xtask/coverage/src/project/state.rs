@@ -17,7 +17,7 @@ use crate::{exit, files};
 
 /// The state folder of one project. Its paths are only names until [`State::create`].
 #[derive(Clone, Debug)]
-pub struct State {
+pub(crate) struct State {
     /// What lies where in it.
     pub names: StateFolder,
     tools: Utf8PathBuf,
@@ -30,7 +30,7 @@ pub struct State {
 impl State {
     /// `target/xtask/coverage/<project>/` of the Cargo workspace the project lies in, else
     /// `.xtask/` in the project, else a folder where the user keeps caches.
-    pub fn of(project: &Project, workspace: Option<&Workspace>) -> State {
+    pub(crate) fn of(project: &Project, workspace: Option<&Workspace>) -> State {
         let can_be_used = |workspace: &&Workspace| {
             project.root.starts_with(&workspace.root) && files::is_writable(&workspace.target)
         };
@@ -63,12 +63,12 @@ impl State {
     }
 
     /// What `cargo xtask test` keeps, which must leave everything else here as it is.
-    pub fn of_tests(&self) -> State {
+    pub(crate) fn of_tests(&self) -> State {
         self.part(self.names.of_tests())
     }
 
     /// What a shard keeps, beside which others may run.
-    pub fn of_shard(&self, name: &str) -> State {
+    pub(crate) fn of_shard(&self, name: &str) -> State {
         self.part(self.names.of_shard(name))
     }
 
@@ -78,28 +78,28 @@ impl State {
     }
 
     /// The folder that this one is a part of, or this one.
-    pub fn whole(&self) -> &StateFolder {
+    pub(crate) fn whole(&self) -> &StateFolder {
         self.parent.as_ref().unwrap_or(&self.names)
     }
 
     /// The folder itself.
-    pub fn dir(&self) -> &Utf8Path {
+    pub(crate) fn dir(&self) -> &Utf8Path {
         self.names.root()
     }
 
     /// A file, by the function that names it, in the folder that this one is a part of and then
     /// here: what is there is for want of what is not here.
-    pub fn everywhere(&self, name: fn(&StateFolder) -> Utf8PathBuf) -> Vec<Utf8PathBuf> {
+    pub(crate) fn everywhere(&self, name: fn(&StateFolder) -> Utf8PathBuf) -> Vec<Utf8PathBuf> {
         self.parent.iter().chain([&self.names]).map(name).collect()
     }
 
     /// Tools of our own, shared by the workspace's projects.
-    pub fn tools(&self) -> Utf8PathBuf {
+    pub(crate) fn tools(&self) -> Utf8PathBuf {
         self.tools.clone()
     }
 
     /// Makes a folder of ours (`state.create(&state.names.runs())`), with all above it.
-    pub fn create(&self, folder: &Utf8Path) -> Result<()> {
+    pub(crate) fn create(&self, folder: &Utf8Path) -> Result<()> {
         make_folder(folder)?;
         if self.hidden && !self.names.gitignore().exists() {
             make_folder(self.dir())?;
@@ -109,7 +109,7 @@ impl State {
     }
 
     /// Keeps other runs out of this project until the lock is dropped or the process dies.
-    pub fn lock(&self) -> Result<Lock> {
+    pub(crate) fn lock(&self) -> Result<Lock> {
         self.create(self.dir())?;
         let path = self.names.lock();
         let mut file = loop {
@@ -136,7 +136,7 @@ impl State {
     }
 
     /// Waits until no other run finds or makes the environment: shards may have one checkout.
-    pub fn lock_environment(&self) -> Result<Lock> {
+    pub(crate) fn lock_environment(&self) -> Result<Lock> {
         self.create(self.dir())?;
         wait_for(&self.names.environment_lock())
     }
@@ -150,7 +150,10 @@ impl State {
 
 /// The folder for what several projects come to together: beside those of the projects in the
 /// workspace's target folder, else in that of the first one.
-pub fn joint_folder(projects: &[Project], workspace: Option<&Workspace>) -> Result<JointFolder> {
+pub(crate) fn joint_folder(
+    projects: &[Project],
+    workspace: Option<&Workspace>,
+) -> Result<JointFolder> {
     let in_target = |it: &&Workspace| files::is_writable(&it.target);
     if let Some(workspace) = workspace.filter(in_target) {
         let folder = workspace.target.join("xtask/joint");
@@ -181,7 +184,7 @@ fn cache() -> Option<Utf8PathBuf> {
 /// process ends in whatever way, so a file left behind is no obstacle.
 #[derive(Debug)]
 #[must_use]
-pub struct Lock {
+pub(crate) struct Lock {
     _file: Flock<File>,
 }
 

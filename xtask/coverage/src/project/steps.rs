@@ -14,7 +14,7 @@ use xshell::Shell;
 use crate::exit;
 
 /// Runs steps and announces the slow ones.
-pub struct Steps<'a> {
+pub(crate) struct Steps<'a> {
     sh: Shell,
     announce: &'a dyn Fn(&str),
     certificate: OnceCell<Option<String>>,
@@ -22,14 +22,14 @@ pub struct Steps<'a> {
 
 impl<'a> Steps<'a> {
     /// Steps in the environment of this process.
-    pub fn new(announce: &'a dyn Fn(&str)) -> Result<Steps<'a>> {
+    pub(crate) fn new(announce: &'a dyn Fn(&str)) -> Result<Steps<'a>> {
         let sh = Shell::new().context("failed to read the current folder")?;
         Ok(Steps { sh, announce, certificate: OnceCell::new() })
     }
 
     #[cfg(test)]
     /// The same, with one variable set to another value (an empty one counts as not set).
-    pub fn with_var(self, name: &str, value: &str) -> Steps<'a> {
+    pub(crate) fn with_var(self, name: &str, value: &str) -> Steps<'a> {
         self.sh.set_var(name, value);
         self
     }

@@ -8,7 +8,7 @@ use super::{Interpreter, Project};
 use crate::files;
 
 /// Lists that were not read when the environment was made, each as a line.
-pub fn lists(project: &Project, python: &Interpreter) -> Vec<String> {
+pub(crate) fn lists(project: &Project, python: &Interpreter) -> Vec<String> {
     if !python.owned {
         return Vec::new();
     }

@@ -9,7 +9,7 @@ use crate::exit;
 
 /// A Cargo workspace.
 #[derive(Clone, Debug)]
-pub struct Workspace {
+pub(crate) struct Workspace {
     /// The folder of its `Cargo.toml`, absolute, symbolic links resolved.
     pub root: Utf8PathBuf,
     /// Its target folder, absolute.
@@ -26,7 +26,7 @@ pub struct Workspace {
 
 impl Workspace {
     /// The workspace that contains a folder, searched upwards.
-    pub fn find(cwd: &Utf8Path) -> Result<Option<Workspace>> {
+    pub(crate) fn find(cwd: &Utf8Path) -> Result<Option<Workspace>> {
         for folder in canonical(cwd)?.ancestors() {
             let path = folder.join("Cargo.toml");
             let Some(text) = read_if_there(&path)? else { continue };

@@ -7,7 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 /// How the user runs tests of a project again.
 #[derive(Clone, Debug, Default)]
-pub struct Again {
+pub(crate) struct Again {
     /// What is typed before `--` (`cargo xtask coverage -p inventory`), in words.
     pub command: Vec<String>,
     /// What node ids are relative to.
@@ -21,7 +21,7 @@ pub struct Again {
 impl Again {
     /// Runs these tests by their names, or, where pytest cannot find one by its name, all that is
     /// known to have failed.
-    pub fn line(&self, ids: &[&str]) -> String {
+    pub(crate) fn line(&self, ids: &[&str]) -> String {
         let arguments: Option<Vec<String>> = ids.iter().map(|id| self.argument(id)).collect();
         match arguments {
             Some(arguments) => self.join(["--".to_owned()].into_iter().chain(arguments)),
@@ -30,12 +30,12 @@ impl Again {
     }
 
     /// Runs all that is known to have failed.
-    pub fn last_failed(&self) -> String {
+    pub(crate) fn last_failed(&self) -> String {
         self.join(["--last-failed".to_owned()])
     }
 
     /// Runs what is in a file, on another machine, with what was typed for pytest.
-    pub fn rerun(&self, file: &str, pytest_args: &[String]) -> String {
+    pub(crate) fn rerun(&self, file: &str, pytest_args: &[String]) -> String {
         let dashes = (!pytest_args.is_empty()).then(|| "--".to_owned());
         let words = ["--rerun".to_owned(), file.to_owned()].into_iter().chain(dashes);
         self.join(words.chain(pytest_args.iter().cloned()))

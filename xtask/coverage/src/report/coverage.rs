@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 
 use super::joint::FileAnalysis;
 use super::patch::FileLines;
-pub use super::program::Program;
+pub(crate) use super::program::Program;
 use super::program::{Code, ask};
 use crate::exit;
 use crate::model::{Part, Problem, ReportKind};
 
 /// Who combines and reports: an interpreter that has coverage, and coverage's settings there.
 #[derive(Clone, Debug)]
-pub struct Reporter {
+pub(crate) struct Reporter {
     /// The project's interpreter.
     pub python: Utf8PathBuf,
     /// The project's folder: where `coverage report` would be typed.
@@ -36,7 +36,7 @@ pub struct Reporter {
 /// Folders of which nothing is reported, though the source may be around them: our own, and the
 /// environment's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Hidden {
+pub(crate) struct Hidden {
     /// Absolute.
     pub folders: Vec<Utf8PathBuf>,
     /// The source, folders and packages: what of it lies in one of the folders itself is
@@ -48,7 +48,7 @@ impl Reporter {
     /// Starts what [`render_with`] can use later: the start of an interpreter, with coverage,
     /// is most of what small reports take. Until then it parses `files`, relative to `root`,
     /// which is most of what other reports take.
-    pub fn ready(&self, files: &[&str]) -> anyhow::Result<Program> {
+    pub(crate) fn ready(&self, files: &[&str]) -> anyhow::Result<Program> {
         let ahead = (!files.is_empty()).then(|| self.message(json!({ "files": files })));
         Program::start(&self.python, &self.root, &CODE, ahead.as_ref())
     }
@@ -69,7 +69,7 @@ impl Reporter {
 
 /// What to combine and which reports to make.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub(crate) struct Request {
     /// Who does it.
     pub reporter: Reporter,
     /// What is reported on.
@@ -93,7 +93,7 @@ pub struct Request {
 
 /// Where coverage's settings come from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Config {
+pub(crate) enum Config {
     /// Coverage's own search, from the project's folder.
     #[default]
     Search,
@@ -103,7 +103,7 @@ pub enum Config {
 
 /// The data that is reported on.
 #[derive(Clone, Debug)]
-pub enum Data {
+pub(crate) enum Data {
     /// A data file that is there already.
     Existing(Utf8PathBuf),
     /// Parts that are combined first.
@@ -122,7 +122,7 @@ pub enum Data {
 
 /// One report, and where it goes: without a path, where the project's configuration says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
+pub(crate) struct Report {
     /// Its kind.
     pub kind: ReportKind,
     /// A file, or a folder for HTML.
@@ -131,7 +131,7 @@ pub struct Report {
 
 /// What came of it.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub struct Rendered {
+pub(crate) struct Rendered {
     /// Of the interpreter and of coverage.
     pub versions: Versions,
     /// What was reported on; none where there was nothing readable.
@@ -170,7 +170,7 @@ pub struct Rendered {
 impl Rendered {
     /// Why something that was asked for is not there, though the data may be complete: nothing
     /// to report, a source file that is gone, a folder that cannot be written.
-    pub fn broken(&self) -> Option<String> {
+    pub(crate) fn broken(&self) -> Option<String> {
         let failed = || {
             self.reports.iter().find_map(|(kind, made)| {
                 let error = made.error.as_ref()?;
@@ -181,7 +181,7 @@ impl Rendered {
     }
 
     /// Where each finished report lies, by its name; for HTML, the page to open.
-    pub fn written(&self) -> BTreeMap<String, Utf8PathBuf> {
+    pub(crate) fn written(&self) -> BTreeMap<String, Utf8PathBuf> {
         let finished = self.reports.iter().filter(|(_, made)| made.error.is_none());
         finished
             .filter_map(|(&kind, made)| {
@@ -196,7 +196,7 @@ impl Rendered {
 
 /// Versions of what made the reports.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Versions {
+pub(crate) struct Versions {
     /// `3.12.1`.
     pub python: String,
     /// `7.17.3`.
@@ -205,7 +205,7 @@ pub struct Versions {
 
 /// The TOTAL line.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-pub struct Totals {
+pub(crate) struct Totals {
     /// 0 to 100, not rounded.
     pub percent: f64,
     /// As coverage writes it with the configured precision; no percent sign.
@@ -226,7 +226,7 @@ pub struct Totals {
 
 /// The line of one file.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-pub struct FileTotals {
+pub(crate) struct FileTotals {
     /// As coverage shows it, relative to the project's folder where it lies in it.
     pub path: Utf8PathBuf,
     /// 0 to 100, not rounded.
@@ -243,7 +243,7 @@ pub struct FileTotals {
 
 /// What became of one report.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Made {
+pub(crate) struct Made {
     /// Absolute; none for the table.
     pub path: Option<Utf8PathBuf>,
     /// Coverage's own error, if it could not be made.
@@ -253,12 +253,12 @@ pub struct Made {
 /// Combines and reports. An error means that nothing can be said about the data: the
 /// configuration is wrong (exit code 4) or the interpreter broke down (3). Everything else,
 /// damaged parts and failed reports included, is in the answer.
-pub fn render(request: &Request) -> Result<Rendered> {
+pub(crate) fn render(request: &Request) -> Result<Rendered> {
     render_with(request, None)
 }
 
 /// As [`render`]; what is ready need not be started.
-pub fn render_with(request: &Request, ready: Option<Program>) -> Result<Rendered> {
+pub(crate) fn render_with(request: &Request, ready: Option<Program>) -> Result<Rendered> {
     let Reporter { python, root, .. } = &request.reporter;
     let answer: Answer = ask(python, root, &CODE, &message(request), ready)?;
     let mut rendered = match answer.fatal {

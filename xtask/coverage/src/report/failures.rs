@@ -11,7 +11,7 @@ use super::again::Again;
 
 /// How much is shown.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Tests shown in full; of the others only the names.
     pub tests: usize,
     /// Names listed after them.
@@ -41,7 +41,7 @@ impl Default for Limits {
 
 /// A failing test as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shown {
+pub(crate) struct Shown {
     /// `tests/test_x.py::test_y failed in split 3`.
     pub title: String,
     /// All of it, title and line to run it again included.
@@ -49,7 +49,7 @@ pub struct Shown {
 }
 
 /// The failing tests, as many as the limits allow.
-pub fn shown(failures: &[Failure], again: &Again, limits: &Limits) -> Vec<Shown> {
+pub(crate) fn shown(failures: &[Failure], again: &Again, limits: &Limits) -> Vec<Shown> {
     let tests = by_test(failures);
     let tests = tests.iter().take(limits.tests);
     tests.map(|(id, failures)| show_test(id, failures, again, limits)).collect()
@@ -57,7 +57,7 @@ pub fn shown(failures: &[Failure], again: &Again, limits: &Limits) -> Vec<Shown>
 
 /// What follows them: the names of the others, and the line that runs all again. Empty where not
 /// more than one failed.
-pub fn rest(failures: &[Failure], again: &Again, limits: &Limits) -> String {
+pub(crate) fn rest(failures: &[Failure], again: &Again, limits: &Limits) -> String {
     let tests = by_test(failures);
     let ids: Vec<&str> = tests.iter().map(|(id, _)| *id).collect();
     let mut out = String::new();

@@ -12,7 +12,7 @@ const SLOW: f64 = 0.5;
 const UNSEEN: f64 = 0.005;
 
 /// `Flaky: a, b`, or a line for each of many; nothing for none.
-pub fn named(title: &str, ids: &[&str], all: bool) -> Vec<String> {
+pub(crate) fn named(title: &str, ids: &[&str], all: bool) -> Vec<String> {
     let shown = if all { ids.len() } else { ids.len().min(TESTS) };
     let (shown, rest) = ids.split_at(shown);
     let title = match ids.len() {
@@ -26,7 +26,7 @@ pub fn named(title: &str, ids: &[&str], all: bool) -> Vec<String> {
 }
 
 /// The slowest tests, the slowest first: those worth a line, or with `all` whatever there is.
-pub fn slowest(seconds: &BTreeMap<String, f64>, all: bool) -> Vec<(&str, f64)> {
+pub(crate) fn slowest(seconds: &BTreeMap<String, f64>, all: bool) -> Vec<(&str, f64)> {
     let mut tests: Vec<(&str, f64)> = seconds.iter().map(|(id, &it)| (id.as_str(), it)).collect();
     tests.retain(|(_, seconds)| all || *seconds > SLOW);
     tests.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(b.0)));
@@ -35,7 +35,7 @@ pub fn slowest(seconds: &BTreeMap<String, f64>, all: bool) -> Vec<(&str, f64)> {
 }
 
 /// ` (+0.30)`: how the percentage has changed; empty where that does not show.
-pub fn change(percent: f64, before: Option<f64>) -> String {
+pub(crate) fn change(percent: f64, before: Option<f64>) -> String {
     match before.map(|before| percent - before) {
         Some(change) if change.abs() >= UNSEEN => format!(" ({change:+.2})"),
         _ => String::new(),
@@ -44,7 +44,7 @@ pub fn change(percent: f64, before: Option<f64>) -> String {
 
 /// A file of which less is covered than before.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Fallen {
+pub(crate) struct Fallen {
     /// As coverage shows it.
     pub path: String,
     /// Percent, then and now.
@@ -54,7 +54,7 @@ pub struct Fallen {
 }
 
 /// The files that fell, the worst first.
-pub fn fallen(before: &BTreeMap<String, f64>, now: &BTreeMap<String, f64>) -> Vec<Fallen> {
+pub(crate) fn fallen(before: &BTreeMap<String, f64>, now: &BTreeMap<String, f64>) -> Vec<Fallen> {
     let fell = |(path, &now): (&String, &f64)| {
         let before = *before.get(path)?;
         (before - now >= UNSEEN).then(|| Fallen { path: path.clone(), before, now })
@@ -65,7 +65,7 @@ pub fn fallen(before: &BTreeMap<String, f64>, now: &BTreeMap<String, f64>) -> Ve
 }
 
 /// They as lines, the worst of many; nothing for none.
-pub fn say_fallen(files: &[Fallen], all: bool) -> Vec<String> {
+pub(crate) fn say_fallen(files: &[Fallen], all: bool) -> Vec<String> {
     let shown = if all { files.len() } else { files.len().min(FILES) };
     let line = |file: &Fallen| format!("    {}  {:.2}% → {:.2}%", file.path, file.before, file.now);
     let title =

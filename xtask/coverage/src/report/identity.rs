@@ -20,7 +20,7 @@ const CODE: Code = Code {
 
 /// What was measured, compared.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-pub struct Compared {
+pub(crate) struct Compared {
     /// How many files the first sequential run measured.
     pub files: u64,
     /// How many lines in them.
@@ -37,7 +37,7 @@ pub struct Compared {
 
 /// Where the data of a file differs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-pub struct Place {
+pub(crate) struct Place {
     /// Relative to the project where it lies in it.
     pub file: Utf8PathBuf,
     /// Some runs did not measure the file at all.
@@ -49,7 +49,7 @@ pub struct Place {
 }
 
 /// Compares data files of coverage, with the coverage of the project.
-pub fn compare(
+pub(crate) fn compare(
     reporter: &Reporter,
     sequential: &[&Utf8Path],
     parallel: &Utf8Path,
@@ -66,14 +66,14 @@ pub fn compare(
 
 impl Compared {
     /// Nothing differs anywhere.
-    pub fn is_equal(&self) -> bool {
+    pub(crate) fn is_equal(&self) -> bool {
         [&self.noise, &self.missing, &self.extra].iter().all(|places| places.is_empty())
     }
 }
 
 impl Place {
     /// One row for each kind of difference.
-    pub fn rows(&self) -> Vec<String> {
+    pub(crate) fn rows(&self) -> Vec<String> {
         let file = &self.file;
         if self.whole {
             return vec![format!("{file}: the whole file")];
@@ -87,12 +87,12 @@ impl Place {
 }
 
 /// What became of each test of a run, by node id, in a word.
-pub type Outcomes = BTreeMap<String, &'static str>;
+pub(crate) type Outcomes = BTreeMap<String, &'static str>;
 
 /// The tests that ended in different ways, a row each: those on which the sequential runs do not
 /// agree, and those that ended in parallel as in no sequential run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Differing {
+pub(crate) struct Differing {
     /// The suite's own.
     pub noise: Vec<String>,
     /// The parallel run's.
@@ -101,7 +101,7 @@ pub struct Differing {
 
 /// Compares what became of the tests. Where the ids of a function change from run to run (a
 /// parameter that holds the time of day), that another one comes up in parallel is noise too.
-pub fn compare_outcomes(sequential: &[Outcomes], parallel: &Outcomes) -> Differing {
+pub(crate) fn compare_outcomes(sequential: &[Outcomes], parallel: &Outcomes) -> Differing {
     let mut differing = Differing::default();
     let ids: BTreeSet<&String> =
         sequential.iter().chain([parallel]).flat_map(BTreeMap::keys).collect();

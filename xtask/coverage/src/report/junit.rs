@@ -14,7 +14,7 @@ use crate::model::{Failure, Phase};
 
 /// A whole file.
 #[derive(Clone, Debug)]
-pub struct Suite<'a> {
+pub(crate) struct Suite<'a> {
     /// pytest's `junit_suite_name`.
     pub name: &'a str,
     /// Where the project is, if there are several.
@@ -33,7 +33,7 @@ pub struct Suite<'a> {
 
 /// One of several projects.
 #[derive(Clone, Copy, Debug)]
-pub struct Within<'a> {
+pub(crate) struct Within<'a> {
     /// What the project is called.
     pub project: &'a str,
     /// Where its node ids begin, from the top of the repository: classes and files are named from
@@ -42,7 +42,7 @@ pub struct Within<'a> {
 }
 
 /// The text of the file.
-pub fn render(suite: &Suite<'_>) -> Result<String> {
+pub(crate) fn render(suite: &Suite<'_>) -> Result<String> {
     let text = written(|xml| {
         xml.0.write_event(Event::Decl(BytesDecl::new("1.0", Some("utf-8"), None)))?;
         xml.element("testsuites", SUITES, |xml| xml.suite(suite))
@@ -51,12 +51,12 @@ pub fn render(suite: &Suite<'_>) -> Result<String> {
 }
 
 /// The element of one suite, to be joined with others.
-pub fn element(suite: &Suite<'_>) -> Result<String> {
+pub(crate) fn element(suite: &Suite<'_>) -> Result<String> {
     written(|xml| xml.suite(suite))
 }
 
 /// The text of a file with the elements of several suites.
-pub fn joined<'a>(elements: impl IntoIterator<Item = &'a str>) -> Result<String> {
+pub(crate) fn joined<'a>(elements: impl IntoIterator<Item = &'a str>) -> Result<String> {
     let text = written(|xml| {
         xml.0.write_event(Event::Decl(BytesDecl::new("1.0", Some("utf-8"), None)))?;
         xml.element("testsuites", SUITES, |xml| {

@@ -11,7 +11,7 @@ const CODE: Code = Code { program: include_str!("../../host/xtask_moved.py"), mo
 
 /// A data file, and what became of folders.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Moved {
+pub(crate) struct Moved {
     /// Absolute. It is changed.
     pub file: Utf8PathBuf,
     /// What paths begin with, and what that is here; the longest first.
@@ -20,7 +20,7 @@ pub struct Moved {
 
 /// Changes the paths in each file. Returns what is wrong with some of them, the end of a sentence;
 /// those that cannot be read are left as they are.
-pub fn move_paths(
+pub(crate) fn move_paths(
     python: &Utf8Path,
     root: &Utf8Path,
     files: &[Moved],

@@ -51,7 +51,7 @@ const NOT_FOR_US: [&str; 2] = ["COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFI
 /// An interpreter in the project's folder that has coverage ready and waits for its request.
 /// Started early, it has its start behind it when the tests are through. Ended with this value.
 #[derive(Debug)]
-pub struct Program {
+pub(crate) struct Program {
     handle: duct::Handle,
     request: Option<PipeWriter>,
     output: Option<[Reading; 2]>,
@@ -92,7 +92,7 @@ impl Program {
     }
 
     /// Its process id.
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.handle.pids().first().copied().unwrap_or_default()
     }
 

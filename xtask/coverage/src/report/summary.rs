@@ -12,11 +12,11 @@ use crate::report::coverage::Rendered;
 use crate::report::patch::Patch;
 
 /// Rises when a field changes its meaning or goes away, not when one is added.
-pub const SCHEMA: u32 = 1;
+pub(crate) const SCHEMA: u32 = 1;
 
 /// The whole file.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-pub struct Summary {
+pub(crate) struct Summary {
     /// [`SCHEMA`].
     pub schema: u32,
     /// How the run ended.
@@ -55,7 +55,7 @@ pub struct Summary {
 /// How a run ended, in a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// Every test passed.
     Passed,
     /// Tests failed, crashed or timed out.
@@ -76,7 +76,7 @@ pub enum Outcome {
 
 /// Versions in the project's environment; none where not installed or never asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Versions {
+pub(crate) struct Versions {
     /// `3.12.1`.
     pub python: Option<String>,
     /// `9.2.0`.
@@ -87,7 +87,7 @@ pub struct Versions {
 
 /// What became of the splits.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Splits {
+pub(crate) struct Splits {
     /// All of them.
     pub total: u32,
     /// Ran to their end, with or without failing tests.
@@ -100,7 +100,7 @@ pub struct Splits {
 
 /// The coverage of the run.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-pub struct Coverage {
+pub(crate) struct Coverage {
     /// 0 to 100, not rounded.
     pub percent: f64,
     /// Statements.
@@ -120,7 +120,7 @@ pub struct Coverage {
 
 impl Coverage {
     /// The totals of a report; none where there are none.
-    pub fn of(rendered: &Rendered) -> Option<Coverage> {
+    pub(crate) fn of(rendered: &Rendered) -> Option<Coverage> {
         rendered.totals.as_ref().map(|totals| Coverage {
             percent: totals.percent,
             statements: totals.statements,
@@ -135,7 +135,7 @@ impl Coverage {
 
 /// Where the time went, in seconds.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
-pub struct Seconds {
+pub(crate) struct Seconds {
     /// Everything, reporting included.
     pub total: f64,
     /// Finding and preparing the environment.
@@ -152,7 +152,7 @@ pub struct Seconds {
 
 /// The file of several projects: what is there of each, and of all.
 #[derive(Clone, Debug, Serialize)]
-pub struct JointSummary {
+pub(crate) struct JointSummary {
     /// [`SCHEMA`].
     pub schema: u32,
     /// How all of it ended.
@@ -177,7 +177,7 @@ pub struct JointSummary {
 
 /// What came of one project.
 #[derive(Clone, Debug, Serialize)]
-pub struct ProjectSummary {
+pub(crate) struct ProjectSummary {
     /// Its folder, from the top of the repository.
     pub project: String,
     /// How it ended.
@@ -191,7 +191,7 @@ pub struct ProjectSummary {
 }
 
 /// Writes the summary: the whole file or none, first under another name beside it.
-pub fn write(path: &Utf8Path, summary: &impl Serialize) -> Result<()> {
+pub(crate) fn write(path: &Utf8Path, summary: &impl Serialize) -> Result<()> {
     let mut text = serde_json::to_string_pretty(summary).context("failed to write the summary")?;
     text.push('\n');
     files::write_output(path, &text)

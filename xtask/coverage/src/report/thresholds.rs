@@ -12,7 +12,7 @@ use super::patch::{self, Patch};
 
 /// A threshold that was missed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Missed {
+pub(crate) struct Missed {
     /// A sentence without a full stop.
     pub what: String,
     /// Files to look at, the worst first.
@@ -23,7 +23,7 @@ pub struct Missed {
 
 impl Missed {
     /// What there is to look at, one line each and not more than ten.
-    pub fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         const MOST: usize = 10;
         let mut lines = vec![self.what.clone()];
         lines.extend(self.worst.iter().take(MOST).map(|file| format!("    {file}")));
@@ -34,13 +34,13 @@ impl Missed {
     }
 
     /// The same, typed or not.
-    pub fn typed(self, typed: bool) -> Missed {
+    pub(crate) fn typed(self, typed: bool) -> Missed {
         Missed { even_partial: typed, ..self }
     }
 }
 
 /// Each file must reach a percentage.
-pub fn each_file(rendered: &Rendered, wanted: f64) -> Option<Missed> {
+pub(crate) fn each_file(rendered: &Rendered, wanted: f64) -> Option<Missed> {
     let precision = rendered.precision;
     let is_below = |file: &&FileTotals| is_below(file.percent, wanted, precision);
     let mut below: Vec<&FileTotals> = rendered.files.iter().filter(is_below).collect();
@@ -55,7 +55,7 @@ pub fn each_file(rendered: &Rendered, wanted: f64) -> Option<Missed> {
 }
 
 /// Not more than so many statements may be missing.
-pub fn uncovered_lines(rendered: &Rendered, most: u32) -> Option<Missed> {
+pub(crate) fn uncovered_lines(rendered: &Rendered, most: u32) -> Option<Missed> {
     let missing = rendered.totals.as_ref()?.missing;
     let mut worst: Vec<&FileTotals> = rendered.files.iter().filter(|it| it.missing > 0).collect();
     worst.sort_by(|a, b| b.missing.cmp(&a.missing).then_with(|| a.path.cmp(&b.path)));
@@ -68,7 +68,7 @@ pub fn uncovered_lines(rendered: &Rendered, most: u32) -> Option<Missed> {
 }
 
 /// Of the changed lines a percentage must be covered; a patch without any is good.
-pub fn changed_lines(patch: &Patch, wanted: f64) -> Option<Missed> {
+pub(crate) fn changed_lines(patch: &Patch, wanted: f64) -> Option<Missed> {
     let found = patch.percent.filter(|found| *found < wanted)?;
     let mut files: Vec<_> = patch.files.iter().filter(|file| !file.missing.is_empty()).collect();
     files.sort_by(|a, b| ascending(a.percent(), b.percent()).then_with(|| a.path.cmp(&b.path)));
@@ -85,7 +85,7 @@ pub fn changed_lines(patch: &Patch, wanted: f64) -> Option<Missed> {
 
 /// What coverage was, to compare with: `.coverage-baseline.json`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
-pub struct Baseline {
+pub(crate) struct Baseline {
     /// Rises when a field changes its meaning or goes away.
     pub schema: u32,
     /// 0 to 100, not rounded.
@@ -96,17 +96,17 @@ pub struct Baseline {
 
 impl Baseline {
     /// The schema that we write.
-    pub const SCHEMA: u32 = 1;
+    pub(crate) const SCHEMA: u32 = 1;
 
     /// What coverage is now; none where there is nothing to report.
-    pub fn of(rendered: &Rendered) -> Option<Baseline> {
+    pub(crate) fn of(rendered: &Rendered) -> Option<Baseline> {
         let files = rendered.files.iter().map(|file| (file.path.clone(), file.percent)).collect();
         let percent = rendered.totals.as_ref()?.percent;
         Some(Baseline { schema: Baseline::SCHEMA, percent, files })
     }
 
     /// The total may fall by `points` percentage points, as it is displayed.
-    pub fn fallen(&self, now: &Baseline, points: f64, precision: u32) -> Option<Missed> {
+    pub(crate) fn fallen(&self, now: &Baseline, points: f64, precision: u32) -> Option<Missed> {
         let fall = |old, new| displayed(old, precision) - displayed(new, precision);
         // As fractions of two, not even 0.3 - 0.2 is 0.1.
         if fall(self.percent, now.percent) <= points + 1e-9 {
@@ -144,7 +144,7 @@ fn is_below(percent: f64, wanted: f64, precision: u32) -> bool {
 }
 
 /// A percentage as coverage displays it: never 0 or 100 unless it is.
-pub fn displayed(percent: f64, precision: u32) -> f64 {
+pub(crate) fn displayed(percent: f64, precision: u32) -> f64 {
     let least = 10_f64.powi(-i32::try_from(precision).unwrap_or(0));
     if percent > 0.0 && percent < least {
         least
@@ -156,7 +156,7 @@ pub fn displayed(percent: f64, precision: u32) -> f64 {
 }
 
 /// The same as text.
-pub fn percent(percent: f64, precision: u32) -> String {
+pub(crate) fn percent(percent: f64, precision: u32) -> String {
     format!("{:.*}%", precision as usize, displayed(percent, precision))
 }
 

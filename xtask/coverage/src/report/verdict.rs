@@ -10,7 +10,7 @@ use crate::report::thresholds::Missed;
 
 /// All that the verdict depends on.
 #[derive(Clone, Debug, Default)]
-pub struct Evidence {
+pub(crate) struct Evidence {
     /// What became of the tests.
     pub tally: Tally,
     /// What is missing from the coverage data.
@@ -41,7 +41,7 @@ pub struct Evidence {
 
 /// Something of ours broke.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Broken {
+pub(crate) struct Broken {
     /// The exit code that it asks for.
     pub exit: Exit,
     /// What, with all its causes.
@@ -50,26 +50,26 @@ pub struct Broken {
 
 impl Broken {
     /// So much is not there that was asked for.
-    pub fn incomplete(what: String) -> Broken {
+    pub(crate) fn incomplete(what: String) -> Broken {
         Broken { exit: Exit::Incomplete, what }
     }
 }
 
 impl Evidence {
     /// The value; where there is none, its error is evidence.
-    pub fn note<T>(&mut self, result: Result<T>) -> Option<T> {
+    pub(crate) fn note<T>(&mut self, result: Result<T>) -> Option<T> {
         let broken = |error| Broken { exit: exit::of(&error), what: format!("{error:#}") };
         result.map_err(|error| self.broken.push(broken(error))).ok()
     }
 
     /// The missed thresholds that count: where the run is partial, those that were typed.
-    pub fn counted(&self) -> impl Iterator<Item = &Missed> {
+    pub(crate) fn counted(&self) -> impl Iterator<Item = &Missed> {
         let partial = self.partial();
         self.missed.iter().filter(move |missed| !partial || missed.even_partial)
     }
 
     /// True where the coverage is that of a part of the tests only.
-    pub fn partial(&self) -> bool {
+    pub(crate) fn partial(&self) -> bool {
         let cut_short = self.aborted || self.stopped || self.interrupted.is_some();
         let lost = self.uncollectable || self.tally.not_run > 0;
         self.narrowed || cut_short || lost || !self.problems.is_empty()
@@ -84,7 +84,7 @@ impl Evidence {
 
 /// How the run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub(crate) struct Verdict {
     /// The exit code.
     pub exit: Exit,
     /// The word in the summary. It says `tests-failed` even where failures end with zero.
@@ -97,7 +97,7 @@ pub struct Verdict {
 
 impl Outcome {
     /// In a word or two, with its mark.
-    pub fn in_words(self) -> &'static str {
+    pub(crate) fn in_words(self) -> &'static str {
         match self {
             Outcome::Passed => "✓ passed",
             Outcome::TestsFailed => "✗ tests failed",
@@ -113,13 +113,13 @@ impl Outcome {
 
 impl Verdict {
     /// The line that a run ends with.
-    pub fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         format!("{}: {}", self.outcome.in_words(), self.sentence)
     }
 }
 
 /// Weighs all that happened: the worst by [`Exit::worse`] decides.
-pub fn judge(evidence: &Evidence) -> Verdict {
+pub(crate) fn judge(evidence: &Evidence) -> Verdict {
     let worst = endings(evidence).into_iter().fold(Exit::Passed, Exit::worse);
     let forgiven =
         worst == Exit::TestsFailed && evidence.failures_end_with_zero && !evidence.aborted;
@@ -199,7 +199,7 @@ fn sentence(worst: Exit, evidence: &Evidence) -> String {
 }
 
 /// The first of the missed thresholds, and how many more there are.
-pub fn below(missed: &[&Missed]) -> String {
+pub(crate) fn below(missed: &[&Missed]) -> String {
     let first = missed.first().map(|missed| missed.what.as_str()).unwrap_or_default();
     match missed.len() {
         0 | 1 => first.to_owned(),

@@ -10,14 +10,14 @@ use crate::shard::manifest::{Versions, check_schema, plain};
 use crate::split::{Recorded, RecordedPlace};
 
 /// Rises when a field changes its meaning or goes away.
-pub const SCHEMA: u32 = 1;
+pub(crate) const SCHEMA: u32 = 1;
 
 /// No file of ours is larger.
-pub const MOST_BYTES: u64 = 64 << 20;
+pub(crate) const MOST_BYTES: u64 = 64 << 20;
 
 /// The whole file.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub struct RerunFile {
+pub(crate) struct RerunFile {
     /// [`SCHEMA`].
     pub schema: u32,
     /// The project's name.
@@ -50,7 +50,7 @@ pub struct RerunFile {
 
 /// A test that failed, or a file that could not be collected.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub struct FailedTest {
+pub(crate) struct FailedTest {
     /// Its node id.
     pub id: String,
     /// From 1; none where it is in no split.
@@ -66,7 +66,7 @@ pub struct FailedTest {
 
 /// One failure of a test.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Told {
+pub(crate) struct Told {
     /// Where it failed.
     pub phase: Phase,
     /// pytest's traceback, or what is known of a crash.
@@ -77,7 +77,7 @@ pub struct Told {
 
 /// The tests of a unit, in the order in which they ran.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub struct UnitOfRun {
+pub(crate) struct UnitOfRun {
     /// From 1.
     pub split: u32,
     /// Node ids.
@@ -89,7 +89,7 @@ pub struct UnitOfRun {
 impl RerunFile {
     /// Reads one that may be anything. The error is the end of a sentence that begins with its
     /// name.
-    pub fn read(text: &str) -> Result<RerunFile, String> {
+    pub(crate) fn read(text: &str) -> Result<RerunFile, String> {
         let unlike = |error: serde_json::Error| {
             format!("is no file of `cargo xtask coverage export`: {}", plain(&error.to_string()))
         };
@@ -123,13 +123,13 @@ impl RerunFile {
     }
 
     /// The tests to run: what failed and, if that is wanted, what came before it in its unit.
-    pub fn ids(&self, with_preceding: bool) -> BTreeSet<&String> {
+    pub(crate) fn ids(&self, with_preceding: bool) -> BTreeSet<&String> {
         let before = self.units.iter().filter(|_| with_preceding).flat_map(|unit| &unit.tests);
         self.tests.iter().map(|test| &test.id).chain(before).collect()
     }
 
     /// Where each test was.
-    pub fn recorded(&self) -> Recorded {
+    pub(crate) fn recorded(&self) -> Recorded {
         let mut places = HashMap::new();
         for (number, unit) in self.units.iter().enumerate() {
             let place = RecordedPlace { split: unit.split, unit: Some(number) };

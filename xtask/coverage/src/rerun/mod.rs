@@ -6,5 +6,5 @@ mod file;
 mod make;
 mod mask;
 
-pub use file::{MOST_BYTES, RerunFile};
+pub(crate) use file::{MOST_BYTES, RerunFile};
 pub(crate) use make::{Origin, make};

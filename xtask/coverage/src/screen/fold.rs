@@ -9,7 +9,7 @@ use super::{Progress, one_line};
 
 /// A part of a stream that a service folds away, while this lives. Nothing elsewhere.
 #[derive(Debug)]
-pub struct Fold<'a> {
+pub(crate) struct Fold<'a> {
     progress: &'a Progress,
     stream: Stream,
     number: usize,

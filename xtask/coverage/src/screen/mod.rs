@@ -30,9 +30,9 @@ use signal_hook::consts::SIGUSR1;
 use signal_hook::iterator::Signals;
 
 use self::board::{Board, Stage};
-pub use self::fold::Fold;
-pub use self::paint::Paint;
-pub use self::service::Service;
+pub(crate) use self::fold::Fold;
+pub(crate) use self::paint::Paint;
+pub(crate) use self::service::Service;
 use self::terminal::{Percent, Terminal};
 use self::writer::{Stream, Writer};
 use crate::cli::{self, Color, Output, program};
@@ -50,7 +50,7 @@ const BEAT: Duration = Duration::from_millis(100);
 
 /// Where things are said, and how.
 #[derive(Debug)]
-pub struct Screen {
+pub(crate) struct Screen {
     verbose: bool,
     report: Paint,
     progress: Arc<Progress>,
@@ -104,7 +104,7 @@ impl Screen {
     /// As the options, the environment and the streams of this process want it.
     ///
     /// Where this is one of several runs, the one that has started it knows what its streams are.
-    pub fn new(output: &Output, env: &Env, client: Option<&Arc<Client>>) -> Screen {
+    pub(crate) fn new(output: &Output, env: &Env, client: Option<&Arc<Client>>) -> Screen {
         let (no_color, term) = (env.get("NO_COLOR"), env.get("TERM"));
         let choice = output.color.unwrap_or(Color::Auto);
         let paint = |is_tty| {
@@ -138,7 +138,7 @@ impl Screen {
     }
 
     /// Keeps the bars moving, looks for slow tests, and answers SIGUSR1, from here on.
-    pub fn watch(&self) -> Result<()> {
+    pub(crate) fn watch(&self) -> Result<()> {
         let mut signals = Signals::new([SIGUSR1]).context("failed to watch for SIGUSR1")?;
         let progress = Arc::clone(&self.progress);
         threads::spawn("that answers SIGUSR1", move || {
@@ -155,7 +155,7 @@ impl Screen {
     }
 
     /// Does what signals want: takes the bars away, from a process that is about to end for good.
-    pub fn attendant(&self) -> impl Fn(Notice) + Send + use<> {
+    pub(crate) fn attendant(&self) -> impl Fn(Notice) + Send + use<> {
         let progress = Arc::clone(&self.progress);
         move |notice| match notice {
             Notice::Ends | Notice::Suspends => progress.close(|| true),
@@ -164,23 +164,23 @@ impl Screen {
     }
 
     /// How to paint on stdout, and on stderr.
-    pub fn colours(&self) -> (bool, bool) {
+    pub(crate) fn colours(&self) -> (bool, bool) {
         (self.report.0, self.progress.paint.0)
     }
 
     /// There are bars, and somebody looks at them.
-    pub fn is_watched(&self) -> bool {
+    pub(crate) fn is_watched(&self) -> bool {
         matches!(self.progress.form, Form::Live(_))
     }
 
     /// What another run has said, as it is.
-    pub fn pass_on(&self, error: bool, text: String) {
+    pub(crate) fn pass_on(&self, error: bool, text: String) {
         let stream = if error { Stream::Err } else { Stream::Out };
         self.progress.as_it_is(stream, text);
     }
 
     /// What goes on in other runs, by their names.
-    pub fn runs(&self, runs: Vec<(String, String)>) {
+    pub(crate) fn runs(&self, runs: Vec<(String, String)>) {
         let is_over = runs.is_empty();
         self.progress.board().runs(runs);
         if let (true, Form::Live(terminal)) = (is_over, &self.progress.form) {
@@ -189,43 +189,43 @@ impl Screen {
     }
 
     /// Waits until all that was said is written: for another program that is about to write.
-    pub fn flush(&self) {
+    pub(crate) fn flush(&self) {
         self.progress.writer.flush(signals::is_ending);
     }
 
     /// How to paint on stdout.
-    pub fn paint(&self) -> Paint {
+    pub(crate) fn paint(&self) -> Paint {
         self.report
     }
 
     /// True with `-v`.
-    pub fn is_verbose(&self) -> bool {
+    pub(crate) fn is_verbose(&self) -> bool {
         self.verbose
     }
 
     /// True with `-q`.
-    pub fn is_quiet(&self) -> bool {
+    pub(crate) fn is_quiet(&self) -> bool {
         self.progress.quiet
     }
 
     /// The service in whose job this runs.
-    pub fn service(&self) -> Option<Service> {
+    pub(crate) fn service(&self) -> Option<Service> {
         self.progress.service()
     }
 
     /// A line of the report, on stdout.
-    pub fn say(&self, line: &str) {
+    pub(crate) fn say(&self, line: &str) {
         self.progress.above(Stream::Out, line);
     }
 
     /// What is said on stdout until the answer is dropped is folded away under this title, by a
     /// service that can do so.
-    pub fn fold(&self, title: &str) -> Fold<'_> {
+    pub(crate) fn fold(&self, title: &str) -> Fold<'_> {
         Fold::begin(&self.progress, Stream::Out, title)
     }
 
     /// Marks places in the repository, as many as there is room for; on GitHub only.
-    pub fn annotate(&self, annotations: &[Annotation]) {
+    pub(crate) fn annotate(&self, annotations: &[Annotation]) {
         if self.service() == Some(Service::GitHub) {
             let mut remaining = self.annotations.lock().unwrap_or_else(PoisonError::into_inner);
             let lines = remaining.take(annotations);
@@ -234,48 +234,48 @@ impl Screen {
     }
 
     /// A line of progress; not with `-q`.
-    pub fn note(&self, line: &str) {
+    pub(crate) fn note(&self, line: &str) {
         self.progress.note(&program::as_typed(line));
     }
 
     /// A line only for `-v`.
-    pub fn detail(&self, line: &str) {
+    pub(crate) fn detail(&self, line: &str) {
         if self.verbose {
             self.progress.tell(&self.progress.paint.dim(line));
         }
     }
 
     /// A heading of progress; not with `-q`.
-    pub fn heading(&self, line: &str) {
+    pub(crate) fn heading(&self, line: &str) {
         self.note(&self.progress.paint.bold(line));
     }
 
     /// Something the user should reconsider.
-    pub fn warn(&self, line: &str) {
+    pub(crate) fn warn(&self, line: &str) {
         let line = program::as_typed(line);
         self.progress.tell(&format!("{} {line}", self.progress.paint.yellow("warning:")));
     }
 
     /// What ended the work, with all its causes.
-    pub fn error(&self, error: &anyhow::Error) {
+    pub(crate) fn error(&self, error: &anyhow::Error) {
         let error = format!("{error:#}");
         let error = program::as_typed(&error);
         self.progress.tell(&format!("{} {error}", self.progress.paint.red("error:")));
     }
 
     /// Something begins that takes a while, and goes on until the answer is dropped.
-    pub fn doing(&self, what: &str) -> Doing<'_> {
+    pub(crate) fn doing(&self, what: &str) -> Doing<'_> {
         self.progress.board().doing(what);
         Doing { screen: self, what: what.to_owned(), fold: RefCell::default() }
     }
 
     /// A test that takes longer than so many seconds is called out.
-    pub fn call_out_after(&self, seconds: f64) {
+    pub(crate) fn call_out_after(&self, seconds: f64) {
         self.progress.board().slow = Duration::try_from_secs_f64(seconds).ok();
     }
 
     /// What happens while tests run.
-    pub fn show(&self, happening: &Happening<'_>) {
+    pub(crate) fn show(&self, happening: &Happening<'_>) {
         let workers = {
             let mut board = self.progress.board();
             let before = board.tests.workers();
@@ -328,7 +328,7 @@ impl Drop for Screen {
 
 /// Something that goes on while this lives.
 #[derive(Debug)]
-pub struct Doing<'a> {
+pub(crate) struct Doing<'a> {
     screen: &'a Screen,
     what: String,
     fold: RefCell<Option<Fold<'a>>>,
@@ -336,7 +336,7 @@ pub struct Doing<'a> {
 
 impl Doing<'_> {
     /// The next step of it begins; worth a line.
-    pub fn step(&self, what: &str) {
+    pub(crate) fn step(&self, what: &str) {
         let progress = &self.screen.progress;
         if !progress.quiet {
             let begin = || Fold::begin(progress, Stream::Err, &self.what);

@@ -2,7 +2,7 @@
 
 /// Whether a stream gets colours.
 #[derive(Clone, Copy, Debug)]
-pub struct Paint(pub(super) bool);
+pub(crate) struct Paint(pub(super) bool);
 
 impl Paint {
     fn with(self, code: &str, text: &str) -> String {
@@ -10,27 +10,27 @@ impl Paint {
     }
 
     /// For what went well.
-    pub fn green(self, text: &str) -> String {
+    pub(crate) fn green(self, text: &str) -> String {
         self.with("32", text)
     }
 
     /// For what went wrong.
-    pub fn red(self, text: &str) -> String {
+    pub(crate) fn red(self, text: &str) -> String {
         self.with("31", text)
     }
 
     /// For what deserves a second look.
-    pub fn yellow(self, text: &str) -> String {
+    pub(crate) fn yellow(self, text: &str) -> String {
         self.with("33", text)
     }
 
     /// For headings.
-    pub fn bold(self, text: &str) -> String {
+    pub(crate) fn bold(self, text: &str) -> String {
         self.with("1", text)
     }
 
     /// For what may be passed over.
-    pub fn dim(self, text: &str) -> String {
+    pub(crate) fn dim(self, text: &str) -> String {
         self.with("2", text)
     }
 }

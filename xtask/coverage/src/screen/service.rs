@@ -7,7 +7,7 @@ use crate::env::Env;
 
 /// A service that runs jobs and reads what they print.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Service {
+pub(crate) enum Service {
     /// GitHub Actions: `::command::` at the beginning of a line, `##[command]` anywhere in it.
     GitHub,
     /// GitLab CI: `section_start:` and `section_end:`.

@@ -9,7 +9,7 @@ use crate::split::Dist;
 
 /// What a list of pytest's words asks for.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Addopts {
+pub(crate) struct Addopts {
     /// `--cov`: none where it is absent, empty where it has no value somewhere (coverage's
     /// configuration decides then, as in pytest-cov).
     pub sources: Option<Vec<String>>,
@@ -59,7 +59,7 @@ pub struct Addopts {
 
 /// Reads words as pytest and its plugins would. `origin` says whose they are: addopts, or the
 /// command line, where words after `--` are pytest's.
-pub fn read(words: &[String], origin: &Origin) -> Result<Addopts> {
+pub(crate) fn read(words: &[String], origin: &Origin) -> Result<Addopts> {
     let mut addopts = Addopts::default();
     let mut left = words;
     while let Some((first, rest)) = left.split_first() {
@@ -80,12 +80,12 @@ pub fn read(words: &[String], origin: &Origin) -> Result<Addopts> {
 }
 
 /// Options that nothing here knows, with a word behind them that may be their value.
-pub fn unknown(words: &[String]) -> Vec<&str> {
+pub(crate) fn unknown(words: &[String]) -> Vec<&str> {
     before_paths(words).windows(2).filter_map(|pair| may_take(&pair[0], &pair[1])).collect()
 }
 
 /// The words, with the values of these options in one word with them: `--name=value`, `-Xvalue`.
-pub fn joined(words: &[String], with_value: &[String]) -> Vec<String> {
+pub(crate) fn joined(words: &[String], with_value: &[String]) -> Vec<String> {
     let options = before_paths(words).len();
     let mut joined = Vec::new();
     let mut left = words.iter().enumerate().peekable();

@@ -6,7 +6,7 @@ use super::{OrDefault, Row, first, row};
 
 /// Commands that are run before and after the tests.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Around {
+pub(crate) struct Around {
     /// Before any test.
     pub setup: Setting<Vec<String>>,
     /// After all tests.

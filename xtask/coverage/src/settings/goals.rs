@@ -9,7 +9,7 @@ use crate::exit;
 
 /// Goals that coverage itself does not know.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Goals {
+pub(crate) struct Goals {
     /// Percent, for each file.
     pub fail_under_file: Option<Setting<f64>>,
     /// How many statements may be missing.
@@ -44,7 +44,7 @@ impl Goals {
     }
 
     /// One of them stands on the command line.
-    pub fn typed(&self) -> bool {
+    pub(crate) fn typed(&self) -> bool {
         fn typed<T>(setting: Option<&Setting<T>>) -> bool {
             setting.is_some_and(|setting| setting.origin == Origin::CommandLine)
         }

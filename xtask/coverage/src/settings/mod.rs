@@ -1,7 +1,7 @@
 //! What was meant: every setting of a run, with its origin. Everything is read by now; nothing
 //! here touches the disk, the clock or a process.
 
-pub mod addopts;
+pub(crate) mod addopts;
 mod around;
 mod goals;
 pub(crate) mod layer;
@@ -10,12 +10,12 @@ mod plugins;
 mod pool;
 
 use self::layer::Layer;
-pub use addopts::Addopts;
-pub use around::Around;
-pub use goals::Goals;
-pub use origin::{Origin, Setting};
-pub use plugins::Plugins;
-pub use pool::{Measured, Workers};
+pub(crate) use addopts::Addopts;
+pub(crate) use around::Around;
+pub(crate) use goals::Goals;
+pub(crate) use origin::{Origin, Setting};
+pub(crate) use plugins::Plugins;
+pub(crate) use pool::{Measured, Workers};
 
 use anyhow::Result;
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
@@ -30,7 +30,7 @@ use crate::project::{CoverageConfig, Facts, Pyproject, Workspace};
 
 /// All that settings are made from.
 #[derive(Clone, Copy, Debug)]
-pub struct Inputs<'a> {
+pub(crate) struct Inputs<'a> {
     /// Typed.
     pub options: &'a Options,
     /// Typed after `--`.
@@ -55,7 +55,7 @@ pub struct Inputs<'a> {
 
 /// A table of settings, and the folder of the file it stands in.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Configured<'a> {
+pub(crate) struct Configured<'a> {
     table: Option<(&'a Utf8Path, &'a Table)>,
 }
 
@@ -73,13 +73,13 @@ impl<'a> From<Option<&'a Workspace>> for Configured<'a> {
 }
 
 /// The default test folder of a project: `tests` or `test`, if it exists.
-pub fn test_folder(root: &Utf8Path) -> Option<&'static str> {
+pub(crate) fn test_folder(root: &Utf8Path) -> Option<&'static str> {
     ["tests", "test"].into_iter().find(|name| root.join(name).is_dir())
 }
 
 /// Every setting of a run of one project.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// Into how many splits the suite is cut.
     pub splits: Setting<u32>,
     /// How many of them run at once.
@@ -152,7 +152,7 @@ pub struct Settings {
 
 /// One setting as text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
+pub(crate) struct Row {
     /// The option's name.
     pub name: &'static str,
     /// Its value.
@@ -163,7 +163,7 @@ pub struct Row {
 
 impl Settings {
     /// Weighs all that was said.
-    pub fn read(inputs: &Inputs<'_>) -> Result<Settings> {
+    pub(crate) fn read(inputs: &Inputs<'_>) -> Result<Settings> {
         let typed = addopts::read(inputs.pytest_args, &Origin::CommandLine)?;
         let words = inputs.facts.pytest.as_ref().map_or(&[][..], |pytest| &pytest.addopts);
         let addopts = addopts::read(words, &Origin::Addopts)?;
@@ -213,17 +213,17 @@ impl Settings {
     }
 
     /// How many workers there are at once, in all, where their number does not change.
-    pub fn all_workers(&self) -> u32 {
+    pub(crate) fn all_workers(&self) -> u32 {
         self.max_concurrent_splits.value * self.workers_per_split.value
     }
 
     /// How many processes run tests at once, with this engine.
-    pub fn workers(&self, engine: Engine) -> Workers {
+    pub(crate) fn workers(&self, engine: Engine) -> Workers {
         self.bounds.workers(engine, self.all_workers() as usize)
     }
 
     /// Every setting, for `-v`.
-    pub fn rows(&self) -> Vec<Row> {
+    pub(crate) fn rows(&self) -> Vec<Row> {
         let own = "as coverage is configured";
         let sources = match self.sources.value.as_slice() {
             [] => own.to_owned(),

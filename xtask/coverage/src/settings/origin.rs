@@ -6,7 +6,7 @@ use crate::cli::Profile;
 
 /// A value, and where it comes from.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Setting<T> {
+pub(crate) struct Setting<T> {
     /// What holds.
     pub value: T,
     /// Who said so.
@@ -15,7 +15,7 @@ pub struct Setting<T> {
 
 impl<T> Setting<T> {
     /// A value from somewhere.
-    pub fn new(value: T, origin: Origin) -> Setting<T> {
+    pub(crate) fn new(value: T, origin: Origin) -> Setting<T> {
         Setting { value, origin }
     }
 
@@ -27,7 +27,7 @@ impl<T> Setting<T> {
 
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub(crate) enum Origin {
     /// Typed, before or after `--`.
     CommandLine,
     /// This environment variable.

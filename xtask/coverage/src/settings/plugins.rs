@@ -5,7 +5,7 @@ use crate::env::Env;
 
 /// What is said of plugins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Plugins {
+pub(crate) struct Plugins {
     /// `-p no:NAME`.
     blocked: Vec<String>,
     /// `-p NAME`, `PYTEST_PLUGINS`.
@@ -16,7 +16,7 @@ pub struct Plugins {
 
 impl Plugins {
     /// From all places where plugins are named.
-    pub fn of(addopts: &Addopts, typed: &Addopts, env: &Env) -> Plugins {
+    pub(crate) fn of(addopts: &Addopts, typed: &Addopts, env: &Env) -> Plugins {
         let words = [addopts, typed];
         let from_env = env.get("PYTEST_PLUGINS").map(String::as_str).unwrap_or_default();
         let from_env = from_env.split(',').filter(|name| !name.is_empty()).map(str::to_owned);
@@ -31,13 +31,13 @@ impl Plugins {
 
     /// Whether `-p no:…` switches off a plugin of this name. pytest takes `cov` for `pytest_cov`
     /// there.
-    pub fn blocks(&self, plugin: &str) -> bool {
+    pub(crate) fn blocks(&self, plugin: &str) -> bool {
         let blocks = |name: &String| name == plugin || format!("pytest_{name}") == plugin;
         self.blocked.iter().any(blocks)
     }
 
     /// Whether a plugin that is installed under this name, with this module, is loaded.
-    pub fn loads(&self, plugin: &str, module: &str) -> bool {
+    pub(crate) fn loads(&self, plugin: &str, module: &str) -> bool {
         let is_named = |name: &String| {
             [plugin, module].contains(&name.as_str()) || module.starts_with(&format!("{name}."))
         };

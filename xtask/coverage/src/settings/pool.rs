@@ -29,7 +29,7 @@ const MOST: usize = 96;
 
 /// How many processes run tests at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Workers {
+pub(crate) struct Workers {
     /// To begin with.
     pub start: usize,
     /// Never more than so many.
@@ -41,14 +41,14 @@ pub struct Workers {
 
 impl Workers {
     /// Neither more nor less than this.
-    pub fn fixed(number: usize) -> Workers {
+    pub(crate) fn fixed(number: usize) -> Workers {
         Workers { start: number.max(1), most: number.max(1), fixed: true }
     }
 }
 
 /// What was measured in earlier runs of a suite.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Measured {
+pub(crate) struct Measured {
     /// Bytes by which the memory of a worker grew at most.
     pub memory_growth: Option<u64>,
     /// With how many workers the processors were busy.

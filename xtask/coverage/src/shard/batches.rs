@@ -4,7 +4,7 @@
 
 /// Which part of a shard's predicted time is its head. With one machine of half the speed of
 /// three others, all four can end at once only if no more than 57 % of it is.
-pub const HEAD: f64 = 0.5;
+pub(crate) const HEAD: f64 = 0.5;
 
 /// Seconds that a batch should take, one test after the other.
 const LEAST: f64 = 10.0;
@@ -19,7 +19,7 @@ fn file(id: &str) -> &str {
 }
 
 /// The batch of each test of a shard, numbered from `first` on; none in the head.
-pub fn cut(tests: &[(&str, f64)], first: u32) -> Vec<Option<u32>> {
+pub(crate) fn cut(tests: &[(&str, f64)], first: u32) -> Vec<Option<u32>> {
     let total: f64 = tests.iter().map(|(_, seconds)| seconds).sum();
     let least = (total * (1.0 - HEAD) / BATCHES).clamp(LEAST, MOST);
     let of_file = seconds_of_files(tests);

@@ -9,7 +9,7 @@ use super::manifest::{MANIFEST, Manifest, plain};
 
 /// A shard that was found, with what is wrong with its files.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Found {
+pub(crate) struct Found {
     /// Its manifest.
     pub place: Utf8PathBuf,
     /// What that says.
@@ -20,7 +20,7 @@ pub struct Found {
 
 /// A manifest that cannot be believed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Broken {
+pub(crate) struct Broken {
     /// The file.
     pub place: Utf8PathBuf,
     /// What is wrong with it, as the end of a sentence.
@@ -29,7 +29,7 @@ pub struct Broken {
 
 /// What the combining machine knows itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Here {
+pub(crate) struct Here {
     /// The project's name.
     pub project: String,
     /// What is checked out; none without git.
@@ -38,7 +38,7 @@ pub struct Here {
 
 /// What came of it.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Checked {
+pub(crate) struct Checked {
     /// Of each shard that can be used, its place among those that were found, in order.
     pub chosen: Vec<usize>,
     /// Of how many shards.
@@ -52,7 +52,7 @@ pub struct Checked {
 }
 
 /// Compares shards with each other and with what is here.
-pub fn check(found: &[Found], broken: &[Broken], here: &Here) -> Checked {
+pub(crate) fn check(found: &[Found], broken: &[Broken], here: &Here) -> Checked {
     let mut checked = Checked { disagreements: disagreements(found, here), ..Checked::default() };
     let named = broken.iter().filter_map(|broken| index_and_total(&broken.place));
     let totals = found.iter().map(|it| it.manifest.total).chain(named.clone().map(|(_, of)| of));
@@ -237,7 +237,7 @@ fn cores(found: &[Found], chosen: &[usize]) -> Option<String> {
 }
 
 /// `shard 3`, `shards 1, 2 and 4`.
-pub fn listed(shards: &BTreeSet<u32>) -> String {
+pub(crate) fn listed(shards: &BTreeSet<u32>) -> String {
     let names: Vec<String> = shards.iter().map(u32::to_string).collect();
     match names.as_slice() {
         [] => "no shard".to_owned(),

@@ -8,7 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 /// What there is to combine, and what is not as it must be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Checked {
+pub(crate) struct Checked {
     /// Each file once: the announced ones that were found, in their order, then the others by
     /// name.
     pub parts: Vec<Part>,
@@ -18,7 +18,7 @@ pub struct Checked {
 
 /// Compares what a run must have left with the files `found` where parts are kept. A file that
 /// nobody announced is taken for one of a process that a test started.
-pub fn check(expected: &Expected, found: &[Utf8PathBuf]) -> Checked {
+pub(crate) fn check(expected: &Expected, found: &[Utf8PathBuf]) -> Checked {
     let found: BTreeSet<&Utf8Path> = found.iter().map(Utf8PathBuf::as_path).collect();
     let (there, missing): (Vec<&Part>, Vec<&Part>) = announced_once(&expected.parts)
         .into_iter()

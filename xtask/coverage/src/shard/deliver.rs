@@ -13,7 +13,7 @@ use crate::model::Origin;
 
 /// A data file of a run, and who wrote it.
 #[derive(Clone, Copy, Debug)]
-pub struct Data<'a> {
+pub(crate) struct Data<'a> {
     /// Where it is.
     pub file: &'a Utf8Path,
     /// Who wrote it.
@@ -22,7 +22,7 @@ pub struct Data<'a> {
 
 /// What else there is to be delivered.
 #[derive(Clone, Copy, Debug)]
-pub struct Contents<'a> {
+pub(crate) struct Contents<'a> {
     /// Coverage.
     pub data: &'a [Data<'a>],
     /// What became of the tests, as JSON.
@@ -33,7 +33,7 @@ pub struct Contents<'a> {
 
 /// Takes away what another run has left of this shard; what an earlier attempt of the same run has
 /// left stays until there is something better.
-pub fn clear(out: &Utf8Path, like: &Manifest) -> Result<()> {
+pub(crate) fn clear(out: &Utf8Path, like: &Manifest) -> Result<()> {
     let folder = out.join(like.shard().name());
     let is_same_run = |known: &Manifest| like.run.is_some() && known.run == like.run;
     match known(&folder, like)? {
@@ -45,7 +45,11 @@ pub fn clear(out: &Utf8Path, like: &Manifest) -> Result<()> {
 
 /// Writes the folder into `out`, and says where it is. The manifest is completed with what there
 /// is of files.
-pub fn deliver(out: &Utf8Path, manifest: Manifest, contents: &Contents<'_>) -> Result<Utf8PathBuf> {
+pub(crate) fn deliver(
+    out: &Utf8Path,
+    manifest: Manifest,
+    contents: &Contents<'_>,
+) -> Result<Utf8PathBuf> {
     let name = manifest.shard().name();
     let (folder, draft) = (out.join(&name), out.join(format!(".{name}.{}", std::process::id())));
     let what = || format!("failed to write the shard to `{folder}`");

@@ -11,7 +11,7 @@ use crate::split::Shard;
 
 /// What was typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wanted {
+pub(crate) enum Wanted {
     /// `3/12`.
     This(Shard),
     /// `auto/12`: the engine knows which.
@@ -19,7 +19,7 @@ pub enum Wanted {
 }
 
 /// Reads `3/12` or `auto/12`.
-pub fn parse(word: &str) -> Result<Wanted, String> {
+pub(crate) fn parse(word: &str) -> Result<Wanted, String> {
     let Some((index, total)) = word.split_once('/') else {
         return Err("must be `i/n` or `auto/n`, as in `3/12`".to_owned());
     };
@@ -107,7 +107,7 @@ const fn engine(
 }
 
 /// The shard that was meant. An error says what the engine has against it.
-pub fn shard(wanted: Wanted, env: &Env) -> Result<Shard, String> {
+pub(crate) fn shard(wanted: Wanted, env: &Env) -> Result<Shard, String> {
     match wanted {
         Wanted::This(shard) => Ok(shard),
         Wanted::Auto(total) => found(total, env),
@@ -210,7 +210,7 @@ fn nowhere(total: u32, env: &Env) -> String {
 
 /// What an engine calls a run and an attempt at a job of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Identity {
+pub(crate) struct Identity {
     /// Of all jobs of a run the same; none where nobody says it.
     pub run: Option<String>,
     /// Later attempts at one shard have higher numbers.
@@ -233,7 +233,7 @@ const IDENTITIES: [(&str, &str); 9] = [
 ];
 
 /// Which run this is, and which attempt.
-pub fn identity(env: &Env) -> Identity {
+pub(crate) fn identity(env: &Env) -> Identity {
     let word = |name: &str| env.get(name).filter(|text| !text.is_empty()).cloned();
     let Some((run, attempt)) = IDENTITIES.iter().find(|(run, _)| word(run).is_some()) else {
         return Identity { attempt_name: word("HOSTNAME"), ..Identity::default() };

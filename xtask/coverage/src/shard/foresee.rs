@@ -7,7 +7,7 @@ use super::tail::{Answer, Name, Step, Tail};
 
 /// A machine that runs a shard.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Machine {
+pub(crate) struct Machine {
     /// How fast it is; that on which times were measured has 1.
     pub speed: f64,
     /// Seconds until the first test, at speed 1.
@@ -18,7 +18,7 @@ pub struct Machine {
 
 /// A batch of the plan.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Batch {
+pub(crate) struct Batch {
     /// Its number.
     pub number: u32,
     /// The shard that it was planned for.
@@ -28,7 +28,7 @@ pub struct Batch {
 }
 
 /// Seconds at whose end each machine is through with its own tests.
-pub fn alone(machines: &[Machine], batches: &[Batch]) -> Vec<f64> {
+pub(crate) fn alone(machines: &[Machine], batches: &[Batch]) -> Vec<f64> {
     let own = |shard: u32| -> f64 {
         batches.iter().filter(|it| it.shard == shard).map(|it| it.seconds).sum()
     };
@@ -37,7 +37,7 @@ pub fn alone(machines: &[Machine], batches: &[Batch]) -> Vec<f64> {
 }
 
 /// The same where each batch goes to whoever claims it first.
-pub fn with_tail(machines: &[Machine], batches: &[Batch]) -> Vec<f64> {
+pub(crate) fn with_tail(machines: &[Machine], batches: &[Batch]) -> Vec<f64> {
     let seconds: BTreeMap<u32, f64> = batches.iter().map(|it| (it.number, it.seconds)).collect();
     let owners: Vec<(u32, u32)> = batches.iter().map(|it| (it.number, it.shard)).collect();
     let mut ends: Vec<f64> = machines.iter().map(|it| (it.before + it.head) / it.speed).collect();

@@ -11,19 +11,19 @@ use crate::model::Origin;
 use crate::split::{Fingerprint, Shard};
 
 /// Rises when a field changes its meaning or goes away.
-pub const SCHEMA: u32 = 1;
+pub(crate) const SCHEMA: u32 = 1;
 
 /// The end of the name of a manifest; before it stands the shard's.
-pub const MANIFEST: &str = ".manifest.json";
+pub(crate) const MANIFEST: &str = ".manifest.json";
 
 /// The end of the name of the file that says what became of the tests.
-pub const TESTS: &str = ".tests.json";
+pub(crate) const TESTS: &str = ".tests.json";
 /// What failed, for another machine to run again: not there where nothing did.
-pub const RERUN: &str = ".rerun.json";
+pub(crate) const RERUN: &str = ".rerun.json";
 
 /// `shard-03-of-12.manifest.json`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-pub struct Manifest {
+pub(crate) struct Manifest {
     /// [`SCHEMA`].
     pub schema: u32,
     /// The project's name.
@@ -71,7 +71,7 @@ pub struct Manifest {
 
 /// How the suite was cut.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub struct PlanDigest {
+pub(crate) struct PlanDigest {
     /// One digest of all, the same for every shard.
     pub digest: String,
     /// How many tests there are in all.
@@ -84,7 +84,7 @@ pub struct PlanDigest {
 
 impl PlanDigest {
     /// That of a plan which was cut by these durations.
-    pub fn of(print: &Fingerprint, durations: String) -> PlanDigest {
+    pub(crate) fn of(print: &Fingerprint, durations: String) -> PlanDigest {
         let (digest, shards) = (print.digest(), print.splits.clone());
         PlanDigest { digest, tests: print.tests, shards, durations }
     }
@@ -92,7 +92,7 @@ impl PlanDigest {
 
 /// Batches of the plan, by number.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-pub struct TailOfShard {
+pub(crate) struct TailOfShard {
     /// `folder` or `command`.
     pub store: String,
     /// Those that were to be run here.
@@ -105,7 +105,7 @@ pub struct TailOfShard {
 
 /// Counts of tests of a shard.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Counts {
+pub(crate) struct Counts {
     /// What was to be run.
     pub assigned: u64,
     /// What came to an end.
@@ -116,7 +116,7 @@ pub struct Counts {
 
 /// Versions.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Versions {
+pub(crate) struct Versions {
     /// Our own.
     pub xtask: String,
     /// `3.12.1`.
@@ -129,7 +129,7 @@ pub struct Versions {
 
 /// How coverage was measured.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Measured {
+pub(crate) struct Measured {
     /// `native`, `ctrace`, `sysmon`, …; none where it was not told.
     pub core: Option<String>,
     /// Branches too.
@@ -141,7 +141,7 @@ pub struct Measured {
 
 /// Folders as a machine has them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Places {
+pub(crate) struct Places {
     /// The project's folder.
     pub root: Utf8PathBuf,
     /// The top of its repository.
@@ -153,7 +153,7 @@ pub struct Places {
 impl Places {
     /// What paths of another machine begin with, and what that is here, the longest first: a
     /// folder may lie in another.
-    pub fn mapped_to(&self, here: &Places) -> Vec<(Utf8PathBuf, Utf8PathBuf)> {
+    pub(crate) fn mapped_to(&self, here: &Places) -> Vec<(Utf8PathBuf, Utf8PathBuf)> {
         let prefixes = self.prefixes.iter().zip(&here.prefixes);
         let pairs = prefixes
             .chain(self.top.iter().zip(&here.top))
@@ -173,7 +173,7 @@ fn is_folder(path: &Utf8Path) -> bool {
 
 /// A file of a shard.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Delivered {
+pub(crate) struct Delivered {
     /// Its name, beside the manifest.
     pub name: String,
     /// Bytes.
@@ -203,17 +203,17 @@ pub(crate) fn check_schema(
 
 impl Manifest {
     /// Which shard it is.
-    pub fn shard(&self) -> Shard {
+    pub(crate) fn shard(&self) -> Shard {
         Shard { index: self.index, total: self.total }
     }
 
     /// Attempts in the order of time.
-    pub fn newer_than(&self, other: &Manifest) -> bool {
+    pub(crate) fn newer_than(&self, other: &Manifest) -> bool {
         (self.attempt, self.ended) > (other.attempt, other.ended)
     }
 
     /// Reads one that may be anything, of the file with this name.
-    pub fn read(name: &str, text: &str) -> Result<Manifest, String> {
+    pub(crate) fn read(name: &str, text: &str) -> Result<Manifest, String> {
         check_schema(text, SCHEMA, |error| format!("is damaged: no manifest ({error})"))?;
         let manifest: Manifest =
             serde_json::from_str(text).map_err(|error| format!("is damaged: {error}"))?;
@@ -257,7 +257,7 @@ fn is_plain(name: &str, own: &str) -> bool {
 }
 
 /// Text from elsewhere, fit to be printed.
-pub fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     const MOST: usize = 200;
     let shown: String = text.chars().take(MOST).flat_map(char::escape_debug).collect();
     if text.chars().nth(MOST).is_some() { format!("{shown}…") } else { shown }

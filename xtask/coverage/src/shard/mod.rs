@@ -5,15 +5,15 @@
 //! a folder ([`deliver`]) with a [`manifest`]. Where shards are combined all are read ([`read`])
 //! and compared ([`check`]).
 
-pub mod batches;
-pub mod check;
-pub mod combine;
-pub mod deliver;
-pub mod engines;
-pub mod foresee;
-pub mod manifest;
-pub mod plan;
-pub mod read;
+pub(crate) mod batches;
+pub(crate) mod check;
+pub(crate) mod combine;
+pub(crate) mod deliver;
+pub(crate) mod engines;
+pub(crate) mod foresee;
+pub(crate) mod manifest;
+pub(crate) mod plan;
+pub(crate) mod read;
 mod servers;
-pub mod stores;
-pub mod tail;
+pub(crate) mod stores;
+pub(crate) mod tail;

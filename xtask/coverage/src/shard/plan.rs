@@ -11,11 +11,11 @@ use crate::bounds;
 use crate::split::{Plan, Planned};
 
 /// Rises when a field changes its meaning or goes away.
-pub const SCHEMA: u32 = 1;
+pub(crate) const SCHEMA: u32 = 1;
 
 /// The whole file.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-pub struct PlanFile {
+pub(crate) struct PlanFile {
     /// [`SCHEMA`].
     pub schema: u32,
     /// The project's name.
@@ -37,7 +37,7 @@ pub struct PlanFile {
 
 /// What a shard comes to.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-pub struct ShardOfPlan {
+pub(crate) struct ShardOfPlan {
     /// From 1.
     pub index: u32,
     /// How many tests it has.
@@ -48,7 +48,7 @@ pub struct ShardOfPlan {
 
 /// A test.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-pub struct TestOfPlan {
+pub(crate) struct TestOfPlan {
     /// Its node id.
     pub id: String,
     /// The shard that runs it.
@@ -62,7 +62,7 @@ pub struct TestOfPlan {
 
 impl PlanFile {
     /// The plan of a project, to be written.
-    pub fn of(
+    pub(crate) fn of(
         project: &str,
         commit: Option<String>,
         plan: &Plan,
@@ -100,7 +100,7 @@ impl PlanFile {
 
     /// Reads one that may be anything. The error is the end of a sentence that begins with its
     /// name.
-    pub fn read(text: &str) -> Result<PlanFile, String> {
+    pub(crate) fn read(text: &str) -> Result<PlanFile, String> {
         let unlike = |error| format!("is no plan: {error}");
         check_schema(text, SCHEMA, unlike)?;
         let plan: PlanFile = serde_json::from_str(text).map_err(unlike)?;
@@ -127,19 +127,19 @@ impl PlanFile {
     }
 
     /// How many shards there are.
-    pub fn total(&self) -> u32 {
+    pub(crate) fn total(&self) -> u32 {
         u32::try_from(self.shards.len()).unwrap_or(u32::MAX)
     }
 
     /// What decides which test is where.
-    pub fn planned(&self) -> Planned {
+    pub(crate) fn planned(&self) -> Planned {
         let tests = self.tests.iter().map(|test| (test.id.clone(), test.shard));
         Planned { tests: tests.collect(), splits: self.total() }
     }
 }
 
 /// The batch of each test that is in one.
-pub fn batches(plan: &Plan) -> HashMap<usize, u32> {
+pub(crate) fn batches(plan: &Plan) -> HashMap<usize, u32> {
     let (mut all, mut first) = (HashMap::new(), 1);
     for split in &plan.splits {
         let tests: Vec<(&str, f64)> =

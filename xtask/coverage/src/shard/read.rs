@@ -28,7 +28,7 @@ const DEPTH: usize = 5;
 const ENTRIES: usize = 200_000;
 
 /// All that lies in these folders, and below them.
-pub fn look(folders: &[Utf8PathBuf]) -> Result<(Vec<Found>, Vec<Broken>)> {
+pub(crate) fn look(folders: &[Utf8PathBuf]) -> Result<(Vec<Found>, Vec<Broken>)> {
     let mut manifests = Vec::new();
     let mut left = ENTRIES;
     for folder in folders {
@@ -152,7 +152,7 @@ fn compare(path: &Utf8Path, file: &Delivered) -> Result<(), String> {
 }
 
 /// What became of the tests of a shard.
-pub fn tests(found: &Found) -> Result<String, String> {
+pub(crate) fn tests(found: &Found) -> Result<String, String> {
     let name = format!("{}{}", found.manifest.shard().name(), super::manifest::TESTS);
     let folder = found.place.parent().unwrap_or(&found.place);
     if !found.manifest.files.iter().any(|file| file.name == name) {
@@ -162,7 +162,7 @@ pub fn tests(found: &Found) -> Result<String, String> {
 }
 
 /// Copies a data file to where nobody changes it any more.
-pub fn take(found: &Found, file: &Delivered, target: &Utf8Path) -> Result<(), String> {
+pub(crate) fn take(found: &Found, file: &Delivered, target: &Utf8Path) -> Result<(), String> {
     let folder = found.place.parent().unwrap_or(&found.place);
     let copy = || -> Result<(u64, String)> {
         let from = open(&folder.join(&file.name)).map_err(anyhow::Error::msg)?;

@@ -11,14 +11,14 @@ use super::servers;
 use super::tail::{Answer, Name};
 
 /// How long a claim may take.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Starts a process: in a run that has to be known to who reaps those that tests leave.
-pub type Start = fn(&duct::Expression) -> std::io::Result<duct::Handle>;
+pub(crate) type Start = fn(&duct::Expression) -> std::io::Result<duct::Handle>;
 
 /// A store, as it was typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Store {
+pub(crate) enum Store {
     /// A folder that all shards see.
     Folder(Utf8PathBuf),
     /// A command of the user's.
@@ -30,7 +30,7 @@ pub enum Store {
 }
 
 /// Reads what was typed.
-pub fn parse(text: &str) -> Result<Store, String> {
+pub(crate) fn parse(text: &str) -> Result<Store, String> {
     match text.split_once(':') {
         Some(("command", command)) if !command.trim().is_empty() => {
             Ok(Store::Command(command.to_owned()))
@@ -57,7 +57,7 @@ pub fn parse(text: &str) -> Result<Store, String> {
 
 impl Store {
     /// A folder of the one who typed it is below this one.
-    pub fn seen_from(self, here: &Utf8Path) -> Store {
+    pub(crate) fn seen_from(self, here: &Utf8Path) -> Store {
         match self {
             Store::Folder(folder) => Store::Folder(here.join(folder)),
             other => other,
@@ -65,7 +65,7 @@ impl Store {
     }
 
     /// What it is called in a manifest: nothing of commands and URLs, which may hold a secret.
-    pub fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match self {
             Store::Folder(_) => "folder",
             Store::Command(_) => "command",
@@ -76,7 +76,7 @@ impl Store {
 
     /// Claims something under the key of a run, in the name of `who`. Says what went wrong, where
     /// there is no telling what came of it. `start` starts a process.
-    pub fn claim(
+    pub(crate) fn claim(
         &self,
         key: &str,
         name: Name,

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 
 /// What came of a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub(crate) enum Answer {
     /// It is ours.
     Claimed,
     /// Somebody has it.
@@ -21,7 +21,7 @@ pub enum Answer {
 
 /// What is to be claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Name {
+pub(crate) enum Name {
     /// That this is the first attempt at a shard. A later one runs all that the shard has: what
     /// the first had claimed is lost with it.
     Shard(u32),
@@ -31,7 +31,7 @@ pub enum Name {
 
 /// What is to be done next.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub(crate) enum Step {
     /// Claim this, and tell what came of it.
     Claim(Name),
     /// Run these batches.
@@ -42,7 +42,7 @@ pub enum Step {
 
 /// How a shard comes to its batches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub(crate) enum Way {
     /// Nothing was claimed yet.
     Before,
     /// It claims them.
@@ -55,7 +55,7 @@ pub enum Way {
 
 /// See the module.
 #[derive(Clone, Debug)]
-pub struct Tail {
+pub(crate) struct Tail {
     shard: u32,
     own: VecDeque<u32>,
     others: VecDeque<u32>,
@@ -67,7 +67,7 @@ pub struct Tail {
 
 impl Tail {
     /// That of a shard. `batches` are all there are: their numbers, and whose they are.
-    pub fn new(shard: u32, batches: &[(u32, u32)]) -> Tail {
+    pub(crate) fn new(shard: u32, batches: &[(u32, u32)]) -> Tail {
         let own = batches.iter().filter(|(_, of)| *of == shard).map(|(batch, _)| *batch);
         Tail {
             shard,
@@ -80,7 +80,7 @@ impl Tail {
     }
 
     /// There is room for a batch.
-    pub fn next_step(&mut self) -> Step {
+    pub(crate) fn next_step(&mut self) -> Step {
         let name = match self.way {
             Way::Before => Name::Shard(self.shard),
             Way::Away | Way::Again => return self.run_own(None),
@@ -94,7 +94,7 @@ impl Tail {
     }
 
     /// What came of the last claim.
-    pub fn answered(&mut self, answer: Answer) -> Step {
+    pub(crate) fn answered(&mut self, answer: Answer) -> Step {
         match (self.asked.take(), answer) {
             (None, _) => self.next_step(),
             (Some(Name::Shard(_)), Answer::Claimed) => {
@@ -138,18 +138,18 @@ impl Tail {
     }
 
     /// This shard is not fit to run anything: its batches are left to others.
-    pub fn give_up(&mut self) {
+    pub(crate) fn give_up(&mut self) {
         self.others.clear();
         self.left.extend(self.own.drain(..));
     }
 
     /// How it comes to its batches.
-    pub fn way(&self) -> Way {
+    pub(crate) fn way(&self) -> Way {
         self.way
     }
 
     /// Its own batches that it does not run.
-    pub fn left(&self) -> &[u32] {
+    pub(crate) fn left(&self) -> &[u32] {
         &self.left
     }
 }

@@ -7,7 +7,7 @@ const GAIN: f64 = 0.2;
 
 /// What collecting a test file takes, in seconds.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
-pub struct FileCost {
+pub(crate) struct FileCost {
     /// In one process.
     pub seconds: f64,
     /// Those of them that several processes can share, each with some of the names in the file:
@@ -18,7 +18,7 @@ pub struct FileCost {
 
 impl FileCost {
     /// The same file after another part of it; both have imported it.
-    pub fn with_part(self, other: FileCost) -> FileCost {
+    pub(crate) fn with_part(self, other: FileCost) -> FileCost {
         let (Some(one), Some(two)) = (self.apart, other.apart) else {
             return FileCost { seconds: self.seconds + other.seconds, apart: None };
         };
@@ -35,7 +35,7 @@ impl FileCost {
 
 /// Which process collects what; files are numbers.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Assignment {
+pub(crate) struct Assignment {
     /// The files that each collects alone, in order.
     pub shares: Vec<Vec<usize>>,
     /// Those that all share.
@@ -46,7 +46,7 @@ pub struct Assignment {
 
 /// Deals files out by what they take, the longest first and each to who has least. One that
 /// would keep its process busy when the others are through is shared by all.
-pub fn assign(costs: &[FileCost], shares: usize) -> Assignment {
+pub(crate) fn assign(costs: &[FileCost], shares: usize) -> Assignment {
     let shares = shares.max(1);
     let mut order: Vec<usize> = (0..costs.len()).collect();
     order.sort_by(|&a, &b| costs[b].seconds.total_cmp(&costs[a].seconds));

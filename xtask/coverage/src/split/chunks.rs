@@ -8,7 +8,7 @@ use super::Durations;
 /// How Python's `sum()` adds floats. A group's share of the time is such a sum, so with round
 /// durations the way of adding decides where a group ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sum {
+pub(crate) enum Sum {
     /// One after the other: up to Python 3.11.
     Naive,
     /// With Neumaier's compensation: from Python 3.12 on.
@@ -17,7 +17,7 @@ pub enum Sum {
 
 impl Sum {
     /// The sum of a Python version such as `3.12.1`; one that cannot be read counts as new.
-    pub fn of_python(version: &str) -> Sum {
+    pub(crate) fn of_python(version: &str) -> Sum {
         let mut numbers = version.split('.').map(|part| part.parse::<u32>().ok());
         match (numbers.next().flatten(), numbers.next().flatten()) {
             (Some(major), Some(minor)) if (major, minor) < (3, 12) => Sum::Naive,
@@ -51,7 +51,12 @@ fn compensated(values: &[f64]) -> f64 {
 /// A group takes tests until it has its share of the time, so it overshoots, and later groups can
 /// be empty. Where the plugin looks for a group after the last one (an `IndexError`: tests
 /// without duration at the very end), the rest goes to the last group.
-pub fn chunks(ids: &[String], durations: &Durations, splits: u32, sum: Sum) -> Vec<Vec<usize>> {
+pub(crate) fn chunks(
+    ids: &[String],
+    durations: &Durations,
+    splits: u32,
+    sum: Sum,
+) -> Vec<Vec<usize>> {
     let splits = splits.max(1);
     let seconds = expected(ids, durations, sum);
     let share = sum.of(&seconds) / f64::from(splits);

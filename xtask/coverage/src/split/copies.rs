@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 /// Which of the tests with its id each test is, from 0; only those are there that are not the
 /// first.
-pub fn copies(ids: &[String]) -> BTreeMap<usize, u32> {
+pub(crate) fn copies(ids: &[String]) -> BTreeMap<usize, u32> {
     let mut seen: HashMap<&str, u32> = HashMap::with_capacity(ids.len());
     let mut copies = BTreeMap::new();
     for (test, id) in ids.iter().enumerate() {

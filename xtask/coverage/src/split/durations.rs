@@ -9,43 +9,43 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 /// Seconds per node id, sorted as Python sorts strings: by code points, as UTF-8 does.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Durations(BTreeMap<String, f64>);
+pub(crate) struct Durations(BTreeMap<String, f64>);
 
 impl Durations {
     /// Reads an object, or the list of pairs that old versions of the plugin wrote.
-    pub fn parse(text: &str) -> anyhow::Result<Durations> {
+    pub(crate) fn parse(text: &str) -> anyhow::Result<Durations> {
         serde_json::from_str(text).context("no valid test durations")
     }
 
     /// The seconds of a test, if known.
-    pub fn get(&self, id: &str) -> Option<f64> {
+    pub(crate) fn get(&self, id: &str) -> Option<f64> {
         self.0.get(id).copied()
     }
 
     /// Notes the seconds of a test, in place of what was known of it.
-    pub fn insert(&mut self, id: impl Into<String>, seconds: f64) {
+    pub(crate) fn insert(&mut self, id: impl Into<String>, seconds: f64) {
         self.0.insert(id.into(), seconds);
     }
 
     /// Takes what is new; tests that are not in `new` keep their durations.
-    pub fn merge(&mut self, new: Durations) {
+    pub(crate) fn merge(&mut self, new: Durations) {
         self.0.extend(new.0);
     }
 
     /// Whether no test is known.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Each node id with its seconds, sorted.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, f64)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, f64)> {
         self.0.iter().map(|(id, seconds)| (id.as_str(), *seconds))
     }
 }
 
 /// How much of the time that tests take they use a processor, from what was recorded of each: all
 /// of it where nothing was, and more than that where tests use several at once.
-pub fn share_of_cpu(recorded: &Durations, cpu: &Durations) -> f64 {
+pub(crate) fn share_of_cpu(recorded: &Durations, cpu: &Durations) -> f64 {
     let known = cpu.iter().filter_map(|(id, used)| Some((used, recorded.get(id)?)));
     let (used, took) = known.fold((0.0, 0.0), |sum, it| (sum.0 + it.0, sum.1 + it.1));
     if took > 0.0 { used / took } else { 1.0 }

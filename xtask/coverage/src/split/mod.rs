@@ -5,7 +5,7 @@ mod assign;
 mod chunks;
 mod copies;
 mod durations;
-pub mod order;
+pub(crate) mod order;
 mod portion;
 mod recorded;
 mod rows;
@@ -17,22 +17,22 @@ mod waiting;
 
 use std::collections::{BTreeMap, HashMap};
 
-pub use assign::{Assignment, FileCost, assign};
-pub use chunks::{Sum, chunks};
-pub use copies::copies;
-pub use durations::{Durations, share_of_cpu};
-pub use portion::{Fingerprint, Planned, Portion, Shard, Share};
-pub use recorded::{Recorded, RecordedPlace};
-pub use rows::{Because, Isolation, NEXT_WAITS, Observation, isolation, observe};
-pub use together::{Dist, Marks, together};
-pub use turns::{Turns, turns_of_splits};
-pub use union::{Cut, NotFound, check_union, places};
-pub use units::{Grain, Unit, units};
-pub use waiting::{Place, Waiting};
+pub(crate) use assign::{Assignment, FileCost, assign};
+pub(crate) use chunks::{Sum, chunks};
+pub(crate) use copies::copies;
+pub(crate) use durations::{Durations, share_of_cpu};
+pub(crate) use portion::{Fingerprint, Planned, Portion, Shard, Share};
+pub(crate) use recorded::{Recorded, RecordedPlace};
+pub(crate) use rows::{Because, Isolation, NEXT_WAITS, Observation, isolation, observe};
+pub(crate) use together::{Dist, Marks, together};
+pub(crate) use turns::{Turns, turns_of_splits};
+pub(crate) use union::{Cut, NotFound, check_union, places};
+pub(crate) use units::{Grain, Unit, units};
+pub(crate) use waiting::{Place, Waiting};
 
 /// Every collected test, in collection order, and the splits they are in.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// The node ids. Splits and units refer to them by index.
     pub ids: Vec<String>,
     /// What each test is expected to take, index by index.
@@ -43,7 +43,7 @@ pub struct Plan {
 
 /// One of N groups of tests.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Split {
+pub(crate) struct Split {
     /// Its number, from 1.
     pub number: u32,
     /// Its tests, as indices into [`Plan::ids`], in collection order.
@@ -54,7 +54,7 @@ pub struct Split {
 
 impl Plan {
     /// Cuts tests into splits as pytest-split does, by the durations the project has committed.
-    pub fn new(ids: Vec<String>, durations: &Durations, splits: u32, sum: Sum) -> Plan {
+    pub(crate) fn new(ids: Vec<String>, durations: &Durations, splits: u32, sum: Sum) -> Plan {
         let groups = chunks(&ids, durations, splits, sum);
         let splits = (1..).zip(groups).map(|(number, tests)| Split { number, tests, seconds: 0.0 });
         let mut plan = Plan { seconds: Vec::new(), splits: splits.collect(), ids };
@@ -64,7 +64,7 @@ impl Plan {
 
     /// Brings the examples of each document into the split of its first one, as pytest-split does
     /// it with the cells of a notebook: they build on each other.
-    pub fn with_whole_documents(mut self, documents: &BTreeMap<usize, String>) -> Plan {
+    pub(crate) fn with_whole_documents(mut self, documents: &BTreeMap<usize, String>) -> Plan {
         if documents.is_empty() {
             return self;
         }
@@ -82,7 +82,7 @@ impl Plan {
     }
 
     /// Expects other durations, say those recorded on this machine. No test changes its split.
-    pub fn predict(&mut self, durations: &Durations) {
+    pub(crate) fn predict(&mut self, durations: &Durations) {
         self.seconds = chunks::expected(&self.ids, durations, Sum::Compensated);
         self.predict_splits();
     }
@@ -94,7 +94,7 @@ impl Plan {
     }
 
     /// What the whole is expected to take, one test after the other.
-    pub fn total(&self) -> f64 {
+    pub(crate) fn total(&self) -> f64 {
         self.splits.iter().map(|split| split.seconds).sum()
     }
 }

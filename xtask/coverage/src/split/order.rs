@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// What a process tells that has shown hooks all tests, its own and what stands for others'.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(default)]
-pub struct Order {
+pub(crate) struct Order {
     /// A digest of conftests, plugins and settings.
     pub code: String,
     /// A digest of what was asked for, and of the test files.
@@ -22,7 +22,7 @@ pub struct Order {
 /// What is known from earlier runs; empty where nothing is.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(default)]
-pub struct Known {
+pub(crate) struct Known {
     /// As in [`Order`], of the last collection.
     pub code: String,
     /// The same.
@@ -35,12 +35,12 @@ pub struct Known {
 
 impl Known {
     /// After one process has collected all.
-    pub fn after_whole(&self, told: &Order) -> Known {
+    pub(crate) fn after_whole(&self, told: &Order) -> Known {
         Known { compared: self.compared && self.code == told.code, ..Known::of(told) }
     }
 
     /// After the parts of a collection have agreed, and nothing known contradicted them.
-    pub fn after_parts(&self, told: &Order) -> Known {
+    pub(crate) fn after_parts(&self, told: &Order) -> Known {
         let compared = self.code == told.code && (self.compared || self.inputs == told.inputs);
         Known { compared, ..Known::of(told) }
     }
@@ -52,7 +52,7 @@ impl Known {
 
     /// Why what a part tells is not what the whole would give; `first` is what another part has
     /// told.
-    pub fn against(&self, first: Option<&Order>, told: &Order) -> Option<String> {
+    pub(crate) fn against(&self, first: Option<&Order>, told: &Order) -> Option<String> {
         let who = || Order::who(&told.owners);
         if first.is_some_and(|first| first.result != told.result) {
             return Some(format!("{} orders or marks tests otherwise each time", who()));
@@ -65,7 +65,7 @@ impl Known {
 
 impl Order {
     /// Why so many tests of all parts together are not the whole.
-    pub fn against_sum(&self, tests: u64) -> Option<String> {
+    pub(crate) fn against_sum(&self, tests: u64) -> Option<String> {
         let Order { tests: left, owners, .. } = self;
         let who = Order::who(owners);
         (tests != *left).then(|| format!("{who} leaves {left} tests, and parts have {tests}"))

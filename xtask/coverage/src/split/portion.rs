@@ -9,7 +9,7 @@ use crate::digest;
 
 /// A split that has a machine to itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Shard {
+pub(crate) struct Shard {
     /// Which one, from 1.
     pub index: u32,
     /// Of how many.
@@ -19,7 +19,7 @@ pub struct Shard {
 impl Shard {
     /// The name of its folder, and the beginning of those of all files in it: two of them can lie
     /// in one folder, as some ways of moving files about bring them together.
-    pub fn name(self) -> String {
+    pub(crate) fn name(self) -> String {
         let digits = self.total.to_string().len().max(2);
         format!("shard-{:0digits$}-of-{:0digits$}", self.index, self.total)
     }
@@ -34,7 +34,7 @@ impl fmt::Display for Shard {
 
 /// What is to be run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Portion {
+pub(crate) enum Portion {
     /// All that there is.
     #[default]
     Whole,
@@ -46,12 +46,12 @@ pub enum Portion {
 
 impl Portion {
     /// Nothing is left out.
-    pub fn is_whole(&self) -> bool {
+    pub(crate) fn is_whole(&self) -> bool {
         *self == Portion::Whole
     }
 
     /// The one shard that runs.
-    pub fn shard(&self) -> Option<Shard> {
+    pub(crate) fn shard(&self) -> Option<Shard> {
         match self {
             Portion::Shard(shard) => Some(*shard),
             Portion::Whole | Portion::AllBut(_) => None,
@@ -61,7 +61,7 @@ impl Portion {
 
 /// What a plan comes to, short enough to be compared from machine to machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Fingerprint {
+pub(crate) struct Fingerprint {
     /// How many tests there are in all.
     pub tests: usize,
     /// A digest of the node ids of each split, in order.
@@ -70,14 +70,14 @@ pub struct Fingerprint {
 
 impl Fingerprint {
     /// One digest of all.
-    pub fn digest(&self) -> String {
+    pub(crate) fn digest(&self) -> String {
         digest::of_texts(self.splits.iter().map(String::as_str))
     }
 }
 
 /// A plan that was made before, and elsewhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Planned {
+pub(crate) struct Planned {
     /// Each test in the order of collection, and the number of its split.
     pub tests: Vec<(String, u32)>,
     /// How many splits there are.
@@ -86,7 +86,7 @@ pub struct Planned {
 
 /// What a shard has of the plan.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Share {
+pub(crate) struct Share {
     /// The whole plan.
     pub plan: Fingerprint,
     /// The tests that are to be run here, as the plan calls them.
@@ -95,7 +95,7 @@ pub struct Share {
 
 impl Planned {
     /// Why other tests are not those that were planned.
-    pub fn unlike(&self, ids: &[String]) -> String {
+    pub(crate) fn unlike(&self, ids: &[String]) -> String {
         let known: HashSet<&str> = self.tests.iter().map(|(id, _)| id.as_str()).collect();
         let here: HashSet<&str> = ids.iter().map(String::as_str).collect();
         let gone: Vec<&str> =
@@ -120,7 +120,7 @@ impl Plan {
     /// Cuts tests as they were cut before: each goes where its id stands, or, with an id that
     /// changes by itself, its place. Also what the plan calls each of them. None where these are
     /// not the tests that were cut.
-    pub fn as_planned(ids: Vec<String>, planned: &Planned) -> Option<(Plan, Vec<String>)> {
+    pub(crate) fn as_planned(ids: Vec<String>, planned: &Planned) -> Option<(Plan, Vec<String>)> {
         let known: Vec<String> = planned.tests.iter().map(|(id, _)| id.clone()).collect();
         let places = places(&known, &ids)?;
         let mut names = ids.clone();
@@ -136,7 +136,7 @@ impl Plan {
     }
 
     /// What other machines must come to as well; tests go by these names.
-    pub fn fingerprint(&self, names: &[String]) -> Fingerprint {
+    pub(crate) fn fingerprint(&self, names: &[String]) -> Fingerprint {
         let digest =
             |tests: &[usize]| digest::of_texts(tests.iter().map(|&test| names[test].as_str()));
         Fingerprint {
@@ -146,7 +146,7 @@ impl Plan {
     }
 
     /// Leaves out what is not to be run.
-    pub fn narrow(&mut self, portion: &Portion) {
+    pub(crate) fn narrow(&mut self, portion: &Portion) {
         match portion {
             Portion::Whole => return,
             Portion::Shard(shard) => self.splits.retain(|split| split.number == shard.index),
@@ -162,7 +162,7 @@ impl Plan {
     }
 
     /// The tests that are to be run, in order of collection.
-    pub fn chosen(&self) -> Vec<usize> {
+    pub(crate) fn chosen(&self) -> Vec<usize> {
         let splits = self.splits.iter();
         let mut tests: Vec<usize> = splits.flat_map(|split| split.tests.iter().copied()).collect();
         tests.sort_unstable();

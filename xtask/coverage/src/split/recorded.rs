@@ -9,14 +9,14 @@ use crate::model::NodeId;
 
 /// Where tests were.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Recorded {
+pub(crate) struct Recorded {
     /// By node id.
     pub places: HashMap<String, RecordedPlace>,
 }
 
 /// Where one test was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RecordedPlace {
+pub(crate) struct RecordedPlace {
     /// From 1.
     pub split: u32,
     /// The number of its unit; none where that is not known.
@@ -33,7 +33,7 @@ enum Bond<'a> {
 impl Recorded {
     /// Brings each test into the split in which it was; of others nothing is known.
     #[must_use]
-    pub fn applied_to(&self, mut plan: Plan) -> Plan {
+    pub(crate) fn applied_to(&self, mut plan: Plan) -> Plan {
         let place = |test: usize, ids: &[String]| self.places.get(&ids[test]).copied();
         let mut of: Vec<(usize, u32)> = Vec::new();
         for split in &mut plan.splits {
@@ -52,7 +52,7 @@ impl Recorded {
     }
 
     /// The units, longest first. Tests of a unit that is not known are held together by their file.
-    pub fn units(&self, plan: &Plan, groups: &BTreeMap<usize, String>) -> Vec<Unit> {
+    pub(crate) fn units(&self, plan: &Plan, groups: &BTreeMap<usize, String>) -> Vec<Unit> {
         let bond = |test: usize| {
             let id = &plan.ids[test];
             let file = || Bond::File(NodeId(id).file());

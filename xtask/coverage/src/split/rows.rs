@@ -17,11 +17,11 @@ const STRIDE: f64 = 2.0;
 const ALIKE: f64 = 1.5;
 
 /// How long a unit waits for the last test of the one before it, while others may be idle.
-pub const NEXT_WAITS: Duration = Duration::from_secs(1);
+pub(crate) const NEXT_WAITS: Duration = Duration::from_secs(1);
 
 /// Which tests share a process.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Isolation {
+pub(crate) enum Isolation {
     /// Those of a file.
     File,
     /// Those of the files that it comes to within so many seconds.
@@ -32,7 +32,7 @@ pub enum Isolation {
 
 impl Isolation {
     /// Whether a process that began so many seconds ago may go on with further units.
-    pub fn goes_on(self, seconds: f64) -> bool {
+    pub(crate) fn goes_on(self, seconds: f64) -> bool {
         match self {
             Isolation::File => false,
             Isolation::Row(least) => seconds < least,
@@ -41,7 +41,7 @@ impl Isolation {
     }
 
     /// How large units are where durations are known: `total` seconds of tests for some slots.
-    pub fn grain(self, total: f64, slots: usize) -> Grain {
+    pub(crate) fn grain(self, total: f64, slots: usize) -> Grain {
         let grain = Grain::for_slots(total, slots);
         match self {
             // The longest come first then: the last ones are short as they are.
@@ -54,7 +54,7 @@ impl Isolation {
 /// What a run of the whole suite tells about the cost of processes.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
-pub struct Observation {
+pub(crate) struct Observation {
     /// How many tests ran.
     pub tests: u64,
     /// How many processes could run at once.
@@ -98,13 +98,13 @@ impl Observation {
 
 /// Adds an observation to earlier ones, the last one at the end. It replaces one with rows of
 /// about its length, and all that were made of a suite of another size.
-pub fn observe(earlier: &[Observation], new: Observation) -> Vec<Observation> {
+pub(crate) fn observe(earlier: &[Observation], new: Observation) -> Vec<Observation> {
     earlier.iter().filter(|it| !new.replaces(it)).copied().chain([new]).collect()
 }
 
 /// Why as many tests should share a process as should.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Because {
+pub(crate) enum Because {
     /// Not enough is known: a trial.
     Trial,
     /// Starting a process is that expensive in itself.
@@ -120,7 +120,7 @@ pub enum Because {
 /// that nothing is known to beat, a process for each slot. From run to run rows get shorter,
 /// for the sake of tests that should not notice each other, until that takes more CPU. Nor do
 /// they get so short that starting processes (session fixtures) is too much of the time.
-pub fn isolation(observed: &[Observation], slots: usize) -> (Isolation, Because) {
+pub(crate) fn isolation(observed: &[Observation], slots: usize) -> (Isolation, Because) {
     let observed = || observed.iter().filter(|it| it.slots == slots).copied();
     let shorter = |a: &Observation, b: &Observation| a.length().total_cmp(&b.length());
     let (Some(last), Some(shortest)) = (observed().last(), observed().min_by(shorter)) else {

@@ -9,7 +9,7 @@ use crate::model::NodeId;
 
 /// A promise of pytest-xdist's `--dist`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dist {
+pub(crate) enum Dist {
     /// `loadscope`: the tests of a class are together, and the functions of a module.
     Scope,
     /// `loadfile`: those of a file are.
@@ -20,7 +20,7 @@ pub enum Dist {
 
 impl Dist {
     /// The promise of this value of `--dist`, where it makes one.
-    pub fn of(value: &str) -> Option<Dist> {
+    pub(crate) fn of(value: &str) -> Option<Dist> {
         match value {
             "loadscope" => Some(Dist::Scope),
             "loadfile" => Some(Dist::File),
@@ -30,7 +30,7 @@ impl Dist {
     }
 
     /// The promise in words.
-    pub fn words(self) -> &'static str {
+    pub(crate) fn words(self) -> &'static str {
         match self {
             Dist::Scope => {
                 "a class is never in two processes at once, nor are the functions of a module"
@@ -53,7 +53,7 @@ impl Dist {
 /// What is known of tests beside their ids, by index.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(default)]
-pub struct Marks {
+pub(crate) struct Marks {
     /// Their `xdist_group`.
     pub groups: BTreeMap<usize, String>,
     /// The document that they are an example of.
@@ -69,7 +69,11 @@ enum Bond<'a> {
 }
 
 /// The group of each test that is in one. Groups that share a test are one.
-pub fn together(ids: &[String], marks: &Marks, dist: Option<Dist>) -> BTreeMap<usize, String> {
+pub(crate) fn together(
+    ids: &[String],
+    marks: &Marks,
+    dist: Option<Dist>,
+) -> BTreeMap<usize, String> {
     if dist.and_then(|dist| dist.scope("")).is_none() && marks.documents.is_empty() {
         return marks.groups.clone();
     }

@@ -7,11 +7,11 @@ use super::{Plan, Unit};
 
 /// The parts of groups that have not ended, by their first tests; only of groups in several parts.
 #[derive(Clone, Debug, Default)]
-pub struct Turns(BTreeMap<String, BTreeSet<usize>>);
+pub(crate) struct Turns(BTreeMap<String, BTreeSet<usize>>);
 
 impl Turns {
     /// Nothing has ended.
-    pub fn of(units: &[Unit]) -> Turns {
+    pub(crate) fn of(units: &[Unit]) -> Turns {
         let mut parts = HashMap::new();
         for group in units.iter().flat_map(|unit| &unit.groups) {
             *parts.entry(group).or_insert(0) += 1;
@@ -23,12 +23,12 @@ impl Turns {
     }
 
     /// What a unit has left is a part too, and a test that is tried again.
-    pub fn add(&mut self, unit: &Unit) {
+    pub(crate) fn add(&mut self, unit: &Unit) {
         self.change(unit, |parts, first| parts.insert(first));
     }
 
     /// Nothing more comes of a unit.
-    pub fn ended(&mut self, unit: &Unit) {
+    pub(crate) fn ended(&mut self, unit: &Unit) {
         self.change(unit, |parts, first| parts.remove(&first));
     }
 
@@ -42,7 +42,7 @@ impl Turns {
 
     /// Whether nothing that comes before a unit in one of its groups is left, but for the unit
     /// that it would follow in its process.
-    pub fn may_run(&self, unit: &Unit, after: Option<&Unit>) -> bool {
+    pub(crate) fn may_run(&self, unit: &Unit, after: Option<&Unit>) -> bool {
         if self.0.is_empty() {
             return true;
         }
@@ -56,7 +56,7 @@ impl Turns {
 
 /// The splits that each has to wait for, where whole splits run at once: earlier ones that have a
 /// part of the same group.
-pub fn turns_of_splits(
+pub(crate) fn turns_of_splits(
     plan: &Plan,
     groups: &BTreeMap<usize, String>,
 ) -> BTreeMap<u32, BTreeSet<u32>> {

@@ -8,7 +8,7 @@ use crate::model::NodeId;
 /// Tests that were to run again and that nobody has collected.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(default)]
-pub struct NotFound {
+pub(crate) struct NotFound {
     /// What they were called.
     pub ids: Vec<String>,
     /// Of these files all tests run in their place.
@@ -19,7 +19,7 @@ pub struct NotFound {
 
 /// What one split's pytest had collected right before pytest-split's cut, and what it kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
-pub struct Cut {
+pub(crate) struct Cut {
     /// The node ids before the cut, in order.
     pub before: Vec<String>,
     /// The node ids after the cut, in order.
@@ -42,7 +42,7 @@ type Counts<'a> = BTreeMap<&'a str, usize>;
 ///
 /// A test whose id changes from collection to collection (a parameter that holds the time of
 /// day) is the test at its place: every split collects anew.
-pub fn check_union(cuts: &BTreeMap<u32, Cut>) -> Vec<String> {
+pub(crate) fn check_union(cuts: &BTreeMap<u32, Cut>) -> Vec<String> {
     let cuts = &under_one_name(cuts);
     let mut wrong = Vec::new();
     if let Some((first, reference)) = cuts.first_key_value() {
@@ -66,7 +66,7 @@ pub fn check_union(cuts: &BTreeMap<u32, Cut>) -> Vec<String> {
 /// Where each of the `known` tests is among those that somebody else has collected: by its place
 /// where only ids that change by themselves differ, else by its id, in whatever order. None where
 /// they are not the same tests.
-pub fn places(known: &[String], others: &[String]) -> Option<Vec<usize>> {
+pub(crate) fn places(known: &[String], others: &[String]) -> Option<Vec<usize>> {
     let cut = |ids: &[String]| Cut { before: ids.to_vec(), ..Cut::default() };
     let named = under_one_name(&BTreeMap::from([(1, cut(known)), (2, cut(others))]));
     let (known, others) = (&named[&1].before, &named[&2].before);

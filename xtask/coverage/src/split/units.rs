@@ -11,7 +11,7 @@ use crate::model::NodeId;
 
 /// What one process runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Unit {
+pub(crate) struct Unit {
     /// The number of the split that its tests belong to.
     pub split: u32,
     /// Its tests, as indices into [`Plan::ids`], in collection order.
@@ -24,14 +24,14 @@ pub struct Unit {
 
 impl Unit {
     /// Whether two units must not run at once, for they hold tests of the same group.
-    pub fn clashes(&self, other: &Unit) -> bool {
+    pub(crate) fn clashes(&self, other: &Unit) -> bool {
         !self.groups.is_disjoint(&other.groups)
     }
 }
 
 /// How large units are, in expected seconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Grain {
+pub(crate) struct Grain {
     /// Small files are joined up to this.
     pub target: f64,
     /// A file that takes longer than this (and than the target) is cut.
@@ -50,19 +50,19 @@ impl Grain {
     /// a slot's part of the rest: slots take units in the order of collection, and the last of
     /// them should end at about the same time. (Guided self-scheduling, Polychronopoulos and
     /// Kuck 1987, with half of its share.)
-    pub fn for_slots(total: f64, slots: usize) -> Grain {
+    pub(crate) fn for_slots(total: f64, slots: usize) -> Grain {
         let slots = slots.max(1) as f64;
         Grain { target: 1.0, tail: (total / slots / 4.0).max(WORTH), share: Some(0.5 / slots) }
     }
 
     /// Whole files, whatever they take.
-    pub const FILES: Grain = Grain { target: 0.0, tail: f64::INFINITY, share: None };
+    pub(crate) const FILES: Grain = Grain { target: 0.0, tail: f64::INFINITY, share: None };
 }
 
 /// The units of every split, longest first. `groups` names the `xdist_group` of tests by index:
 /// within a split, the tests of a group are in one unit. `holders` says by which process each
 /// test was collected, and keeps those of different ones apart; empty where it was but one.
-pub fn units(
+pub(crate) fn units(
     plan: &Plan,
     groups: &BTreeMap<usize, String>,
     holders: &[usize],

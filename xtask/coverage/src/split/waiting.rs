@@ -12,14 +12,14 @@ use super::units::Unit;
 
 /// Where a unit waits. What is further in front has a smaller one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place(i64);
+pub(crate) struct Place(i64);
 
 /// The first test of a unit: its place in the order of collection.
 type First = Option<usize>;
 
 /// See the module.
 #[derive(Clone, Debug, Default)]
-pub struct Waiting {
+pub(crate) struct Waiting {
     units: BTreeMap<Place, Unit>,
     in_order: BTreeSet<(First, Place)>,
     /// The one that is looked for last.
@@ -61,27 +61,27 @@ impl FromIterator<Unit> for Waiting {
 
 impl Waiting {
     /// Nothing waits.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.units.is_empty()
     }
 
     /// How many wait.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.units.len()
     }
 
     /// Seconds that all of it is expected to take, one after the other.
-    pub fn seconds(&self) -> f64 {
+    pub(crate) fn seconds(&self) -> f64 {
         self.seconds.max(0.0)
     }
 
     /// The unit at a place.
-    pub fn get(&self, place: Place) -> Option<&Unit> {
+    pub(crate) fn get(&self, place: Place) -> Option<&Unit> {
         self.units.get(&place)
     }
 
     /// Takes the unit at a place.
-    pub fn remove(&mut self, place: Place) -> Option<Unit> {
+    pub(crate) fn remove(&mut self, place: Place) -> Option<Unit> {
         let unit = self.units.remove(&place)?;
         self.in_order.remove(&(first(&unit), place));
         self.by_length.remove(&(Length(unit.seconds), Reverse(first(&unit)), place));
@@ -94,7 +94,7 @@ impl Waiting {
     }
 
     /// Where the first unit is that is to run these tests.
-    pub fn find(&self, tests: &[usize]) -> Option<Place> {
+    pub(crate) fn find(&self, tests: &[usize]) -> Option<Place> {
         let first = tests.first().copied();
         let alike = self.in_order.range((first, Place(i64::MIN))..=(first, Place(i64::MAX)));
         let is_it = |place: &Place| self.units.get(place).is_some_and(|it| it.tests == tests);
@@ -102,13 +102,13 @@ impl Waiting {
     }
 
     /// In front of all others.
-    pub fn push_front(&mut self, unit: Unit) {
+    pub(crate) fn push_front(&mut self, unit: Unit) {
         let place = self.units.first_key_value().map_or(0, |(place, _)| place.0 - 1);
         self.insert(Place(place), unit);
     }
 
     /// Behind all others.
-    pub fn push_back(&mut self, unit: Unit) {
+    pub(crate) fn push_back(&mut self, unit: Unit) {
         let place = self.units.last_key_value().map_or(0, |(place, _)| place.0 + 1);
         self.insert(Place(place), unit);
     }
@@ -124,7 +124,7 @@ impl Waiting {
     ///
     /// If no other unit follows it, that is the one in front. Else it is one early in the order of
     /// collection, so that much may follow.
-    pub fn pick_first(
+    pub(crate) fn pick_first(
         &self,
         slots: usize,
         isolation: Isolation,
@@ -143,7 +143,7 @@ impl Waiting {
     /// It comes later in the order of collection, so that whatever a process runs has the order of
     /// a sequential run. Suites count on that: pytest-django puts the tests that empty the
     /// database last.
-    pub fn pick_next(
+    pub(crate) fn pick_next(
         &self,
         slots: usize,
         after: &Unit,

@@ -38,7 +38,7 @@ use crate::report::joint::{Answer, Answers};
 use crate::screen::Screen;
 
 /// Does what was typed, for each project in turn. The worst ending is the ending.
-pub fn run(
+pub(crate) fn run(
     typed: &Typed,
     env: &Env,
     screen: &Screen,

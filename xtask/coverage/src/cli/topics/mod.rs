@@ -7,10 +7,10 @@ use super::Options;
 use crate::settings::layer;
 
 /// The topics, by name.
-pub const TOPICS: [&str; 4] = ["exit-codes", "configuration", "environment", "files"];
+pub(crate) const TOPICS: [&str; 4] = ["exit-codes", "configuration", "environment", "files"];
 
 /// What is said about one, as Markdown; none where there is no such topic.
-pub fn topic(name: &str) -> Option<String> {
+pub(crate) fn topic(name: &str) -> Option<String> {
     match name {
         "exit-codes" => Some(include_str!("exit-codes.md").to_owned()),
         "configuration" => Some(configuration()),

@@ -15,8 +15,8 @@ use anyhow::{Context, Result};
 
 use self::shell::{Line, Shell};
 use self::steps::Steps;
-pub use self::variables::Variables;
-pub use self::workers::Workers;
+pub(crate) use self::variables::Variables;
+pub(crate) use self::workers::Workers;
 use super::signals::{self, Arrived};
 use super::{Happening, Job, clock, orphans};
 use crate::exit;
@@ -25,7 +25,7 @@ use crate::split::Portion;
 
 /// What is to be run.
 #[derive(Clone, Debug, Default)]
-pub struct Commands {
+pub(crate) struct Commands {
     /// Before any test.
     pub setup: Vec<String>,
     /// After all tests.
@@ -44,14 +44,14 @@ impl Commands {
     }
 
     /// There are none.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.setup.is_empty() && self.teardown.is_empty() && !self.for_workers()
     }
 }
 
 /// What came of a run with what was around it.
 #[derive(Debug)]
-pub struct Ended<T> {
+pub(crate) struct Ended<T> {
     /// None where a signal came before it could begin.
     pub value: Option<T>,
     /// What could not be torn down, a sentence each.
@@ -68,7 +68,7 @@ enum Event {
 
 /// Sets up, runs, tears down. `workers` are set up before the run begins, others when they are
 /// asked for.
-pub fn around<T>(
+pub(crate) fn around<T>(
     job: &Job,
     workers: usize,
     show: &mut dyn FnMut(Happening<'_>),
@@ -99,7 +99,7 @@ pub fn around<T>(
 }
 
 /// The commands of a list, each as a line for a shell, with what they find in the environment.
-pub fn lines(job: &Job, of: impl Fn(&Commands) -> &Vec<String>) -> Vec<String> {
+pub(crate) fn lines(job: &Job, of: impl Fn(&Commands) -> &Vec<String>) -> Vec<String> {
     let (shell, log) = (Shell::new(job), job.folder.around_log("setup"));
     let file = job.folder.around_variables("setup").into_string();
     let variables = Variables::from([(shell::FILE.to_owned(), file)]);

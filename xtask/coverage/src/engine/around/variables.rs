@@ -7,7 +7,7 @@ use camino::Utf8Path;
 use crate::files;
 
 /// Variables of the environment, by name.
-pub type Variables = BTreeMap<String, String>;
+pub(crate) type Variables = BTreeMap<String, String>;
 
 /// What is in a file; one that is not there has none. The error says what is wrong with it.
 pub(super) fn read(file: &Utf8Path) -> Result<Variables, String> {

@@ -12,7 +12,7 @@ use crate::threads;
 
 /// The workers of a run, by number.
 #[derive(Debug)]
-pub struct Workers {
+pub(crate) struct Workers {
     shell: Arc<Shell>,
     setup: Vec<String>,
     teardown: Vec<String>,
@@ -44,7 +44,7 @@ impl Workers {
     }
 
     /// What a worker has, if it is set up.
-    pub fn ready(&self, worker: usize) -> Option<Variables> {
+    pub(crate) fn ready(&self, worker: usize) -> Option<Variables> {
         match self.lock().get(&worker) {
             Some(State::Ready(variables)) => Some(variables.clone()),
             _ => None,
@@ -60,7 +60,7 @@ impl Workers {
     }
 
     /// Sets a worker up, unless it is, and waits until it is.
-    pub fn set_up(&self, worker: usize) -> Result<Variables, String> {
+    pub(crate) fn set_up(&self, worker: usize) -> Result<Variables, String> {
         let mut all = self.lock();
         loop {
             match all.get(&worker) {
@@ -82,7 +82,7 @@ impl Workers {
     }
 
     /// The same aside: what comes of it is told from another thread.
-    pub fn set_up_aside(
+    pub(crate) fn set_up_aside(
         self: &Arc<Self>,
         worker: usize,
         tell: impl FnOnce(Result<Variables, String>) + Send + 'static,

@@ -36,13 +36,13 @@ use crate::shard::tail::Answer;
 
 /// Runs the suite in forks of one host, or without forks where its threads forbid them, and
 /// tells `show` what happens.
-pub fn fork(job: &Job, show: &mut dyn FnMut(Happening<'_>)) -> Result<Ran> {
+pub(crate) fn fork(job: &Job, show: &mut dyn FnMut(Happening<'_>)) -> Result<Ran> {
     let mode = if job.collecting.collectors > 1 { Mode::Shards } else { Mode::Fork };
     run(job, mode, show)
 }
 
 /// Runs the suite in hosts that do not fork, and tells `show` what happens.
-pub fn spawn(job: &Job, show: &mut dyn FnMut(Happening<'_>)) -> Result<Ran> {
+pub(crate) fn spawn(job: &Job, show: &mut dyn FnMut(Happening<'_>)) -> Result<Ran> {
     run(job, Mode::Spawn, show)
 }
 

@@ -20,7 +20,7 @@ use crate::threads;
 
 /// What the server wants of the engine.
 #[derive(Clone, Copy, Debug)]
-pub enum News {
+pub(crate) enum News {
     /// Another number of processes.
     Share(Share),
     /// The failure budget is used up.
@@ -28,7 +28,7 @@ pub enum News {
 }
 
 /// See the module.
-pub struct Client {
+pub(crate) struct Client {
     /// What to run.
     pub begin: Begin,
     to_server: Mutex<File>,
@@ -58,7 +58,7 @@ fn is_started_by_a_server() -> bool {
 impl Client {
     /// The end of this process; none where no server has started it. To be called before anything
     /// is printed or started: the pipes are taken from where stdin and stdout were.
-    pub fn of_this_process() -> Result<Option<Arc<Client>>> {
+    pub(crate) fn of_this_process() -> Result<Option<Arc<Client>>> {
         if !is_started_by_a_server() {
             return Ok(None);
         }
@@ -114,7 +114,7 @@ impl Client {
     }
 
     /// Tells the server something. That it is gone is heard elsewhere.
-    pub fn tell(&self, told: &Told) {
+    pub(crate) fn tell(&self, told: &Told) {
         let Ok(mut line) = serde_json::to_string(told) else { return };
         line.push('\n');
         let mut to_server = self.to_server.lock().unwrap_or_else(PoisonError::into_inner);
@@ -122,13 +122,13 @@ impl Client {
     }
 
     /// How many tests have failed in other runs, as far as was heard.
-    pub fn failures_of_others(&self) -> u64 {
+    pub(crate) fn failures_of_others(&self) -> u64 {
         self.heard().failures
     }
 
     /// Whether one more failure counts: how many have counted in other runs, or nothing where the
     /// budget was used up before.
-    pub fn counts_one_more(&self) -> Option<u64> {
+    pub(crate) fn counts_one_more(&self) -> Option<u64> {
         let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         self.tell(&Told::Failed);
         answers.recv().ok().flatten()
@@ -136,7 +136,7 @@ impl Client {
 
     /// An engine begins: has `tell` called with what the server wants, until the answer is
     /// dropped.
-    pub fn begin(&self, terms: Terms, tell: impl Fn(News) + Send + 'static) -> Sharing<'_> {
+    pub(crate) fn begin(&self, terms: Terms, tell: impl Fn(News) + Send + 'static) -> Sharing<'_> {
         let mut heard = self.heard();
         if heard.stop {
             tell(News::Stop);
@@ -159,7 +159,7 @@ impl fmt::Debug for Client {
 
 /// See [`Client::begin`].
 #[derive(Debug)]
-pub struct Sharing<'a>(&'a Client);
+pub(crate) struct Sharing<'a>(&'a Client);
 
 impl Drop for Sharing<'_> {
     fn drop(&mut self) {
@@ -176,7 +176,7 @@ fn read(orders: &mut BufReader<File>) -> Option<Order> {
 }
 
 /// Notes a failure of a test, where it counts over all runs. False where it does not.
-pub fn failed(ledger: &mut Ledger, failure: Failure, client: Option<&Client>) -> bool {
+pub(crate) fn failed(ledger: &mut Ledger, failure: Failure, client: Option<&Client>) -> bool {
     if let Some(client) = client.filter(|_| ledger.would_count(&failure)) {
         match client.counts_one_more() {
             Some(others) => ledger.failed_elsewhere(others),
@@ -187,7 +187,7 @@ pub fn failed(ledger: &mut Ledger, failure: Failure, client: Option<&Client>) ->
 }
 
 /// Sets an attempt aside that is repeated.
-pub fn rerun(ledger: &mut Ledger, attempt: Failure, client: Option<&Client>) {
+pub(crate) fn rerun(ledger: &mut Ledger, attempt: Failure, client: Option<&Client>) {
     if ledger.rerun(attempt) {
         client.into_iter().for_each(|client| client.tell(&Told::Withdrawn));
     }

@@ -7,12 +7,12 @@ use serde_json::Value;
 use crate::settings::Workers;
 
 /// Both ends must be of one version: a program may be replaced while it runs.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// What a run says.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Told {
+pub(crate) enum Told {
     /// Whole lines for one of the streams.
     Said {
         /// For stderr.
@@ -38,7 +38,7 @@ pub enum Told {
 
 /// What a run is to be given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Terms {
+pub(crate) struct Terms {
     /// How many processes it may have.
     pub workers: Workers,
     /// It can only use so many at a time.
@@ -49,7 +49,7 @@ pub struct Terms {
 
 /// What a run has and could use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Needs {
+pub(crate) struct Needs {
     /// The number of the last share that it has heard of.
     pub heard: u64,
     /// Processes that run tests.
@@ -64,7 +64,7 @@ pub struct Needs {
 
 /// Memory in bytes, as far as processes have grown and will.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Growths {
+pub(crate) struct Growths {
     /// What one more process is taken to grow by.
     pub need: u64,
     /// What those that run are still taken to grow by.
@@ -78,7 +78,7 @@ pub struct Growths {
 /// What the server says.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Order {
+pub(crate) enum Order {
     /// The first message: what to run.
     Begin(Begin),
     /// How many processes there may be from now on.
@@ -98,7 +98,7 @@ pub enum Order {
 
 /// What to run, and as what.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Begin {
+pub(crate) struct Begin {
     /// [`VERSION`].
     pub version: String,
     /// The project's folder.
@@ -115,7 +115,7 @@ pub struct Begin {
 
 /// How many processes a run may have, and what it must know of the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Share {
+pub(crate) struct Share {
     /// From 1, one more each time.
     pub number: u64,
     /// Of its own.
@@ -126,7 +126,7 @@ pub struct Share {
 
 /// What the other runs have, all in all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Others {
+pub(crate) struct Others {
     /// Bytes that their processes are still taken to grow by.
     pub still: u64,
     /// Bytes that they have grown by.

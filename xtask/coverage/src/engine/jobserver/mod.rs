@@ -5,9 +5,9 @@
 //! signals, orphans and the end of all that descends from us. [`sharing`] decides, [`server`]
 //! acts, [`client`] is the other end; they say [`message`]s to each other.
 
-pub mod client;
-pub mod message;
-pub mod server;
-pub mod sharing;
+pub(crate) mod client;
+pub(crate) mod message;
+pub(crate) mod server;
+pub(crate) mod sharing;
 
-pub use self::client::Client;
+pub(crate) use self::client::Client;

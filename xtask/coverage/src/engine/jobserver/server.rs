@@ -23,7 +23,7 @@ use crate::machine::meter::{Meter, READING};
 
 /// One of the runs.
 #[derive(Clone, Debug)]
-pub struct Run {
+pub(crate) struct Run {
     /// What it is to run.
     pub begin: Begin,
     /// Those of one lane are not prepared at the same time.
@@ -34,7 +34,7 @@ pub struct Run {
 
 /// What is heard of the runs.
 #[derive(Debug)]
-pub enum Heard {
+pub(crate) enum Heard {
     /// It has begun.
     Began,
     /// It has something to say.
@@ -52,7 +52,7 @@ pub enum Heard {
 
 /// How a run has ended.
 #[derive(Debug)]
-pub struct Ended {
+pub(crate) struct Ended {
     /// What it came to; none where it did not get as far.
     pub value: Option<Value>,
     /// Why not, in words.
@@ -61,7 +61,11 @@ pub struct Ended {
 
 /// Has this program run once more for each run, at most so many at once; tells `show` what is
 /// heard of each. Returns the signal that has ended them, if one has.
-pub fn serve(runs: &[Run], most: usize, show: &mut dyn FnMut(usize, Heard)) -> Result<Option<i32>> {
+pub(crate) fn serve(
+    runs: &[Run],
+    most: usize,
+    show: &mut dyn FnMut(usize, Heard),
+) -> Result<Option<i32>> {
     let (tell, hear) = channel();
     let to_signals = tell.clone();
     let _listening = signals::listen(move |signal| {

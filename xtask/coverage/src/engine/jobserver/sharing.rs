@@ -18,7 +18,7 @@ const IDLE: u32 = 2;
 
 /// Something that happened.
 #[derive(Clone, Debug)]
-pub enum Input {
+pub(crate) enum Input {
     Begins {
         run: usize,
         terms: Terms,
@@ -46,7 +46,7 @@ pub enum Input {
 
 /// Something to be done.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Action {
+pub(crate) enum Action {
     Start { run: usize },
     Share { run: usize, share: Share },
     Failures { run: usize, failures: u64 },
@@ -119,7 +119,7 @@ impl Run {
 
 /// See the module.
 #[derive(Debug)]
-pub struct Sharing {
+pub(crate) struct Sharing {
     runs: Vec<Run>,
     /// So many at once at the most.
     most: usize,
@@ -134,7 +134,7 @@ pub struct Sharing {
 
 impl Sharing {
     /// Nothing has started. `lanes` has one for each run, in the order in which they are to start.
-    pub fn new(lanes: Vec<String>, most: usize, cores: usize) -> Sharing {
+    pub(crate) fn new(lanes: Vec<String>, most: usize, cores: usize) -> Sharing {
         Sharing {
             runs: lanes.into_iter().map(Run::new).collect(),
             most: most.max(1),
@@ -149,7 +149,7 @@ impl Sharing {
     }
 
     /// Takes what happened at this moment; returns what is to be done, in this order.
-    pub fn handle(&mut self, input: Input, now: Duration) -> Vec<Action> {
+    pub(crate) fn handle(&mut self, input: Input, now: Duration) -> Vec<Action> {
         match input {
             Input::Begins { run, terms } => self.begins(run, terms),
             Input::Needs { run, needs } => self.needs(run, needs),

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// The failure budget, and what is used of it.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
-pub struct Budget {
+pub(crate) struct Budget {
     /// How many failed tests end the run; 0 means that nothing does.
     #[serde(rename = "budget")]
     most: u64,
@@ -17,42 +17,42 @@ pub struct Budget {
 
 impl Budget {
     /// So many failed tests end the run; 0 means that nothing does.
-    pub fn new(most: u64) -> Budget {
+    pub(crate) fn new(most: u64) -> Budget {
         Budget { most, used: 0, elsewhere: 0 }
     }
 
     /// So many tests more have failed.
-    pub fn count(&mut self, failed: u64) {
+    pub(crate) fn count(&mut self, failed: u64) {
         self.used += failed;
     }
 
     /// So many have failed in other runs.
-    pub fn elsewhere(&mut self, failed: u64) {
+    pub(crate) fn elsewhere(&mut self, failed: u64) {
         self.elsewhere = failed;
     }
 
     /// A failure does not count any more.
-    pub fn give_back(&mut self) {
+    pub(crate) fn give_back(&mut self) {
         self.used = self.used.saturating_sub(1);
     }
 
     /// So many tests have failed, all in all.
-    pub fn recount(&mut self, failed: u64) {
+    pub(crate) fn recount(&mut self, failed: u64) {
         self.used = failed;
     }
 
     /// How many failed tests end the run, where anything does.
-    pub fn most(&self) -> Option<u64> {
+    pub(crate) fn most(&self) -> Option<u64> {
         Some(self.most).filter(|&most| most > 0)
     }
 
     /// The run has to end.
-    pub fn is_exhausted(&self) -> bool {
+    pub(crate) fn is_exhausted(&self) -> bool {
         self.would_be_exhausted(0)
     }
 
     /// It would have to end if so many failures more counted.
-    pub fn would_be_exhausted(&self, more: u64) -> bool {
+    pub(crate) fn would_be_exhausted(&self, more: u64) -> bool {
         self.most().is_some_and(|most| self.used + self.elsewhere + more >= most)
     }
 }

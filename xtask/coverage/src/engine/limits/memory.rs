@@ -25,7 +25,7 @@ const NOT_WORTH_IT: u64 = 64 * MIB;
 
 /// The processes of a run by slot: any number that names one.
 #[derive(Debug)]
-pub struct Memory {
+pub(crate) struct Memory {
     per_test: Option<u64>,
     /// What a process of this suite is taken to grow by.
     need: u64,
@@ -44,7 +44,7 @@ pub struct Memory {
 
 /// Whether there is memory for more processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Headroom {
+pub(crate) enum Headroom {
     /// There is, or it is not known.
     Enough,
     /// They may need more than there is, in bytes.
@@ -59,7 +59,7 @@ pub enum Headroom {
 }
 
 /// Bytes that are left to the rest of a machine with so many, where that is known.
-pub fn reserve(memory: Option<u64>) -> u64 {
+pub(crate) fn reserve(memory: Option<u64>) -> u64 {
     let all = memory.unwrap_or_default();
     (all / RESERVE).clamp(LEAST_RESERVE, MOST_RESERVE).min(all / 4)
 }
@@ -93,7 +93,7 @@ impl Growth {
 
 impl Memory {
     /// Nothing was read yet; `growth` is what is known from earlier runs.
-    pub fn new(per_test: Option<u64>, growth: Option<u64>) -> Memory {
+    pub(crate) fn new(per_test: Option<u64>, growth: Option<u64>) -> Memory {
         Memory {
             per_test,
             need: growth.unwrap_or(LEAST_NEED).max(LEAST_NEED),
@@ -107,12 +107,12 @@ impl Memory {
     }
 
     /// What other runs have.
-    pub fn others(&mut self, others: Others) {
+    pub(crate) fn others(&mut self, others: Others) {
         self.others = others;
     }
 
     /// What the processes of this run have grown by, and will.
-    pub fn growths(&self) -> Growths {
+    pub(crate) fn growths(&self) -> Growths {
         let bytes = || self.slots.values().map(Growth::bytes);
         Growths {
             need: self.need,
@@ -123,12 +123,12 @@ impl Memory {
     }
 
     /// A process is started in a slot.
-    pub fn process_starts(&mut self, slot: usize) {
+    pub(crate) fn process_starts(&mut self, slot: usize) {
         self.slots.insert(slot, Growth::default());
     }
 
     /// It says who it is.
-    pub fn process_is(&mut self, slot: usize, pid: i32, memory: Option<u64>) {
+    pub(crate) fn process_is(&mut self, slot: usize, pid: i32, memory: Option<u64>) {
         if let Some(growth) = self.slots.get_mut(&slot) {
             growth.pid = Some(pid);
             growth.now = memory.unwrap_or(growth.now);
@@ -137,14 +137,14 @@ impl Memory {
     }
 
     /// It begins a test.
-    pub fn test_starts(&mut self, slot: usize) {
+    pub(crate) fn test_starts(&mut self, slot: usize) {
         if let Some(growth) = self.slots.get_mut(&slot) {
             growth.before_test = growth.now;
         }
     }
 
     /// It is gone.
-    pub fn process_ends(&mut self, slot: usize) {
+    pub(crate) fn process_ends(&mut self, slot: usize) {
         let Some(growth) = self.slots.remove(&slot).filter(|it| it.first.is_some()) else { return };
         self.ended.push_back(growth.bytes());
         if self.ended.len() > REMEMBERED {
@@ -162,19 +162,19 @@ impl Memory {
     }
 
     /// What a process of this suite is taken to grow by; none where nothing was seen of it.
-    pub fn need(&self) -> Option<u64> {
+    pub(crate) fn need(&self) -> Option<u64> {
         self.usual_growth().map(|growth| growth.max(LEAST_NEED))
     }
 
     /// It should begin small again.
-    pub fn has_grown(&self, slot: usize) -> bool {
+    pub(crate) fn has_grown(&self, slot: usize) -> bool {
         let limit =
             self.last.as_ref().and_then(|it| it.memory).map_or(GROWN, |it| (it / 8).min(GROWN));
         self.slots.get(&slot).is_some_and(|growth| growth.bytes() > limit)
     }
 
     /// Takes in what the machine was doing at this moment of the run.
-    pub fn take(&mut self, reading: Reading, now: Duration) {
+    pub(crate) fn take(&mut self, reading: Reading, now: Duration) {
         self.known_kills.get_or_insert(reading.oom_kills);
         for growth in self.slots.values_mut() {
             let usage = growth.pid.and_then(|pid| reading.processes.get(&pid));
@@ -197,7 +197,7 @@ impl Memory {
     }
 
     /// Whether so many more processes have room, when those that run have grown as others have.
-    pub fn headroom(&mut self, more: u64) -> Headroom {
+    pub(crate) fn headroom(&mut self, more: u64) -> Headroom {
         let needed = self.need.saturating_mul(more);
         if self.free().is_none_or(|free| free >= needed) {
             self.told = false;
@@ -221,7 +221,7 @@ impl Memory {
     }
 
     /// A process was killed, and not by us. Whether that was the kernel, for want of memory.
-    pub fn was_kernel(&mut self) -> bool {
+    pub(crate) fn was_kernel(&mut self) -> bool {
         let kills = self.last.as_ref().map(|reading| reading.oom_kills);
         let is_more = kills.zip(self.known_kills).is_some_and(|(kills, known)| kills > known);
         if is_more {
@@ -231,20 +231,20 @@ impl Memory {
     }
 
     /// By how much the process in a slot has grown during the test that it runs, and before it.
-    pub fn grown(&self, slot: usize) -> (u64, u64) {
+    pub(crate) fn grown(&self, slot: usize) -> (u64, u64) {
         let growth = self.slots.get(&slot).copied().unwrap_or_default();
         let during = growth.during_test();
         (during, growth.bytes().saturating_sub(during))
     }
 
     /// By how much the processes in all other slots have grown, and those of other runs.
-    pub fn grown_elsewhere(&self, slot: usize) -> u64 {
+    pub(crate) fn grown_elsewhere(&self, slot: usize) -> u64 {
         let others = self.slots.iter().filter(|(it, _)| **it != slot);
         others.map(|(_, growth)| growth.bytes()).sum::<u64>() + self.others.grown
     }
 
     /// Which process has to end now, if one has.
-    pub fn too_large(&self) -> Option<usize> {
+    pub(crate) fn too_large(&self) -> Option<usize> {
         let over = |it: &Growth| self.per_test.is_some_and(|limit| it.during_test() > limit);
         let found = self.slots.iter().find(|(_, it)| over(it)).map(|(&slot, _)| slot);
         let short = || {
@@ -258,14 +258,14 @@ impl Memory {
     }
 
     /// Whether a test alone is too large for this machine, or for what was allowed.
-    pub fn is_too_large_alone(&self, during: u64, others: u64) -> bool {
+    pub(crate) fn is_too_large_alone(&self, during: u64, others: u64) -> bool {
         let all = self.last.as_ref().and_then(|reading| reading.memory).unwrap_or(u64::MAX);
         let limit = self.per_test.unwrap_or(u64::MAX).min(all.saturating_sub(self.reserve()));
         during > limit || others < during / 4
     }
 
     /// Slots whose process has used no processor for so long.
-    pub fn quiet(&self, at_least: Duration, now: Duration) -> Vec<usize> {
+    pub(crate) fn quiet(&self, at_least: Duration, now: Duration) -> Vec<usize> {
         let is_quiet =
             |it: &Growth| it.first.is_some() && now.saturating_sub(it.quiet_since) >= at_least;
         self.slots.iter().filter(|(_, it)| is_quiet(it)).map(|(&slot, _)| slot).collect()
@@ -274,7 +274,7 @@ impl Memory {
 
 /// Why a test ended whose process had grown by so many bytes during it, and before it where that is
 /// known.
-pub fn out_of_memory(during: u64, before: Option<u64>) -> String {
+pub(crate) fn out_of_memory(during: u64, before: Option<u64>) -> String {
     let grown = mib(during);
     match before {
         Some(before) => format!(
@@ -287,7 +287,7 @@ pub fn out_of_memory(during: u64, before: Option<u64>) -> String {
 }
 
 /// Why the next one of something does not start yet.
-pub fn waits_for_memory(next: &str, needed: u64, available: u64) -> String {
+pub(crate) fn waits_for_memory(next: &str, needed: u64, available: u64) -> String {
     let (needed, available) = (mib(needed), mib(available));
     format!(
         "the next {next} waits for memory: it may need {needed}, and of {available} that are free \

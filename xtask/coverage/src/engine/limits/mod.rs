@@ -4,5 +4,5 @@
 mod budget;
 mod memory;
 
-pub use self::budget::Budget;
-pub use self::memory::{Headroom, Memory, out_of_memory, reserve, waits_for_memory};
+pub(crate) use self::budget::Budget;
+pub(crate) use self::memory::{Headroom, Memory, out_of_memory, reserve, waits_for_memory};

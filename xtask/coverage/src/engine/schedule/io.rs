@@ -16,7 +16,7 @@ use crate::split::{Isolation, Unit};
 
 /// What does not change during a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Rules {
+pub(crate) struct Rules {
     /// Units run in forks of what has collected them; else each slot has a host of its own.
     pub forks: bool,
     /// Which tests share a process.
@@ -47,14 +47,14 @@ pub struct Rules {
 impl Rules {
     /// How many units can run at once, with the one that runs in a fresh process to confirm
     /// something.
-    pub fn slots(&self) -> usize {
+    pub(crate) fn slots(&self) -> usize {
         self.workers.most + usize::from(self.confirms)
     }
 }
 
 /// What there is to run. Tests are numbers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Suite {
+pub(crate) struct Suite {
     /// In the order in which they are to run where nothing speaks against it.
     pub units: Vec<Unit>,
     /// The numbers of the splits, also of empty ones.
@@ -79,7 +79,7 @@ pub struct Suite {
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Input {
+pub(crate) enum Input {
     /// The tests are known.
     Collected(Suite),
     /// A host obeys: it serves this slot, or all of them.
@@ -155,7 +155,7 @@ pub enum Input {
 /// Why a run ends before all tests have run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Why {
+pub(crate) enum Why {
     /// The failure budget is used up.
     Budget,
     /// A signal.
@@ -175,7 +175,7 @@ pub enum Why {
 /// Something to be done.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Action {
+pub(crate) enum Action {
     /// Have a host run a unit.
     Run {
         slot: usize,
@@ -295,7 +295,7 @@ pub enum Action {
 
 /// The end of a test.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Ended {
+pub(crate) struct Ended {
     pub slot: usize,
     /// The unit that it ran in.
     pub unit: u32,
@@ -309,7 +309,7 @@ pub struct Ended {
 /// Why a process ended with a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Cause {
+pub(crate) enum Cause {
     /// pytest itself could not cope with it.
     Broken,
     /// By itself, or by somebody else.
@@ -330,7 +330,7 @@ pub enum Cause {
 /// What the end of a test means for the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Fate {
+pub(crate) enum Fate {
     /// It counts.
     Counts,
     /// It failed and is tried again: the how manyth time, of how many.
@@ -346,7 +346,7 @@ pub enum Fate {
 /// What counts of a test whose failure was held back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// The failure: it fails in a fresh process as well.
     Confirmed,
     /// The failure, though it passed whenever it was repeated.
@@ -359,7 +359,7 @@ pub enum Verdict {
 
 /// What is known of a unit of which nothing more comes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct UnitOver {
+pub(crate) struct UnitOver {
     pub unit: u32,
     /// The split of its tests.
     pub split: u32,

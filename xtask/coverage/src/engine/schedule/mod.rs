@@ -27,11 +27,14 @@ mod trace;
 
 use std::time::Duration;
 
-pub use self::io::{Action, Cause, Ended, Fate, Input, Rules, Suite, UnitOver, Verdict, Why};
-pub use self::pool::Follower;
-pub use self::simulate::{Costs, Pool, Schedule, simulate};
-pub use self::timeline::Timeline;
-pub use self::trace::{Trace, replay};
+pub(crate) use self::io::{
+    Action, Cause, Ended, Fate, Input, Rules, Suite, UnitOver, Verdict, Why,
+};
+pub(crate) use self::pool::Follower;
+pub(crate) use self::simulate::{Costs, Pool, Schedule, simulate};
+pub(crate) use self::timeline::Timeline;
+pub(crate) use self::trace::Trace;
+pub use self::trace::replay;
 
 use self::attempts::Attempts;
 use self::confirm::Confirmations;
@@ -47,7 +50,7 @@ use crate::machine::meter::Reading;
 use crate::split::{Isolation, Place, Unit};
 
 /// How long everything may take to end, once it was told to.
-pub const FINISHING: Duration = Duration::from_secs(4);
+pub(crate) const FINISHING: Duration = Duration::from_secs(4);
 
 /// How far a run has come.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -64,7 +67,7 @@ enum Stage {
 
 /// See the module.
 #[derive(Debug)]
-pub struct Scheduler {
+pub(crate) struct Scheduler {
     rules: Rules,
     stage: Stage,
     suite: Suite,
@@ -91,7 +94,7 @@ pub struct Scheduler {
 
 impl Scheduler {
     /// Nothing has happened yet.
-    pub fn new(rules: Rules) -> Scheduler {
+    pub(crate) fn new(rules: Rules) -> Scheduler {
         let slots = rules.slots();
         Scheduler {
             stage: Stage::Collecting,
@@ -119,7 +122,7 @@ impl Scheduler {
 
     /// Takes what happened at this moment, counted from the start of the run; returns what is to
     /// be done, in this order.
-    pub fn handle(&mut self, input: Input, now: Duration) -> Vec<Action> {
+    pub(crate) fn handle(&mut self, input: Input, now: Duration) -> Vec<Action> {
         // In microseconds, which a trace can hold to the last bit.
         let now = Duration::from_micros((now.as_secs_f64() * 1e6).round() as u64);
         self.now = now.max(self.now);
@@ -162,7 +165,7 @@ impl Scheduler {
     }
 
     /// The next moment at which [`Input::Tick`] is wanted if nothing else happens before.
-    pub fn due(&self) -> Option<Duration> {
+    pub(crate) fn due(&self) -> Option<Duration> {
         let timeout = self.rules.timeout;
         let running = || self.slots.iter().flatten();
         let limits = running().filter_map(|running| running.due(timeout));
@@ -175,12 +178,12 @@ impl Scheduler {
     }
 
     /// How many processes kept the processors busy in the end; none where that was not looked for.
-    pub fn workers_reached(&self) -> Option<u32> {
+    pub(crate) fn workers_reached(&self) -> Option<u32> {
         self.pool.reached().and_then(|reached| u32::try_from(reached).ok())
     }
 
     /// Bytes that most processes have grown by; none where nothing was seen of them.
-    pub fn memory_growth(&self) -> Option<u64> {
+    pub(crate) fn memory_growth(&self) -> Option<u64> {
         self.memory.need()
     }
 

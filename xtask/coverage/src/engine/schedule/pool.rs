@@ -22,7 +22,7 @@ const REST: Duration = Duration::from_secs(5);
 
 /// See the module.
 #[derive(Debug)]
-pub struct Follower {
+pub(crate) struct Follower {
     workers: Workers,
     fixed: bool,
     allowed: usize,
@@ -38,7 +38,7 @@ pub struct Follower {
 
 impl Follower {
     /// As many as at the start.
-    pub fn new(workers: Workers) -> Follower {
+    pub(crate) fn new(workers: Workers) -> Follower {
         let allowed = workers.start.clamp(1, workers.most.max(1));
         Follower {
             workers,
@@ -62,7 +62,7 @@ impl Follower {
 
     /// Others are to run as well: as many at once as they would begin with alone, and as far as
     /// they would go.
-    pub fn widen(&mut self, workers: Workers) {
+    pub(crate) fn widen(&mut self, workers: Workers) {
         let Workers { start, most, fixed } = workers;
         self.workers.most = self.workers.most.max(most);
         self.allowed = self.allowed.max(start.clamp(1, most.max(1)));
@@ -70,38 +70,38 @@ impl Follower {
     }
 
     /// From here on the number does not change.
-    pub fn fix(&mut self) {
+    pub(crate) fn fix(&mut self) {
         self.fixed = true;
     }
 
     /// The number is what others leave to this run, from here on.
-    pub fn share(&mut self, processes: usize) {
+    pub(crate) fn share(&mut self, processes: usize) {
         self.share = Some(processes);
     }
 
     /// How many there may be now.
-    pub fn allowed(&self) -> usize {
+    pub(crate) fn allowed(&self) -> usize {
         self.share.map_or(self.allowed, |share| share.min(self.workers.most))
     }
 
     /// How many there will ever be.
-    pub fn most(&self) -> usize {
+    pub(crate) fn most(&self) -> usize {
         self.workers.most
     }
 
     /// What the number has come to; none where it could not change, or had no time to.
-    pub fn reached(&self) -> Option<usize> {
+    pub(crate) fn reached(&self) -> Option<usize> {
         (!self.fixed && self.share.is_none() && self.readings >= TO_SHRINK).then_some(self.allowed)
     }
 
     /// Something else could run without keeping the tests from running.
-    pub fn has_idle_processors(&self) -> bool {
+    pub(crate) fn has_idle_processors(&self) -> bool {
         self.has_idle_processors
     }
 
     /// Takes in a reading while `busy` processes run units and `waits` says that there is more
     /// for others to do. Returns the number where it changes.
-    pub fn read(
+    pub(crate) fn read(
         &mut self,
         reading: &Reading,
         busy: usize,

@@ -14,7 +14,7 @@ const READING: f64 = 0.5;
 
 /// How much runs at once.
 #[derive(Clone, Copy, Debug)]
-pub struct Pool {
+pub(crate) struct Pool {
     /// Processes.
     pub workers: Workers,
     /// Cores for them. Where what runs would keep more of them busy, all of it runs slower.
@@ -23,7 +23,7 @@ pub struct Pool {
 
 /// What tests and processes cost, as an earlier run of the whole suite has measured it.
 #[derive(Clone, Copy, Debug)]
-pub struct Costs {
+pub(crate) struct Costs {
     /// Seconds that it takes to start and end a process, with the set-up of session fixtures.
     /// What else a process does anew (cold caches) is not in it: the recorded durations have it.
     pub starting: f64,
@@ -38,7 +38,7 @@ pub struct Costs {
 
 /// How a run would go.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Schedule {
+pub(crate) struct Schedule {
     /// Seconds from the first start of a process to the end of the last one.
     pub seconds: f64,
     /// When each slot has run its last test, in seconds.
@@ -51,7 +51,7 @@ pub struct Schedule {
 
 /// Plays a run of a plan that expects recorded durations. `holders` says by which process each
 /// test was collected; empty where it was but one.
-pub fn simulate(
+pub(crate) fn simulate(
     plan: &Plan,
     holders: &[usize],
     isolation: Isolation,

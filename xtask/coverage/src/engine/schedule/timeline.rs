@@ -22,7 +22,7 @@ fn track(slot: usize) -> usize {
 
 /// Writes a timeline.
 #[derive(Debug)]
-pub struct Timeline<W: Write> {
+pub(crate) struct Timeline<W: Write> {
     to: W,
     events: u64,
     slots: BTreeMap<usize, Slot>,
@@ -59,7 +59,7 @@ impl<W: Write> Timeline<W> {
     /// # Errors
     ///
     /// Where it cannot be written.
-    pub fn begin(to: W) -> Result<Timeline<W>> {
+    pub(crate) fn begin(to: W) -> Result<Timeline<W>> {
         let mut timeline = Timeline { to, events: 0, slots: BTreeMap::new(), now: 0 };
         timeline.to.write_all(b"{\"displayTimeUnit\":\"ms\",\"traceEvents\":[")?;
         timeline.call("process_name", RUN, &json!({"name": "tests"}))?;
@@ -72,7 +72,7 @@ impl<W: Write> Timeline<W> {
     /// # Errors
     ///
     /// Where it cannot be written.
-    pub fn begin_anew(&mut self) -> Result<()> {
+    pub(crate) fn begin_anew(&mut self) -> Result<()> {
         self.instant(RUN, "run", "begins anew", &json!({}))
     }
 
@@ -81,7 +81,7 @@ impl<W: Write> Timeline<W> {
     /// # Errors
     ///
     /// Where it cannot be written.
-    pub fn note(
+    pub(crate) fn note(
         &mut self,
         now: Duration,
         input: &Input,
@@ -98,7 +98,7 @@ impl<W: Write> Timeline<W> {
     /// # Errors
     ///
     /// Where it cannot be written.
-    pub fn finish(mut self) -> Result<W> {
+    pub(crate) fn finish(mut self) -> Result<W> {
         for (slot, open) in std::mem::take(&mut self.slots) {
             if let Some(unit) = open.unit {
                 self.unit(slot, &unit, open.pid, false)?;

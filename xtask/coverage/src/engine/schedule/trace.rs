@@ -25,7 +25,7 @@ struct Line {
 
 /// Writes a trace.
 #[derive(Debug)]
-pub struct Trace<W: Write> {
+pub(crate) struct Trace<W: Write> {
     to: W,
 }
 
@@ -35,7 +35,7 @@ impl<W: Write> Trace<W> {
     /// # Errors
     ///
     /// Where it cannot be written.
-    pub fn begin(to: W, rules: &Rules) -> std::io::Result<Trace<W>> {
+    pub(crate) fn begin(to: W, rules: &Rules) -> std::io::Result<Trace<W>> {
         let mut trace = Trace { to };
         trace.begin_anew(rules)?;
         Ok(trace)
@@ -46,7 +46,7 @@ impl<W: Write> Trace<W> {
     /// # Errors
     ///
     /// Where it cannot be written.
-    pub fn begin_anew(&mut self, rules: &Rules) -> std::io::Result<()> {
+    pub(crate) fn begin_anew(&mut self, rules: &Rules) -> std::io::Result<()> {
         self.line(&Line { rules: Some(rules.clone()), ..Line::default() })
     }
 
@@ -55,7 +55,7 @@ impl<W: Write> Trace<W> {
     /// # Errors
     ///
     /// Where it cannot be written.
-    pub fn note(
+    pub(crate) fn note(
         &mut self,
         now: Duration,
         input: &Input,
@@ -72,7 +72,7 @@ impl<W: Write> Trace<W> {
     /// # Errors
     ///
     /// Where it cannot be written.
-    pub fn finish(mut self) -> std::io::Result<W> {
+    pub(crate) fn finish(mut self) -> std::io::Result<W> {
         self.to.flush()?;
         Ok(self.to)
     }

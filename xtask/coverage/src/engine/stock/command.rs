@@ -41,7 +41,7 @@ const SHARED: &[(&str, &str)] = &[
 
 /// Installs our plugin where [`command`] expects it: as bytecode of this interpreter, under a
 /// file name that coverage does not measure.
-pub fn prepare(job: &Job) -> Result<()> {
+pub(crate) fn prepare(job: &Job) -> Result<()> {
     let folder = plugin_folder(job);
     fs::create_dir_all(folder.join("xtask_host"))
         .with_context(|| format!("failed to make `{folder}`"))?;
@@ -71,7 +71,7 @@ fn plugin_folder(job: &Job) -> Utf8PathBuf {
 
 /// The command of one split in one of the `concurrent` slots, both 1-based. It can be pasted:
 /// without the descriptor in `XTASK_STOCK` our plugin tells nobody.
-pub fn command(job: &Job, split: u32, slot: u32, pipe: Option<i32>) -> Command {
+pub(crate) fn command(job: &Job, split: u32, slot: u32, pipe: Option<i32>) -> Command {
     let first_worker = (slot - 1) * job.workers;
     let workers: Vec<Variables> = (first_worker as usize..(first_worker + job.workers) as usize)
         .map_while(|worker| job.each_worker.as_ref()?.ready(worker))
@@ -166,7 +166,7 @@ fn words<const N: usize>(words: [&str; N]) -> Vec<String> {
 }
 
 /// Makes the folder of a split, and in it what pytest-split reads.
-pub fn prepare_split(job: &Job, split: u32) -> Result<()> {
+pub(crate) fn prepare_split(job: &Job, split: u32) -> Result<()> {
     let folder = job.folder.split(split);
     fs::create_dir_all(&folder).with_context(|| format!("failed to make `{folder}`"))?;
     if let Some(durations) = &job.times.file {

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
 
-pub use self::command::{command, prepare, prepare_split};
+pub(crate) use self::command::{command, prepare, prepare_split};
 use self::memory::Watch;
 use self::running::Running;
 use self::share::Share;
@@ -36,7 +36,7 @@ const POLITE: Duration = Duration::from_millis(1100);
 const SAVING: Duration = Duration::from_millis(600);
 
 /// Runs all splits, and tells `show` what happens.
-pub fn run(job: &Job, show: &mut dyn FnMut(Happening<'_>)) -> Result<Ran> {
+pub(crate) fn run(job: &Job, show: &mut dyn FnMut(Happening<'_>)) -> Result<Ran> {
     prepare(job)?;
     let (tell, hear) = channel();
     let (to_signals, to_share) = (tell.clone(), tell.clone());

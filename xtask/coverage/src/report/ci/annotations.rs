@@ -14,7 +14,7 @@ const MOST_TEXT: usize = 2000;
 
 /// Where the paths in reports begin. All absolute.
 #[derive(Clone, Debug)]
-pub struct Places {
+pub(crate) struct Places {
     /// The top of the repository.
     pub top: Utf8PathBuf,
     /// The project's folder: tracebacks are relative to it.
@@ -81,7 +81,7 @@ fn place(line: &str) -> Option<(&str, u32)> {
 
 /// One for each place where tests failed: first what kept a whole file from running, last those
 /// without a line.
-pub fn of_failures(failures: &[Failure], places: &Places) -> Vec<Annotation> {
+pub(crate) fn of_failures(failures: &[Failure], places: &Places) -> Vec<Annotation> {
     let mut at = HashMap::new();
     let mut found: Vec<(Annotation, Phase, u32)> = Vec::new();
     for failure in failures {
@@ -122,7 +122,7 @@ fn text(failure: &Failure) -> String {
 }
 
 /// One for each run of changed lines that no test ran, the longest first.
-pub fn of_patch(patch: &Patch, places: &Places) -> Vec<Annotation> {
+pub(crate) fn of_patch(patch: &Patch, places: &Places) -> Vec<Annotation> {
     let mut found: Vec<(Utf8PathBuf, &[u32])> = Vec::new();
     for file in &patch.files {
         if let Some(path) = places.in_repository(&places.root, file.file.as_str()) {

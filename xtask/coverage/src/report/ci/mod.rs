@@ -4,5 +4,5 @@
 mod annotations;
 mod page;
 
-pub use self::annotations::{Places, of_failures, of_patch};
-pub use self::page::{Page, plain, render};
+pub(crate) use self::annotations::{Places, of_failures, of_patch};
+pub(crate) use self::page::{Page, plain, render};

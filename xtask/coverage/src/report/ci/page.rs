@@ -13,7 +13,7 @@ const MOST_FILES: usize = 50;
 
 /// What is on the page.
 #[derive(Clone, Copy, Debug)]
-pub struct Page<'a> {
+pub(crate) struct Page<'a> {
     /// The project's name.
     pub project: &'a str,
     /// The ending in a word or two, with its mark.
@@ -39,7 +39,7 @@ pub struct Page<'a> {
 }
 
 /// The page, in not more than `most` bytes: what does not fit is left out, and a sentence says so.
-pub fn render(page: &Page<'_>, most: usize) -> String {
+pub(crate) fn render(page: &Page<'_>, most: usize) -> String {
     let blocks = [head(page)].into_iter().chain(files(page)).chain(failures(page));
     let blocks: Vec<String> = blocks.collect();
     let mut out = String::new();
@@ -130,7 +130,7 @@ fn details(test: &Shown) -> String {
 }
 
 /// Text that Markdown shows as it is, on one line of a table too.
-pub fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     let mut out = String::new();
     for c in escaped(text).chars() {
         if "\\`*_[]|~#".contains(c) {

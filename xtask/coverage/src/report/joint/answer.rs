@@ -14,7 +14,7 @@ use crate::report::summary::{Outcome, Summary};
 
 /// What came of one project.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// Its folder, from the top of the repository.
     pub name: String,
     /// Where its node ids begin, from the top of the repository; empty at the top.
@@ -51,7 +51,7 @@ pub struct Answer {
 
 /// What was covered.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub struct Covered {
+pub(crate) struct Covered {
     /// The TOTAL line, in coverage's words.
     pub totals: Totals,
     /// Percent; 0 where there is no threshold.
@@ -64,7 +64,7 @@ pub struct Covered {
 
 /// What is asked of changed lines.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub struct Asked {
+pub(crate) struct Asked {
     /// What has changed, in the whole repository.
     pub changed: Changed,
     /// Changed Python files of this project's source; absolute.
@@ -75,7 +75,7 @@ pub struct Asked {
 
 impl Answer {
     /// Of a project that could not be run, or was not.
-    pub fn without_run(name: String, exit: Exit, sentence: String) -> Answer {
+    pub(crate) fn without_run(name: String, exit: Exit, sentence: String) -> Answer {
         let outcome = match exit {
             Exit::Passed => Outcome::Passed,
             Exit::NoTests => Outcome::NoTests,
@@ -106,7 +106,7 @@ impl Answer {
 
 /// The answers of the projects that have ended.
 #[derive(Debug)]
-pub struct Answers {
+pub(crate) struct Answers {
     /// The top of the repository: paths count from there.
     pub top: Utf8PathBuf,
     all: RefCell<Vec<Answer>>,
@@ -114,12 +114,12 @@ pub struct Answers {
 
 impl Answers {
     /// None yet.
-    pub fn new(top: Utf8PathBuf) -> Answers {
+    pub(crate) fn new(top: Utf8PathBuf) -> Answers {
         Answers { top, all: RefCell::default() }
     }
 
     /// What a project is called: its folder from the top, or, at the top, its name.
-    pub fn name(&self, root: &Utf8PathBuf, name: &str) -> String {
+    pub(crate) fn name(&self, root: &Utf8PathBuf, name: &str) -> String {
         match from_top(&self.top, root) {
             path if path.as_str().is_empty() => name.to_owned(),
             path => path.to_string(),
@@ -127,17 +127,17 @@ impl Answers {
     }
 
     /// One more.
-    pub fn add(&self, answer: Answer) {
+    pub(crate) fn add(&self, answer: Answer) {
         self.all.borrow_mut().push(answer);
     }
 
     /// How many tests have failed in all of them.
-    pub fn failures(&self) -> u64 {
+    pub(crate) fn failures(&self) -> u64 {
         self.all.borrow().iter().map(|answer| answer.tally.failures()).sum()
     }
 
     /// All of them, in the order of their ends.
-    pub fn take(&self) -> Vec<Answer> {
+    pub(crate) fn take(&self) -> Vec<Answer> {
         self.all.take()
     }
 }

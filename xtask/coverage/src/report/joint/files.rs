@@ -12,7 +12,7 @@ use crate::report::thresholds;
 
 /// The analysis of one file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-pub struct FileAnalysis {
+pub(crate) struct FileAnalysis {
     /// As it is shown.
     pub path: Utf8PathBuf,
     /// Absolute, without symbolic links.
@@ -32,7 +32,7 @@ pub struct FileAnalysis {
 
 /// A function, without those within it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
-pub struct Function {
+pub(crate) struct Function {
     /// As coverage has it: `Class.method`.
     pub name: String,
     /// Its first line.
@@ -45,11 +45,11 @@ pub struct Function {
 
 /// Where a line can go, and whether it went there: a line; below 0 the end of what it is in; 0
 /// where coverage counts a way and does not name it.
-pub type Way = (i64, bool);
+pub(crate) type Way = (i64, bool);
 
 impl FileAnalysis {
     /// Counts.
-    pub fn numbers(&self) -> Numbers {
+    pub(crate) fn numbers(&self) -> Numbers {
         let ways =
             || self.branches.iter().flat_map(|(line, ways)| ways.iter().map(|it| (*line, it.1)));
         Numbers {
@@ -64,7 +64,7 @@ impl FileAnalysis {
     }
 
     /// As patches are weighed.
-    pub fn lines(&self) -> FileLines {
+    pub(crate) fn lines(&self) -> FileLines {
         let count = |ways: &[Way]| u32::try_from(ways.len()).unwrap_or(u32::MAX);
         let taken = |ways: &[Way]| ways.iter().filter(|way| way.1).copied().collect::<Vec<_>>();
         let branches = self.branches.iter();
@@ -135,7 +135,7 @@ fn union(a: &[u32], b: &[u32]) -> Vec<u32> {
 }
 
 /// The analyses of all projects, each file once, in the order of their paths from the top.
-pub fn merged<'a>(
+pub(crate) fn merged<'a>(
     top: &Utf8Path,
     analyses: impl IntoIterator<Item = &'a FileAnalysis>,
 ) -> Vec<FileAnalysis> {
@@ -155,7 +155,7 @@ pub fn merged<'a>(
 
 /// As coverage counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Numbers {
+pub(crate) struct Numbers {
     /// Statements.
     pub statements: u64,
     /// Statements that did not run.
@@ -172,14 +172,14 @@ pub struct Numbers {
 
 impl Numbers {
     /// 0 to 100, not rounded: of statements and branches together, as coverage has it.
-    pub fn percent(&self) -> f64 {
+    pub(crate) fn percent(&self) -> f64 {
         let all = self.statements + self.branches;
         let covered = all - self.missing - self.missing_branches;
         if all == 0 { 100.0 } else { 100.0 * covered as f64 / all as f64 }
     }
 
     /// The same as text, with a percent sign.
-    pub fn percent_text(&self, precision: u32) -> String {
+    pub(crate) fn percent_text(&self, precision: u32) -> String {
         thresholds::percent(self.percent(), precision)
     }
 }

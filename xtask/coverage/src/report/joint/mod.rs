@@ -16,16 +16,16 @@ mod verdict;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-pub use self::answer::{Answer, Answers, Asked, Covered};
-pub use self::files::{FileAnalysis, Numbers, merged};
-pub use self::page::{Page, Shown};
-pub use self::table::{Row, markdown, table};
-pub use self::verdict::judge;
+pub(crate) use self::answer::{Answer, Answers, Asked, Covered};
+pub(crate) use self::files::{FileAnalysis, Numbers, merged};
+pub(crate) use self::page::{Page, Shown};
+pub(crate) use self::table::{Row, markdown, table};
+pub(crate) use self::verdict::judge;
 use crate::model::ReportKind;
 
 /// The merged analyses.
 #[derive(Clone, Debug, Default)]
-pub struct Joint {
+pub(crate) struct Joint {
     /// The top of the repository.
     pub top: Utf8PathBuf,
     /// In the order of their paths.
@@ -36,12 +36,12 @@ pub struct Joint {
 
 impl Joint {
     /// Of all files.
-    pub fn numbers(&self) -> Numbers {
+    pub(crate) fn numbers(&self) -> Numbers {
         self.files.iter().map(FileAnalysis::numbers).sum()
     }
 
     /// A report as text; none of those that are a folder, or are printed.
-    pub fn render(&self, kind: ReportKind, now: std::time::SystemTime) -> Option<String> {
+    pub(crate) fn render(&self, kind: ReportKind, now: std::time::SystemTime) -> Option<String> {
         match kind {
             ReportKind::Xml => Some(cobertura::render(self, now)),
             ReportKind::Json => Some(json::render(self, now)),
@@ -53,7 +53,7 @@ impl Joint {
 }
 
 /// A path as seen from the top of the repository; as it is where it lies elsewhere.
-pub fn from_top(top: &Utf8Path, path: &Utf8Path) -> Utf8PathBuf {
+pub(crate) fn from_top(top: &Utf8Path, path: &Utf8Path) -> Utf8PathBuf {
     path.strip_prefix(top).unwrap_or(path).to_owned()
 }
 

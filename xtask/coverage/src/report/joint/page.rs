@@ -11,7 +11,7 @@ use crate::report::page::link;
 
 /// What is on the page.
 #[derive(Clone, Debug)]
-pub struct Page<'a> {
+pub(crate) struct Page<'a> {
     /// Where it will lie: its links are relative to that.
     pub folder: &'a Utf8Path,
     /// All is well.
@@ -28,7 +28,7 @@ pub struct Page<'a> {
 
 /// A project.
 #[derive(Clone, Debug)]
-pub struct Shown {
+pub(crate) struct Shown {
     /// Its line.
     pub row: Row,
     /// What there is to say of how it ended.
@@ -51,7 +51,7 @@ tfoot td { font-weight: 600; }
 
 impl Page<'_> {
     /// The whole file.
-    pub fn render(&self) -> String {
+    pub(crate) fn render(&self) -> String {
         let class = if self.is_good { "ok" } else { "bad" };
         let (verdict, count) = (escape(&self.verdict), self.projects.len());
         let mut out = format!(

@@ -8,7 +8,7 @@ use crate::report::thresholds::percent;
 
 /// The line of a project, or of the total: what stands in each column.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Row {
+pub(crate) struct Row {
     /// The project.
     pub name: String,
     /// Statements, those that did not run, and the percentage; none where nothing was measured.
@@ -53,7 +53,7 @@ fn columns(rows: &[Row]) -> Vec<usize> {
 }
 
 /// The table as text: the total is the last of the rows.
-pub fn table(rows: &[Row]) -> String {
+pub(crate) fn table(rows: &[Row]) -> String {
     let columns = columns(rows);
     let cells: Vec<[String; 8]> = rows.iter().map(Row::cells).collect();
     let wide = |text: &str| console::measure_text_width(text);
@@ -80,7 +80,7 @@ pub fn table(rows: &[Row]) -> String {
 }
 
 /// The same in Markdown.
-pub fn markdown(rows: &[Row]) -> String {
+pub(crate) fn markdown(rows: &[Row]) -> String {
     let columns = columns(rows);
     let mut out = String::new();
     let mut line = |cell: &dyn Fn(usize) -> String| {

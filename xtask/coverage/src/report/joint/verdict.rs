@@ -10,7 +10,7 @@ use crate::report::verdict::{Broken, Verdict, below};
 
 /// The worst ending of a project decides, by [`Exit::worse`]; with it what was missed by all
 /// together, and what could not be written.
-pub fn judge(answers: &[Answer], missed: &[Missed], broken: &[Broken]) -> Verdict {
+pub(crate) fn judge(answers: &[Answer], missed: &[Missed], broken: &[Broken]) -> Verdict {
     let partial = answers.iter().any(|answer| answer.partial);
     let counted: Vec<&Missed> = missed.iter().filter(|it| !partial || it.even_partial).collect();
     let joint = broken.iter().map(|it| it.exit);

@@ -21,7 +21,7 @@ use crate::model::{Failure, Tally};
 
 /// All that the page tells.
 #[derive(Clone, Debug)]
-pub struct Page<'a> {
+pub(crate) struct Page<'a> {
     /// Where it will lie: its links are relative to that.
     pub folder: Utf8PathBuf,
     /// The project's name.
@@ -71,7 +71,7 @@ pub struct Page<'a> {
 /// One process that ran tests, or as much of one as was told. Times are seconds since the engine
 /// began.
 #[derive(Clone, Copy, Debug)]
-pub struct Unit {
+pub(crate) struct Unit {
     /// From 0.
     pub slot: usize,
     /// When it was started.
@@ -82,7 +82,7 @@ pub struct Unit {
 
 /// One attempt at a test. Times are seconds since the engine began.
 #[derive(Clone, Copy, Debug)]
-pub struct Test<'a> {
+pub(crate) struct Test<'a> {
     /// Its node id.
     pub id: &'a str,
     /// How it ended, in a word; `retried` where another attempt followed.
@@ -99,7 +99,7 @@ pub struct Test<'a> {
 
 /// What was covered.
 #[derive(Clone, Copy, Debug)]
-pub struct Coverage<'a> {
+pub(crate) struct Coverage<'a> {
     /// Of the whole.
     pub totals: &'a Totals,
     /// Percent; 0 where there is no threshold.
@@ -113,7 +113,7 @@ const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
 /// The whole file.
-pub fn render(page: &Page<'_>) -> String {
+pub(crate) fn render(page: &Page<'_>) -> String {
     fill(TEMPLATE, |name| match name {
         "style" => STYLE.to_owned(),
         "script" => SCRIPT.to_owned(),

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use camino::Utf8PathBuf;
 
 /// By file, relative to the top of the working tree: the numbers of its new lines.
-pub type Added = BTreeMap<Utf8PathBuf, BTreeSet<u32>>;
+pub(crate) type Added = BTreeMap<Utf8PathBuf, BTreeSet<u32>>;
 
 /// Reads a unified diff, made with `a/` and `b/` before the names and any number of lines around
 /// the changes. A file that changed its name only is not there.
-pub fn added(diff: &[u8]) -> Added {
+pub(crate) fn added(diff: &[u8]) -> Added {
     let mut added = Added::new();
     let mut file = None;
     let mut lines = diff.split(|&byte| byte == b'\n');

@@ -1,6 +1,6 @@
 //! The coverage of a patch: of the lines that were changed, those that ran. Pure.
 
-pub mod diff;
+pub(crate) mod diff;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use crate::model::format::ranges;
 
 /// What was changed since a base.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Changed {
+pub(crate) struct Changed {
     /// What was typed.
     pub base: String,
     /// By absolute path.
@@ -21,7 +21,7 @@ pub struct Changed {
 
 /// Lines of one file.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub enum Lines {
+pub(crate) enum Lines {
     /// The file is new.
     All,
     /// These.
@@ -39,7 +39,7 @@ impl Lines {
 
 /// What coverage knows of the lines of one file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-pub struct FileLines {
+pub(crate) struct FileLines {
     /// As coverage shows it.
     pub path: Utf8PathBuf,
     /// Absolute, without symbolic links.
@@ -55,7 +55,7 @@ pub struct FileLines {
 
 /// The coverage of a patch.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
-pub struct Patch {
+pub(crate) struct Patch {
     /// What the change is counted from.
     pub base: String,
     /// 0 to 100, as it is displayed; none where no statement was changed.
@@ -76,7 +76,7 @@ pub struct Patch {
 
 /// The changed statements of one file.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
-pub struct PatchFile {
+pub(crate) struct PatchFile {
     /// As coverage shows it.
     pub path: Utf8PathBuf,
     /// Absolute.
@@ -93,7 +93,11 @@ pub struct PatchFile {
 impl Patch {
     /// Weighs what was changed against what coverage knows. What is not measured does not count;
     /// `unmeasured` names it.
-    pub fn weigh(changed: &Changed, known: &[FileLines], unmeasured: Vec<Utf8PathBuf>) -> Patch {
+    pub(crate) fn weigh(
+        changed: &Changed,
+        known: &[FileLines],
+        unmeasured: Vec<Utf8PathBuf>,
+    ) -> Patch {
         let mut patch = Patch { base: changed.base.clone(), unmeasured, ..Patch::default() };
         for known in known {
             if let Some(lines) = changed.files.get(&known.file) {
@@ -132,7 +136,7 @@ impl Patch {
 
     /// The table, what is not covered as places that a terminal opens, and the total in a line.
     /// Places are relative to `here`.
-    pub fn render(&self, here: &Utf8Path) -> String {
+    pub(crate) fn render(&self, here: &Utf8Path) -> String {
         let mut lines = self.table();
         for file in &self.files {
             let path = file.file.strip_prefix(here).unwrap_or(&file.file);
@@ -170,7 +174,7 @@ impl Patch {
     }
 
     /// `Patch coverage: 87.5% (14 of 16 changed lines; BASE main)`.
-    pub fn total(&self) -> String {
+    pub(crate) fn total(&self) -> String {
         let Patch { base, lines, missing, .. } = self;
         let noun = if *lines == 1 { "line" } else { "lines" };
         match self.percent {
@@ -186,13 +190,13 @@ impl Patch {
 
 impl PatchFile {
     /// 0 to 100, not rounded.
-    pub fn percent(&self) -> f64 {
+    pub(crate) fn percent(&self) -> f64 {
         100.0 * (self.lines - self.missing.len() as u64) as f64 / self.lines as f64
     }
 }
 
 /// Digits after the point of a patch's percentage.
-pub const PRECISION: u32 = 1;
+pub(crate) const PRECISION: u32 = 1;
 
 #[cfg(test)]
 mod tests {
