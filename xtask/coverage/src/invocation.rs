@@ -17,7 +17,6 @@ use crate::screen::Screen;
 /// What every task of one invocation shares.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Invocation<'a> {
-    /// What was typed.
     pub(crate) typed: &'a Typed,
     /// The folder in which it was typed.
     pub(crate) here: &'a Utf8Path,
@@ -35,7 +34,6 @@ pub(crate) struct Invocation<'a> {
     pub(crate) jobserver: Option<&'a Arc<Client>>,
 }
 
-/// The current folder.
 pub(crate) fn here() -> Result<Utf8PathBuf> {
     let here = std::env::current_dir().context(exit::usage("failed to read the current folder"))?;
     Utf8PathBuf::try_from(here).map_err(|error| {

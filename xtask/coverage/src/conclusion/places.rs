@@ -14,7 +14,6 @@ use crate::report::coverage::Report;
 /// Places of results.
 #[derive(Debug)]
 pub(crate) struct Places {
-    /// The combined data.
     pub(crate) data: Utf8PathBuf,
     /// The reports that were asked for.
     pub(crate) reports: Vec<Report>,

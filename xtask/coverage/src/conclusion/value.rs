@@ -24,7 +24,6 @@ use crate::report::verdict::{Evidence, Verdict, judge};
 pub(crate) struct Finished<'a> {
     /// What was typed, and where to say things.
     pub(crate) invocation: &'a Invocation<'a>,
-    /// Which project.
     pub(crate) project: &'a Project,
     /// Its settings and state.
     pub(crate) prepared: &'a Prepared,
@@ -34,7 +33,6 @@ pub(crate) struct Finished<'a> {
     pub(crate) against: &'a Against,
     /// What was to run.
     pub(crate) job: &'a Job,
-    /// What ran.
     pub(crate) ran: &'a Ran,
     /// What is to be delivered of it; none where it is no shard.
     pub(crate) delivery: Option<&'a Delivery>,
@@ -55,7 +53,6 @@ pub(super) struct Conclusion {
     pub(super) rendered: Option<Rendered>,
     /// The coverage of what changed; none where nobody asked.
     pub(super) patch: Option<Patch>,
-    /// Where the time went.
     pub(super) seconds: Seconds,
     /// When the engine began, seconds since the start of the run.
     pub(super) began: f64,

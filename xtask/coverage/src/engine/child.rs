@@ -25,7 +25,6 @@ use crate::threads;
 /// A command, as data: it can be started, and printed so that it can be pasted.
 #[derive(Clone, Debug)]
 pub(crate) struct Command {
-    /// The program.
     pub program: Utf8PathBuf,
     /// Its arguments.
     pub args: Vec<String>,

@@ -11,17 +11,31 @@ use crate::model::{Details, PhaseFailure, TestOutcome};
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub(crate) enum Event {
     /// A worker of xdist has started.
-    Worker { id: String, pid: i32, file: Option<Utf8PathBuf> },
+    Worker {
+        id: String,
+        pid: i32,
+        file: Option<Utf8PathBuf>,
+    },
     /// A worker of xdist went away, and its coverage with it.
-    WorkerLost { id: String, text: String },
+    WorkerLost {
+        id: String,
+        text: String,
+    },
     /// A file or folder that cannot be collected.
-    CollectError { id: String, text: String },
+    CollectError {
+        id: String,
+        text: String,
+    },
     /// A module or class skipped as a whole.
-    CollectSkip { id: String, reason: String },
+    CollectSkip {
+        id: String,
+        reason: String,
+    },
     /// Collection has ended.
     Collected,
-    /// A test begins.
-    Start { id: String },
+    Start {
+        id: String,
+    },
     /// A test failed, at the moment it does.
     Failed {
         id: String,
@@ -38,7 +52,6 @@ pub(crate) enum Event {
         #[serde(flatten)]
         phase_failure: PhaseFailure,
     },
-    /// A test has ended.
     Finish {
         id: String,
         #[serde(default)]
@@ -48,15 +61,27 @@ pub(crate) enum Event {
         details: Details,
     },
     /// The file that coverage will be in when the process has ended.
-    Data { file: Utf8PathBuf },
+    Data {
+        file: Utf8PathBuf,
+    },
     /// Files that processes of tests have begun; coverage may add to the names when it saves.
-    Saved { files: Vec<Utf8PathBuf> },
+    Saved {
+        files: Vec<Utf8PathBuf>,
+    },
     /// A warning of Python; `once` where every split meets it.
-    Warning { text: String, place: String, once: bool },
+    Warning {
+        text: String,
+        place: String,
+        once: bool,
+    },
     /// A plugin hears of tests, but only of those of this split.
-    HearsAPart { name: String },
+    HearsAPart {
+        name: String,
+    },
     /// What plugins say at the end.
-    ClosingWords { text: String },
+    ClosingWords {
+        text: String,
+    },
     /// The session has ended with this exit status of pytest; before plugins had their say it
     /// `was` another one.
     Bye {

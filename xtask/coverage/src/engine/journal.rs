@@ -20,7 +20,6 @@ pub(crate) struct UnitRun {
     pub split: u32,
     /// The slot it ran in, from 0.
     pub slot: usize,
-    /// When it was started.
     pub started: f64,
     /// When it was gone.
     pub ended: f64,
@@ -33,14 +32,12 @@ pub(crate) struct UnitRun {
 /// One test as it ran.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct TestRun {
-    /// Its node id.
     pub id: String,
     /// Which of the tests with this id, where several have it.
     #[serde(default, skip_serializing_if = "is_the_first")]
     pub copy: u32,
     /// How it ended, this time.
     pub outcome: TestOutcome,
-    /// When it began.
     pub started: f64,
     /// What its phases took.
     pub seconds: f64,

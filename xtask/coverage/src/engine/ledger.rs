@@ -8,7 +8,6 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::limits::Budget;
 use crate::model::{Case, Details, Ending, Failure, NodeId, Phase, Tally, TestOutcome};
 
-/// See the module.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Ledger {
     #[serde(flatten)]

@@ -213,11 +213,8 @@ pub(crate) enum Happening<'a> {
         /// How many run at once.
         slots: usize,
     },
-    /// A test begins.
     TestStarted(Started<'a>),
-    /// A test has ended.
     TestEnded {
-        /// The node id.
         id: &'a str,
         /// How.
         outcome: TestOutcome,
@@ -229,20 +226,17 @@ pub(crate) enum Happening<'a> {
         /// Without its end.
         line: &'a str,
     },
-    /// A split begins.
     SplitStarted {
         /// 1-based.
         split: u32,
         /// Of how many.
         of: u32,
     },
-    /// A split has ended.
     SplitEnded(&'a SplitEnd),
     /// A test failed.
     Failed(&'a Failure),
     /// A test failed, and is tried again.
     Retried {
-        /// Its node id.
         id: &'a str,
         /// From 1.
         retry: u32,
@@ -251,7 +245,6 @@ pub(crate) enum Happening<'a> {
     },
     /// A test has ended, and what comes of that is not known yet: it runs once more.
     Open {
-        /// Its node id.
         id: &'a str,
     },
     /// Tests that were to run again are not there.
@@ -271,7 +264,6 @@ pub(crate) enum Happening<'a> {
 /// The beginning of one test.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Started<'a> {
-    /// The node id.
     pub id: &'a str,
     /// 1-based; none where that is not known.
     pub split: Option<u32>,
@@ -288,19 +280,16 @@ pub(crate) struct SplitEnd {
     pub split: u32,
     /// Of how many.
     pub of: u32,
-    /// Tests that ended in it.
     pub tests: u64,
     /// Of these, failed ones.
     pub failed: u64,
     /// From its start to its end.
     pub took: Duration,
-    /// How it ended.
     pub state: SplitState,
     /// Its output.
     pub log: Utf8PathBuf,
 }
 
-/// How a split ended.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(crate) enum SplitState {
     /// All its tests ran.
@@ -455,7 +444,6 @@ pub(crate) struct Claimed {
 /// A batch that was to be run here.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 pub(crate) struct BatchHere {
-    /// Its number.
     pub batch: u32,
     /// The shard that it was planned for.
     pub shard: u32,

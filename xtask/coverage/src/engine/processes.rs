@@ -39,7 +39,6 @@ pub(super) fn all() -> Vec<Process> {
     stats.filter_map(|stat| Process::parse(&stat)).collect()
 }
 
-/// This process.
 pub(super) fn me() -> i32 {
     std::process::id().cast_signed()
 }

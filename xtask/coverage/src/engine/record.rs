@@ -8,7 +8,6 @@ use super::ledger::Ledger;
 use super::{BatchHere, Claimed, Process, Ran, SplitEnd};
 use crate::model::{Problem, Warnings};
 
-/// See the module.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Record {
     /// The tests that were to run, as the plan calls them; empty where there was no plan.

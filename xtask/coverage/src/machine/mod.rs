@@ -21,7 +21,6 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// This one.
     pub(crate) fn here() -> Machine {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Machine::under(Utf8Path::new("/"), cores)

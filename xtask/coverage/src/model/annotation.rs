@@ -3,7 +3,6 @@
 use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 
-/// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Level {
@@ -16,7 +15,6 @@ pub(crate) enum Level {
 /// A mark at a place, or at none.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(crate) struct Annotation {
-    /// How bad it is.
     pub level: Level,
     /// Relative to the top of the repository.
     pub file: Option<Utf8PathBuf>,

@@ -5,7 +5,6 @@ use super::{Failure, PhaseSeconds};
 /// One test.
 #[derive(Clone, Debug)]
 pub(crate) struct Case<'a> {
-    /// The node id.
     pub id: &'a str,
     /// How it ended, where it did not fail.
     pub ending: Ending<'a>,

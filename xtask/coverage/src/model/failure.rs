@@ -12,7 +12,6 @@ pub(crate) struct Failure {
     pub copy: u32,
     /// 1-based.
     pub split: Option<u32>,
-    /// Where it failed.
     pub phase: Phase,
     /// pytest's traceback, or what is known of a crash.
     pub text: String,
@@ -85,7 +84,6 @@ pub(crate) enum Phase {
 }
 
 impl Phase {
-    /// In words.
     pub(crate) fn words(self) -> &'static str {
         match self {
             Phase::Setup => "error in setup",

@@ -10,13 +10,11 @@ use super::format::thousands;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum TestOutcome {
-    /// It passed.
     Passed,
     /// Its call failed.
     Failed,
     /// Its setup or teardown failed.
     Error,
-    /// It was skipped.
     Skipped,
     /// It failed as expected.
     Xfailed,
@@ -100,13 +98,11 @@ impl PhaseSeconds {
 pub(crate) struct Tally {
     /// Found and selected.
     pub collected: u64,
-    /// Passed.
     pub passed: u64,
     /// Failed in the call phase.
     pub failed: u64,
     /// Failed in setup, teardown or collection.
     pub errors: u64,
-    /// Skipped.
     pub skipped: u64,
     /// Failed as expected.
     pub xfailed: u64,

@@ -29,7 +29,6 @@ pub(crate) struct Part {
     pub split: Option<u32>,
     /// Absolute.
     pub file: Utf8PathBuf,
-    /// Who wrote it.
     pub origin: Origin,
 }
 

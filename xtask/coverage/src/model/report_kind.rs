@@ -14,7 +14,6 @@ pub(crate) enum ReportKind {
     Xml,
     /// Coverage's own JSON.
     Json,
-    /// LCOV.
     Lcov,
     /// The table, as Markdown.
     Markdown,

@@ -14,7 +14,6 @@ use super::{Interpreter, Project, Pyproject, State, Steps, Tool};
 pub(crate) struct PassedOver {
     /// Its folder, and by what it was found.
     what: String,
-    /// Why not.
     why: String,
     /// Whether the user is likely to think that it is used: worth a line in every run. Else it
     /// is named where something is missing.

@@ -99,7 +99,6 @@ fn top(steps: &Steps<'_>, folder: &Utf8Path, option: &str) -> Result<Utf8PathBuf
 /// What is checked out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Head {
-    /// The commit.
     pub commit: Option<String>,
     /// The folder of the working tree, without symbolic links in its path.
     pub top: Option<Utf8PathBuf>,

@@ -19,7 +19,6 @@ pub(crate) struct Ready {
     pub executable: Utf8PathBuf,
     /// Who named it.
     pub origin: String,
-    /// Its version.
     pub version: String,
     /// What is not as it should be all the same.
     pub concerns: Vec<String>,

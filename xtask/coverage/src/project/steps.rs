@@ -39,7 +39,6 @@ impl<'a> Steps<'a> {
         self.sh.var(name).ok().filter(|value| !value.is_empty())
     }
 
-    /// The current folder.
     pub(super) fn cwd(&self) -> Result<Utf8PathBuf> {
         let cwd = self.sh.current_dir();
         Utf8PathBuf::from_path_buf(cwd).map_err(|path| {

@@ -97,7 +97,6 @@ pub(crate) enum Config {
     /// Coverage's own search, from the project's folder.
     #[default]
     Search,
-    /// This file.
     File(Utf8PathBuf),
 }
 
@@ -123,13 +122,11 @@ pub(crate) enum Data {
 /// One report, and where it goes: without a path, where the project's configuration says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Report {
-    /// Its kind.
     pub kind: ReportKind,
     /// A file, or a folder for HTML.
     pub path: Option<Utf8PathBuf>,
 }
 
-/// What came of it.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Rendered {
     /// Of the interpreter and of coverage.
@@ -210,7 +207,6 @@ pub(crate) struct Totals {
     pub percent: f64,
     /// As coverage writes it with the configured precision; no percent sign.
     pub percent_text: String,
-    /// Statements.
     pub statements: u64,
     /// Statements that did not run.
     pub missing: u64,
@@ -231,7 +227,6 @@ pub(crate) struct FileTotals {
     pub path: Utf8PathBuf,
     /// 0 to 100, not rounded.
     pub percent: f64,
-    /// Statements.
     pub statements: u64,
     /// Statements that did not run.
     pub missing: u64,

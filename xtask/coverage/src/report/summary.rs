@@ -17,9 +17,7 @@ pub(crate) const SCHEMA: u32 = 1;
 /// The whole file.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub(crate) struct Summary {
-    /// [`SCHEMA`].
     pub schema: u32,
-    /// How the run ended.
     pub outcome: Outcome,
     /// What the process ends with.
     pub exit_code: u8,
@@ -42,11 +40,9 @@ pub(crate) struct Summary {
     pub tests: Tally,
     /// None where nothing was measured.
     pub coverage: Option<Coverage>,
-    /// Where the time went.
     pub seconds: Seconds,
     /// Node ids, each once, in order of arrival.
     pub failed_tests: Vec<String>,
-    /// The combined data.
     pub data_file: Option<Utf8PathBuf>,
     /// Where each report lies, by its name (`html`, `xml`, …).
     pub reports: BTreeMap<String, Utf8PathBuf>,
@@ -103,7 +99,6 @@ pub(crate) struct Splits {
 pub(crate) struct Coverage {
     /// 0 to 100, not rounded.
     pub percent: f64,
-    /// Statements.
     pub statements: u64,
     /// Statements that did not run.
     pub missing: u64,
@@ -142,7 +137,6 @@ pub(crate) struct Seconds {
     pub environment: f64,
     /// Finding the tests.
     pub collect: f64,
-    /// Running them.
     pub run: f64,
     /// Combining the data.
     pub combine: f64,
@@ -153,7 +147,6 @@ pub(crate) struct Seconds {
 /// The file of several projects: what is there of each, and of all.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct JointSummary {
-    /// [`SCHEMA`].
     pub schema: u32,
     /// How all of it ended.
     pub outcome: Outcome,
@@ -180,7 +173,6 @@ pub(crate) struct JointSummary {
 pub(crate) struct ProjectSummary {
     /// Its folder, from the top of the repository.
     pub project: String,
-    /// How it ended.
     pub outcome: Outcome,
     /// The exit code that it asks for.
     pub exit_code: u8,

@@ -82,7 +82,6 @@ impl Evidence {
     }
 }
 
-/// How the run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Verdict {
     /// The exit code.

@@ -18,9 +18,7 @@ pub(crate) const MOST_BYTES: u64 = 64 << 20;
 /// The whole file.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(crate) struct RerunFile {
-    /// [`SCHEMA`].
     pub schema: u32,
-    /// The project's name.
     pub project: String,
     /// The commit that was checked out; none without git.
     pub commit: Option<String>,
@@ -51,7 +49,6 @@ pub(crate) struct RerunFile {
 /// A test that failed, or a file that could not be collected.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(crate) struct FailedTest {
-    /// Its node id.
     pub id: String,
     /// From 1; none where it is in no split.
     pub split: Option<u32>,
@@ -64,7 +61,6 @@ pub(crate) struct FailedTest {
     pub failures: Vec<Told>,
 }
 
-/// One failure of a test.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(crate) struct Told {
     /// Where it failed.

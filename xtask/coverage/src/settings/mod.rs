@@ -35,7 +35,6 @@ pub(crate) struct Inputs<'a> {
     pub options: &'a Options,
     /// Typed after `--`.
     pub pytest_args: &'a [String],
-    /// The environment.
     pub env: &'a Env,
     /// The project's own table.
     pub project: Configured<'a>,
@@ -43,11 +42,9 @@ pub(crate) struct Inputs<'a> {
     pub workspace: Configured<'a>,
     /// What pytest and coverage are configured to do.
     pub facts: &'a Facts,
-    /// The project's folder.
     pub root: &'a Utf8Path,
     /// `tests` or `test`, whichever is there.
     pub test_folder: Option<&'a str>,
-    /// What the machine has.
     pub machine: &'a Machine,
     /// What was measured in earlier runs.
     pub measured: Measured,
@@ -98,7 +95,6 @@ pub(crate) struct Settings {
     pub timeout: Option<Setting<f64>>,
     /// Seconds after which a test is called slow.
     pub slow: Setting<f64>,
-    /// What runs the tests.
     pub engine: Setting<Engine>,
     /// Whether the suite is collected in parts.
     pub collect: Setting<Collect>,
@@ -108,7 +104,6 @@ pub(crate) struct Settings {
     pub sources: Setting<Vec<String>>,
     /// Whether branches are measured; none where coverage's own configuration decides.
     pub branch: Option<Setting<bool>>,
-    /// What measures.
     pub core: Setting<Core>,
     /// What a plugin of coverage says of branches, which then decides.
     pub branch_by_plugin: Option<Setting<bool>>,
@@ -155,7 +150,6 @@ pub(crate) struct Settings {
 pub(crate) struct Row {
     /// The option's name.
     pub name: &'static str,
-    /// Its value.
     pub value: String,
     /// Where it comes from.
     pub origin: String,

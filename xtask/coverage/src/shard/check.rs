@@ -30,13 +30,11 @@ pub(crate) struct Broken {
 /// What the combining machine knows itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Here {
-    /// The project's name.
     pub project: String,
     /// What is checked out; none without git.
     pub commit: Option<String>,
 }
 
-/// What came of it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Checked {
     /// Of each shard that can be used, its place among those that were found, in order.

@@ -16,7 +16,6 @@ use crate::model::Origin;
 pub(crate) struct Data<'a> {
     /// Where it is.
     pub file: &'a Utf8Path,
-    /// Who wrote it.
     pub origin: Origin,
 }
 

@@ -9,7 +9,6 @@ use crate::bounds;
 use crate::env::Env;
 use crate::split::Shard;
 
-/// What was typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wanted {
     /// `3/12`.

@@ -19,7 +19,6 @@ pub(crate) struct Machine {
 /// A batch of the plan.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Batch {
-    /// Its number.
     pub number: u32,
     /// The shard that it was planned for.
     pub shard: u32,

@@ -24,9 +24,7 @@ pub(crate) const RERUN: &str = ".rerun.json";
 /// `shard-03-of-12.manifest.json`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub(crate) struct Manifest {
-    /// [`SCHEMA`].
     pub schema: u32,
-    /// The project's name.
     pub project: String,
     /// Which shard, from 1.
     pub index: u32,
@@ -63,7 +61,6 @@ pub(crate) struct Manifest {
     pub attempt_name: Option<String>,
     /// When it began and ended, seconds since 1970.
     pub began: f64,
-    /// The same.
     pub ended: f64,
     /// It came to its end; there is no manifest of a shard that did not.
     pub finished: bool,
@@ -142,7 +139,6 @@ pub(crate) struct Measured {
 /// Folders as a machine has them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub(crate) struct Places {
-    /// The project's folder.
     pub root: Utf8PathBuf,
     /// The top of its repository.
     pub top: Option<Utf8PathBuf>,

@@ -16,9 +16,7 @@ pub(crate) const SCHEMA: u32 = 1;
 /// The whole file.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub(crate) struct PlanFile {
-    /// [`SCHEMA`].
     pub schema: u32,
-    /// The project's name.
     pub project: String,
     /// The commit that was checked out; none without git.
     pub commit: Option<String>,
@@ -49,7 +47,6 @@ pub(crate) struct ShardOfPlan {
 /// A test.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub(crate) struct TestOfPlan {
-    /// Its node id.
     pub id: String,
     /// The shard that runs it.
     pub shard: u32,

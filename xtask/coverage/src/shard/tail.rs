@@ -53,7 +53,6 @@ pub(crate) enum Way {
     Again,
 }
 
-/// See the module.
 #[derive(Clone, Debug)]
 pub(crate) struct Tail {
     shard: u32,

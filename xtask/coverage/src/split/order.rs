@@ -25,9 +25,7 @@ pub(crate) struct Order {
 pub(crate) struct Known {
     /// As in [`Order`], of the last collection.
     pub code: String,
-    /// The same.
     pub inputs: String,
-    /// The same.
     pub result: String,
     /// Under this code parts have once given what the whole had given.
     pub compared: bool,

@@ -32,7 +32,6 @@ impl fmt::Display for Shard {
     }
 }
 
-/// What is to be run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Portion {
     /// All that there is.

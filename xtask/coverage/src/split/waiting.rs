@@ -17,7 +17,6 @@ pub(crate) struct Place(i64);
 /// The first test of a unit: its place in the order of collection.
 type First = Option<usize>;
 
-/// See the module.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Waiting {
     units: BTreeMap<Place, Unit>,

@@ -1,7 +1,6 @@
 //! What several runs say at the same time, run by run, in the order of the runs: that of the first
 //! one as it comes, that of the others when their turn has come. Pure.
 
-/// See the module.
 #[derive(Debug)]
 pub(super) struct InOrder {
     /// The run whose turn it is.

@@ -57,7 +57,6 @@ struct Told<'a> {
 enum What {
     /// A step that takes time begins.
     Step(String),
-    /// It is over.
     Ended(Result<Ready>),
 }
 

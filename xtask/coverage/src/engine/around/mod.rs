@@ -23,7 +23,6 @@ use crate::exit;
 use crate::model::format::seconds;
 use crate::split::Portion;
 
-/// What is to be run.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Commands {
     /// Before any test.

@@ -16,7 +16,6 @@ use crate::machine::meter::Reading;
 use crate::model::{Details, Failure, Phase, PhaseFailure, PhaseSeconds, Problem, TestOutcome};
 use crate::split::{Plan, copies};
 
-/// See the module.
 pub(super) struct Account<'a> {
     job: &'a Job,
     show: &'a mut dyn FnMut(Happening<'_>),
@@ -139,7 +138,6 @@ impl<'a> Account<'a> {
         self.ran.problems.push(Problem { split, file: None, what });
     }
 
-    /// The tests are known.
     pub(super) fn begin(&mut self, plan: Plan) {
         self.copies = copies(&plan.ids);
         let splits = plan.splits.iter().map(|split| (split.number, Progress::default()));
@@ -186,7 +184,6 @@ impl<'a> Account<'a> {
         self.slots[slot].is_trial
     }
 
-    /// A test begins.
     pub(super) fn test_begins(&mut self, slot: usize, test: usize, now: Duration) {
         let Slot { split, log, .. } = &self.slots[slot];
         let (split, log) = (*split, log.clone());
@@ -481,13 +478,11 @@ impl<'a> Account<'a> {
         self.ran.units.push(run);
     }
 
-    /// A split begins.
     pub(super) fn split_begins(&mut self, split: u32, now: Duration) {
         self.splits.entry(split).or_default().started = Some(now);
         (self.show)(Happening::SplitStarted { split, of: self.job.splits });
     }
 
-    /// A split has ended.
     pub(super) fn split_ends(
         &mut self,
         split: u32,
@@ -534,7 +529,6 @@ impl<'a> Account<'a> {
         self.ran.processes.push(process);
     }
 
-    /// What came of it.
     pub(super) fn close(mut self) -> Ran {
         let chosen = self.plan.chosen();
         let mut ids = self.plan.ids.into_iter().map(Some).collect::<Vec<_>>();

@@ -15,7 +15,6 @@ use crate::shard::tail::{Answer, Name, Step, Tail, Way};
 use crate::split::{Grain, Plan, Split, Unit, places, units};
 use crate::threads;
 
-/// See the module.
 pub(super) struct Claims {
     ask: Sender<Name>,
     tail: Option<Tail>,

@@ -11,7 +11,6 @@ use crate::engine::child;
 /// How a unit's process ended.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct Exit {
-    /// Its exit code.
     code: Option<i32>,
     /// The signal that ended it.
     signal: Option<i32>,
@@ -26,7 +25,6 @@ impl Exit {
         Exit { code, signal: status.and_then(|status| status.signal()), ..Exit::default() }
     }
 
-    /// In words.
     pub(super) fn how(&self) -> String {
         match (&self.error, self.signal, self.code) {
             (Some(error), ..) => format!("could not be started ({error})"),

@@ -317,7 +317,6 @@ impl<'a> Hosts<'a> {
         self.all[host].how.as_deref()
     }
 
-    /// Its process.
     pub(super) fn pid(&self, host: usize) -> i32 {
         self.all[host].pid
     }

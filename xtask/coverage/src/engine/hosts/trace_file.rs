@@ -10,7 +10,6 @@ use camino::Utf8Path;
 
 use crate::engine::schedule::{Action, Input, Rules, Timeline, Trace};
 
-/// See the module.
 pub(super) enum TraceFile {
     /// JSON Lines.
     Lines(Trace<BufWriter<File>>),

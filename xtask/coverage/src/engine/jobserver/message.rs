@@ -69,7 +69,6 @@ pub(crate) struct Growths {
     pub need: u64,
     /// What those that run are still taken to grow by.
     pub still: u64,
-    /// What they have grown by.
     pub grown: u64,
     /// What the one has grown by that has grown most.
     pub largest: u64,
@@ -99,9 +98,7 @@ pub(crate) enum Order {
 /// What to run, and as what.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(crate) struct Begin {
-    /// [`VERSION`].
     pub version: String,
-    /// The project's folder.
     pub root: Utf8PathBuf,
     /// The folder that paths of the joint answer begin at.
     pub top: Utf8PathBuf,

@@ -24,7 +24,6 @@ use crate::machine::meter::{Meter, READING};
 /// One of the runs.
 #[derive(Clone, Debug)]
 pub(crate) struct Run {
-    /// What it is to run.
     pub begin: Begin,
     /// Those of one lane are not prepared at the same time.
     pub lane: String,
@@ -46,7 +45,6 @@ pub(crate) enum Heard {
     },
     /// What goes on.
     Doing(String),
-    /// It is over.
     Ended(Ended),
 }
 

@@ -44,7 +44,6 @@ pub(crate) enum Input {
     NoMore,
 }
 
-/// Something to be done.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Action {
     Start { run: usize },
@@ -117,7 +116,6 @@ impl Run {
     }
 }
 
-/// See the module.
 #[derive(Debug)]
 pub(crate) struct Sharing {
     runs: Vec<Run>,

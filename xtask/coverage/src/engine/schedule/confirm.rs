@@ -20,7 +20,6 @@ pub(super) const QUIET: Duration = Duration::from_secs(60);
 /// How many failures are confirmed where no budget says how many there may be.
 const MOST: u64 = 50;
 
-/// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Confirmations {
     /// Those that are open, by number.

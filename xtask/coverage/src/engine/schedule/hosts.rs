@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use super::{Action, Rules, Scheduler};
 
-/// See the module.
 #[derive(Debug)]
 pub(super) struct Hosts {
     forks: bool,

@@ -80,7 +80,6 @@ pub(crate) struct Suite {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Input {
-    /// The tests are known.
     Collected(Suite),
     /// A host obeys: it serves this slot, or all of them.
     HostReady {
@@ -89,9 +88,13 @@ pub(crate) enum Input {
         slot: Option<usize>,
     },
     /// A host that runs units itself is gone, and all it said was heard.
-    HostLost { host: usize },
+    HostLost {
+        host: usize,
+    },
     /// No host could be started for a slot, or it does not know the tests.
-    CannotStart { slot: usize },
+    CannotStart {
+        slot: usize,
+    },
     /// The process of a unit says who it is.
     ProcessStarted {
         slot: usize,
@@ -99,10 +102,15 @@ pub(crate) enum Input {
         /// Bytes that it has; a fork shares them with its parent.
         memory: Option<u64>,
     },
-    /// A test begins.
-    TestStarted { slot: usize, test: usize },
+    TestStarted {
+        slot: usize,
+        test: usize,
+    },
     /// A phase of a test has failed.
-    TestFailed { slot: usize, test: usize },
+    TestFailed {
+        slot: usize,
+        test: usize,
+    },
     /// A test has come to its end.
     TestEnded {
         slot: usize,
@@ -111,11 +119,17 @@ pub(crate) enum Input {
         failed: bool,
     },
     /// pytest itself could not cope with the test that runs in a slot.
-    Broken { slot: usize },
+    Broken {
+        slot: usize,
+    },
     /// A process is about to run the last test of its unit: what follows?
-    Asked { slot: usize },
+    Asked {
+        slot: usize,
+    },
     /// A process has run all tests of its unit: may it begin what was to follow?
-    Through { slot: usize },
+    Through {
+        slot: usize,
+    },
     /// All results of a unit are safe.
     UnitEnded {
         slot: usize,
@@ -135,7 +149,9 @@ pub(crate) enum Input {
         killed: bool,
     },
     /// The stacks of a unit are there, or will not come.
-    StacksWritten { slot: usize },
+    StacksWritten {
+        slot: usize,
+    },
     /// A failure that is no test's.
     OtherFailure,
     /// What the machine is doing.
@@ -143,7 +159,9 @@ pub(crate) enum Input {
     /// What this run may have of what several share.
     Share(Share),
     /// What was claimed is to be run here as well.
-    Claimed { units: Vec<Unit> },
+    Claimed {
+        units: Vec<Unit>,
+    },
     /// There is nothing more to claim.
     TailOver,
     /// The run has to end.
@@ -158,7 +176,6 @@ pub(crate) enum Input {
 pub(crate) enum Why {
     /// The failure budget is used up.
     Budget,
-    /// A signal.
     Signal,
     /// A test or a plugin stopped the session.
     Session,
@@ -172,7 +189,6 @@ pub(crate) enum Why {
     Disagreement,
 }
 
-/// Something to be done.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Action {
@@ -260,7 +276,6 @@ pub(crate) enum Action {
     ProcessOver {
         /// Seconds that it took of its slot.
         seconds: f64,
-        /// Of CPU.
         cpu: f64,
         /// To start, to end and to set up fixtures of the session.
         starting: f64,
@@ -320,7 +335,6 @@ pub(crate) enum Cause {
     OutOfMemory {
         /// Bytes by which it grew during this test.
         during: u64,
-        /// And before it.
         before: u64,
     },
     /// By us: it did nothing, and passes in a fresh process.
@@ -331,7 +345,6 @@ pub(crate) enum Cause {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Fate {
-    /// It counts.
     Counts,
     /// It failed and is tried again: the how manyth time, of how many.
     Retried(u32, u32),

@@ -65,7 +65,6 @@ enum Stage {
     Over,
 }
 
-/// See the module.
 #[derive(Debug)]
 pub(crate) struct Scheduler {
     rules: Rules,

@@ -20,7 +20,6 @@ const TO_SHRINK: u32 = 4;
 /// So long after it was lowered the number does not grow.
 const REST: Duration = Duration::from_secs(5);
 
-/// See the module.
 #[derive(Debug)]
 pub(crate) struct Follower {
     workers: Workers,

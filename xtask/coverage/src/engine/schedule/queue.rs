@@ -2,7 +2,6 @@
 
 use crate::split::{Isolation, Place, Turns, Unit, Waiting};
 
-/// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     units: Waiting,

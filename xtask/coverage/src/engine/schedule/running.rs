@@ -17,7 +17,6 @@ const LEAVING: Duration = Duration::from_secs(10);
 pub(super) struct Running {
     /// Its number, unique in the run.
     number: u32,
-    /// What it runs.
     unit: Unit,
     /// The host it was given to.
     host: usize,
@@ -52,9 +51,7 @@ pub(super) struct Running {
 /// The unit that a process goes on with.
 #[derive(Clone, Debug)]
 struct Next {
-    /// Its number.
     number: u32,
-    /// What it runs.
     unit: Unit,
     /// It waited so long that it went back to the queue, where another process may take it.
     open_to_others: bool,
@@ -89,7 +86,6 @@ pub(super) enum Reason {
 pub(super) enum Press {
     /// Have it write down its stacks.
     Stacks,
-    /// Kill it.
     Kill,
 }
 
@@ -171,7 +167,6 @@ impl Running {
         self.number
     }
 
-    /// What it runs.
     pub(super) fn unit(&self) -> &Unit {
         &self.unit
     }
@@ -211,7 +206,6 @@ impl Running {
         self.process.splits.iter().copied()
     }
 
-    /// A test begins.
     pub(super) fn begin(&mut self, test: usize, now: Duration) {
         self.test = Some((test, now));
         self.process.start.get_or_insert(now.saturating_sub(self.process.began));

@@ -4,7 +4,6 @@
 use super::{Action, Scheduler, Stage};
 use crate::engine::jobserver::message::{self, Growths, Needs};
 
-/// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Share {
     number: u64,

@@ -9,7 +9,6 @@ use crate::split::Unit;
 /// what is claimed early is not there for a faster shard.
 const LEAD: f64 = 1.0;
 
-/// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Tail {
     state: State,

@@ -36,7 +36,6 @@ struct Slot {
     unit: Option<Open>,
     /// The unit that its process was given to go on with.
     next: Option<Open>,
-    /// It goes on with that.
     goes_on: bool,
     pid: Option<i32>,
     /// The test that runs, and since when.

@@ -5,7 +5,6 @@ use super::Supervisor;
 use crate::engine::jobserver::client::News;
 use crate::engine::jobserver::message::{self, Needs, Terms, Told};
 
-/// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Share {
     now: message::Share,

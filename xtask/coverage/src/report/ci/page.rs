@@ -14,7 +14,6 @@ const MOST_FILES: usize = 50;
 /// What is on the page.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Page<'a> {
-    /// The project's name.
     pub project: &'a str,
     /// The ending in a word or two, with its mark.
     pub word: &'a str,

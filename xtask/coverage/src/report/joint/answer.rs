@@ -21,7 +21,6 @@ pub(crate) struct Answer {
     pub rootdir: Utf8PathBuf,
     /// The exit code that it asks for.
     pub exit: Exit,
-    /// How it ended.
     pub outcome: Outcome,
     /// The same in a sentence, without a full stop.
     pub sentence: String,
@@ -49,7 +48,6 @@ pub(crate) struct Answer {
     pub pages: Vec<(String, Utf8PathBuf)>,
 }
 
-/// What was covered.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Covered {
     /// The TOTAL line, in coverage's words.

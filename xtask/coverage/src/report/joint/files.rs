@@ -156,7 +156,6 @@ pub(crate) fn merged<'a>(
 /// As coverage counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Numbers {
-    /// Statements.
     pub statements: u64,
     /// Statements that did not run.
     pub missing: u64,

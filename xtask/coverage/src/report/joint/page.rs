@@ -18,7 +18,6 @@ pub(crate) struct Page<'a> {
     pub is_good: bool,
     /// How all ended, a word and a sentence.
     pub verdict: String,
-    /// The projects.
     pub projects: Vec<Shown>,
     /// The line of all of them.
     pub total: Row,

@@ -9,7 +9,6 @@ use crate::report::thresholds::percent;
 /// The line of a project, or of the total: what stands in each column.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Row {
-    /// The project.
     pub name: String,
     /// Statements, those that did not run, and the percentage; none where nothing was measured.
     pub covered: Option<[String; 3]>,
@@ -19,7 +18,6 @@ pub(crate) struct Row {
     pub tests: String,
     /// How long it took.
     pub time: String,
-    /// How it ended.
     pub verdict: String,
 }
 

@@ -24,11 +24,9 @@ use crate::model::{Failure, Tally};
 pub(crate) struct Page<'a> {
     /// Where it will lie: its links are relative to that.
     pub folder: Utf8PathBuf,
-    /// The project's name.
     pub project: &'a str,
     /// What ran it, and how: names and values, for people.
     pub facts: Vec<(&'static str, String)>,
-    /// How the run ended.
     pub outcome: Outcome,
     /// The same in a sentence.
     pub sentence: &'a str,
@@ -40,7 +38,6 @@ pub(crate) struct Page<'a> {
     pub tally: Tally,
     /// The same in words.
     pub counts: String,
-    /// Where the time went.
     pub seconds: Seconds,
     /// When the engine began, seconds since the start of the run.
     pub began: f64,
@@ -74,7 +71,6 @@ pub(crate) struct Page<'a> {
 pub(crate) struct Unit {
     /// From 0.
     pub slot: usize,
-    /// When it was started.
     pub started: f64,
     /// When it was gone.
     pub ended: f64,
@@ -83,7 +79,6 @@ pub(crate) struct Unit {
 /// One attempt at a test. Times are seconds since the engine began.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Test<'a> {
-    /// Its node id.
     pub id: &'a str,
     /// How it ended, in a word; `retried` where another attempt followed.
     pub outcome: &'static str,
@@ -91,13 +86,11 @@ pub(crate) struct Test<'a> {
     pub split: u32,
     /// From 0.
     pub slot: usize,
-    /// When it began.
     pub started: f64,
     /// How long it took.
     pub seconds: f64,
 }
 
-/// What was covered.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Coverage<'a> {
     /// Of the whole.

@@ -145,7 +145,6 @@ pub(super) fn limit(page: &Page<'_>) -> String {
     sentence.map(|limit| format!("<p class=\"say\">{limit}</p>\n")).unwrap_or_default()
 }
 
-/// How the run ended.
 pub(super) fn tail(page: &Page<'_>) -> String {
     let Some(span) = Span::of(page).filter(|_| page.slots > 1) else { return String::new() };
     let (idle, last) = (duration(span.last - span.tail), duration(span.test.seconds));

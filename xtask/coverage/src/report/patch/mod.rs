@@ -13,7 +13,6 @@ use crate::model::format::ranges;
 /// What was changed since a base.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub(crate) struct Changed {
-    /// What was typed.
     pub base: String,
     /// By absolute path.
     pub files: BTreeMap<Utf8PathBuf, Lines>,

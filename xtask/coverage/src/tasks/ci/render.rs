@@ -20,7 +20,6 @@ pub(super) struct Facts {
 pub(super) struct Places {
     /// The folder where `cargo xtask` is typed; empty for the top itself.
     pub(super) workspace: Utf8PathBuf,
-    /// The project.
     pub(super) project: Utf8PathBuf,
     /// The pipeline's file.
     pub(super) file: Utf8PathBuf,

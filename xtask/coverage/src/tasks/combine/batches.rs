@@ -179,7 +179,6 @@ mod tests {
         text.split_whitespace().map(str::to_owned).collect()
     }
 
-    /// `3 of 1: a b`.
     fn batch(text: &str) -> BatchHere {
         let (numbers, tests) = text.split_once(':').expect("a batch");
         let (batch, shard) = numbers.split_once(" of ").expect("of a shard");

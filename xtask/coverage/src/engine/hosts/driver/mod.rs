@@ -42,7 +42,6 @@ enum Stage {
     Done,
 }
 
-/// See the module.
 pub(super) struct Driver<'a> {
     job: &'a Job,
     hosts: Hosts<'a>,
@@ -76,7 +75,6 @@ struct Given {
     split: u32,
     /// What its process goes on with: a unit and its split.
     next: Option<(u32, u32)>,
-    /// Its process.
     process: i32,
     /// A line of it could not be read: right before its death that is one it did not live to end.
     garbled: bool,
@@ -461,7 +459,6 @@ impl<'a> Driver<'a> {
         self.dumps.add(slot, unit, file, self.now());
     }
 
-    /// What came of it.
     pub(super) fn ran(mut self) -> Ran {
         let written = self.trace.take().map(TraceFile::finish);
         self.traced(written.unwrap_or(Ok(())));
