@@ -4,13 +4,13 @@
 mod around;
 mod ci;
 mod completions;
+pub(crate) mod keys;
 pub(crate) mod program;
 mod shards;
-
-use std::ffi::OsString;
-
 mod topics;
 mod workshop;
+
+use std::ffi::OsString;
 
 use anyhow::Result;
 use camino::Utf8PathBuf;
@@ -20,16 +20,14 @@ pub(crate) use self::around::Around;
 pub(crate) use self::ci::{Pipeline, Service, Wanted as WantedPipeline};
 pub(crate) use self::completions::{Completions, Shell, candidates};
 pub(crate) use self::shards::{Combining, Exporting, Planning, Shards};
+pub(crate) use self::topics::{TOPICS, topic};
+pub(crate) use self::workshop::{Init, Source};
 use crate::bounds;
 use crate::env::Env;
 use crate::exit::Exit;
 use crate::model::ReportKind;
-use crate::settings::layer;
 use crate::shard::engines;
 use crate::split::Shard;
-
-pub(crate) use topics::{TOPICS, topic};
-pub(crate) use workshop::{Init, Source};
 
 /// A command line, understood.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -129,8 +127,8 @@ fn typed(command: Command, env: &Env) -> Result<Typed> {
         Command::Ci(ci) => return Ok(ci.typed()),
         Command::Completions(completions) => return Ok(completions.typed()),
     };
-    typed.general = typed.general.or(layer::from_env(env)?);
-    if typed.task == Task::Plan && layer::from_env::<Foresight>(env)?.simulate {
+    typed.general = typed.general.or(keys::from_env(env)?);
+    if typed.task == Task::Plan && keys::from_env::<Foresight>(env)?.simulate {
         typed.task = Task::Simulate;
     }
     find_shard(&mut typed, env)?;

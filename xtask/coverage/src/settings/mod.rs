@@ -21,7 +21,7 @@ use anyhow::Result;
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 use toml::Table;
 
-use crate::cli::{Collect, Core, Engine, Isolate, Options, Wanted};
+use crate::cli::{Collect, Core, Engine, Isolate, Options, Wanted, keys};
 use crate::env::Env;
 use crate::exit;
 use crate::machine::Machine;
@@ -278,16 +278,19 @@ fn layers(inputs: &Inputs<'_>, typed: &Addopts, addopts: &Addopts) -> Result<Vec
         Layer::new(Origin::CommandLine, inputs.options.clone()),
         pytest_layer(Origin::CommandLine, typed),
     ];
-    layers.extend(layer::environment(inputs.env)?);
+    let variables = keys::variables(inputs.env)?.into_iter();
+    layers.extend(variables.map(|(name, options)| Layer::new(Origin::Env(name), options)));
     if let Some((folder, table)) = inputs.project.table {
         let path = folder.join("pyproject.toml");
-        layers.push(layer::table(Origin::Project, &path, "tool.xtask.coverage", table)?);
+        let options = keys::from_table(&path, "tool.xtask.coverage", table)?;
+        layers.push(Layer::new(Origin::Project, options));
     }
     layers.push(pytest_layer(Origin::Addopts, addopts));
     layers.extend(inputs.facts.coverage.iter().flat_map(coverage_layers));
     if let Some((folder, table)) = inputs.workspace.table {
         let (path, section) = (folder.join("Cargo.toml"), "workspace.metadata.xtask.coverage");
-        layers.push(layer::table(Origin::Workspace, &path, section, table)?);
+        let options = keys::from_table(&path, section, table)?;
+        layers.push(Layer::new(Origin::Workspace, options));
     }
     Ok(layers)
 }

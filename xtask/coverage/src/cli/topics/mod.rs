@@ -3,8 +3,7 @@
 
 use clap::{Arg, ArgAction, Args, Command};
 
-use super::Options;
-use crate::settings::layer;
+use super::{Options, keys};
 
 /// The topics, by name.
 pub(crate) const TOPICS: [&str; 4] = ["exit-codes", "configuration", "environment", "files"];
@@ -23,7 +22,7 @@ pub(crate) fn topic(name: &str) -> Option<String> {
 /// Every key that a table of settings may have, under the headings of the help.
 fn configuration() -> String {
     let command = Options::augment_args(Command::new("options"));
-    let keys = command.get_arguments().filter(|arg| arg.get_long().is_some_and(layer::is_key_name));
+    let keys = command.get_arguments().filter(|arg| arg.get_long().is_some_and(keys::is_key_name));
     let (mut text, mut heading) = (String::new(), String::new());
     for key in keys {
         let under = key.get_help_heading().unwrap_or_default();
@@ -46,7 +45,7 @@ fn entry(key: &Arg) -> String {
             let names = values.iter().map(|value| format!("`\"{}\"`", value.get_name()));
             names.collect::<Vec<_>>().join(", ")
         }
-        _ => layer::kind_of_value(key).to_owned(),
+        _ => keys::kind_of_value(key).to_owned(),
     };
     let meanings: String = values
         .iter()
