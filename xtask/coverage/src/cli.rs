@@ -1,5 +1,5 @@
 //! What was typed: the commands, their options, and the doc comments that are their help.
-//! What it means is decided in [`crate::settings`].
+//! What it means is decided in `settings`.
 
 mod around;
 mod ci;
