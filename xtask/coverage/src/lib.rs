@@ -1,9 +1,9 @@
 //! `cargo xtask coverage`, as a library: read top to bottom, this is how a run goes.
 //!
-//! What was typed ([`cli`]) becomes what is meant ([`settings`]), for a [`project`] on a
-//! [`machine`]; the tests are cut into splits ([`split`]) that an [`engine`] runs; what the
-//! splits leave is combined strictly ([`shard`]) and reported ([`report`]); the [`exit`] code
-//! says how it ended. [`tasks`] are the recipes, and only the [`screen`] prints.
+//! What was typed (`cli`) becomes what is meant (`settings`), for a `project` on a `machine`;
+//! the tests are cut into splits (`split`) that an `engine` runs; what the splits leave is
+//! combined strictly (`shard`) and reported (`report`, `conclusion`); the `exit` code says how it
+//! ended. `tasks` are the recipes, and only the `screen` prints.
 
 // Tests do as they like.
 #![cfg_attr(test, allow(clippy::disallowed_methods))]
