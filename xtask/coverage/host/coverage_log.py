@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import copy
 import marshal
+import os
 import struct
 import zlib
 from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from coverage import CoverageData
@@ -104,14 +106,17 @@ def unpack_lines(packed: bytes) -> list[int]:
     return array("q", packed).tolist()
 
 
-def lines_in(path: str, file: str) -> set[int]:
-    """The lines of a file that a log has as executed, in whatever context."""
+def lines_in(path: str, name: str) -> set[int]:
+    """The lines of files of a name that a log has as executed, in whatever context and folder:
+    with `relative_files` paths are not those of the code."""
     lines: set[int] = set()
     for kind, *fields in read_log(path):
-        if kind == "arcs":
-            lines.update(*unpack_arcs(fields[1].get(file, b"")))
-        elif kind == "lines":
-            lines.update(unpack_lines(fields[1].get(file, b"")))
+        if kind not in ("arcs", "lines"):
+            continue
+        for file, packed in fields[1].items():
+            if os.path.basename(file) == name:
+                numbers = unpack_lines(packed) if kind == "lines" else chain(*unpack_arcs(packed))
+                lines.update(numbers)
     return lines
 
 

@@ -73,12 +73,12 @@ class Measurement:
         """See that what is measured comes through to a log, before anybody counts on it."""
         folder = os.path.join(self._folder, "check")
         os.makedirs(folder, exist_ok=True)
-        log, file = os.path.join(folder, parts.LOG), os.path.join(folder, "measured.py")
+        log, file = os.path.join(folder, parts.LOG), os.path.join(folder, "xtask-measured.py")
         data = new_log(self.cov, folder)
 
         def lines() -> set[int]:
             data.end()
-            return lines_in(log, file)
+            return lines_in(log, os.path.basename(file))
 
         compat_coverage.check(self.cov, data, file, lines)
         os.remove(log)

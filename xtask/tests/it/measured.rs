@@ -414,3 +414,23 @@ fn a_coverage_that_measures_nothing_is_no_report_of_zero() {
         assert!(!project.has(".coverage"));
     }
 }
+
+/// The check before a run knows the ways in which coverage may be configured.
+#[test]
+fn no_configuration_is_taken_for_a_coverage_that_measures_nothing() {
+    let configured = [
+        "relative_files = true",
+        "timid = true",
+        "branch = true\ncontext = 'x'",
+        "dynamic_context = 'test_function'\nparallel = true",
+        "concurrency = ['thread', 'multiprocessing']\npatch = ['subprocess']",
+    ];
+    let project = Project::new(&[
+        ("shop.py", "def price():\n    return 1\n"),
+        ("tests/test_shop.py", "import shop\n\n\ndef test():\n    assert shop.price() == 1\n"),
+    ]);
+    for run in configured {
+        project.write("pyproject.toml", &format!("[tool.coverage.run]\n{run}\n"));
+        project.run(&coverage("fork", &[])).exits(0).says("Coverage: 100%");
+    }
+}
