@@ -51,12 +51,7 @@ pub(crate) fn run(
     if let Some(asked) = &typed.completing {
         return completions::run(asked, screen);
     }
-    child::adopt_orphans();
-    if client.is_some() {
-        signals::leave_suspending_to_another()?;
-    }
-    signals::watch(screen.attendant())?;
-    screen.watch()?;
+    attend(screen, client.is_some())?;
     let here = here()?;
     if let Some(asked) = &typed.init {
         return init::run(asked, &here, screen);
@@ -88,24 +83,38 @@ pub(crate) fn run(
         return joint::nothing_affected(&invocation);
     }
     match typed.task {
-        Task::Setup => return setup::run(&invocation, &projects),
-        Task::Doctor { json } => return doctor::run(&invocation, &projects, json),
-        _ => {}
+        Task::Setup => setup::run(&invocation, &projects),
+        Task::Doctor { json } => doctor::run(&invocation, &projects, json),
+        _ => run_projects(&invocation, &projects),
     }
+}
+
+/// Signals and the terminal are attended to from here on, and what children leave behind is ours.
+fn attend(screen: &Screen, has_server: bool) -> Result<()> {
+    child::adopt_orphans();
+    if has_server {
+        signals::leave_suspending_to_another()?;
+    }
+    signals::watch(screen.attendant())?;
+    screen.watch()
+}
+
+/// All of them, and what they come to together.
+fn run_projects(invocation: &Invocation<'_>, projects: &[Project]) -> Result<Exit> {
     let started = Instant::now();
-    let most = projects::at_once(&invocation, &projects);
-    let mut ending = match answers.as_ref().filter(|_| most > 1) {
-        Some(answers) => projects::run(&invocation, &projects, most, answers)?,
-        None => run_all(&invocation, &projects),
+    let most = projects::at_once(invocation, projects);
+    let mut ending = match invocation.joint.filter(|_| most > 1) {
+        Some(answers) => projects::run(invocation, projects, most, answers)?,
+        None => run_all(invocation, projects),
     };
-    if let Some(answers) = answers.as_ref().map(Answers::take).filter(|all| !all.is_empty()) {
-        ending = ending.worse(joint::conclude(&invocation, &projects, answers, started));
+    if let Some(answers) = invocation.joint.map(Answers::take).filter(|all| !all.is_empty()) {
+        ending = ending.worse(joint::conclude(invocation, projects, answers, started));
     }
-    if matches!(ending, Exit::Interrupted(_)) {
-        return Ok(ending);
+    if !matches!(ending, Exit::Interrupted(_)) {
+        // Last: the end of a run ends every process that descends from this one.
+        let pages = invocation.pages.take();
+        pages.iter().for_each(|page| open::open(invocation.screen, invocation.env, page));
     }
-    // Last: the end of a run ends every process that descends from this one.
-    pages.take().iter().for_each(|page| open::open(screen, env, page));
     Ok(ending)
 }
 

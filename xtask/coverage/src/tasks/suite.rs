@@ -60,11 +60,7 @@ pub(super) fn run(invocation: &Invocation<'_>, project: &Project) -> Result<Exit
         let hints = missing::hints(project, &prepared, &ran);
         hints.iter().for_each(|hint| invocation.screen.say(hint));
     })?;
-    // Of a shard, what is outstanding is known where all are combined.
-    let kept = shard.is_none().then_some(&prepared.state);
-    selection.conclude(&mut ran, kept).unwrap_or_else(|error| {
-        invocation.screen.warn(&format!("{error:#}"));
-    });
+    selection.conclude(invocation, &mut ran, &prepared.state, shard.is_some());
 
     let finished = Finished {
         invocation,
@@ -124,13 +120,18 @@ impl Selection {
         }
     }
 
-    /// What was not found is missed, and what is left for the next time is kept.
-    fn conclude(self, ran: &mut Ran, kept: Option<&State>) -> Result<()> {
+    /// What was not found is missed, and what is left for the next time is kept: of a shard where
+    /// all are combined.
+    fn conclude(self, invocation: &Invocation<'_>, ran: &mut Ran, state: &State, is_shard: bool) {
         self.rerun.iter().for_each(|it| it.miss(ran));
-        let Some(state) = kept else { return Ok(()) };
+        if is_shard {
+            return;
+        }
         let has_all = self.again != Some(Again::Listed) || ran.not_found.whole;
         let whole = !self.is_part && self.rerun.is_none() && has_all;
-        self.known.after(ran, whole).write(state)
+        if let Err(error) = self.known.after(ran, whole).write(state) {
+            invocation.screen.warn(&format!("{error:#}"));
+        }
     }
 }
 
