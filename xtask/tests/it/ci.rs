@@ -172,7 +172,8 @@ if [[ -z $array ]]; then
     exec bash -c "$command" > "$output" 2>&1
 fi
 for index in $(seq 1 "$array"); do
-    SLURM_ARRAY_JOB_ID=7 SLURM_ARRAY_TASK_ID=$index bash -c "$command" > "${output/\%a/$index}" 2>&1
+    SLURM_ARRAY_JOB_ID=7 SLURM_ARRAY_TASK_ID=$index bash -c "$command" > "${output/\%a/$index}" 2>&1 ||
+        true # that is heard by who waits
 done
 "#;
 
