@@ -1,4 +1,4 @@
-"""Outlets: where our bytes leave a process, whatever a test has done to its descriptors."""
+"""Event pipes: where our bytes leave a process, whatever a test has done to its descriptors."""
 
 from __future__ import annotations
 
@@ -55,6 +55,15 @@ def move_high(fd: int) -> int:
     return fd
 
 
+def identity_of(fd: int) -> tuple[int, int] | None:
+    """What a descriptor leads to, whoever has closed or replaced it; None where it is closed."""
+    try:
+        status = _fstat(fd)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
 class EventPipe:
     """A descriptor that only its owner writes to, and that comes back when a test closed it."""
 
@@ -64,7 +73,7 @@ class EventPipe:
         self._flags = os.O_WRONLY | os.O_CLOEXEC | os.O_NONBLOCK | flags
         # A pipe has no name of its own; the copy that this process holds has one.
         self._reopen = reopen or f"/proc/{self.owner}/fd/{self.fd}"
-        self._identity = self._look()
+        self._identity = identity_of(self.fd)
 
     @classmethod
     def to_file(cls, path: str) -> EventPipe:
@@ -73,7 +82,7 @@ class EventPipe:
         return cls(fd, reopen=path, flags=os.O_APPEND)
 
     def hand_over(self) -> None:
-        """From here on this process owns the outlet (called after a fork)."""
+        """From here on this process owns the pipe (called after a fork)."""
         self.owner = getpid()
 
     def send(self, event: dict[str, Any]) -> None:
@@ -83,7 +92,7 @@ class EventPipe:
         # A process that a test forked has a copy of us and must not speak.
         if getpid() != self.owner:
             return
-        if self._look() != self._identity:
+        if identity_of(self.fd) != self._identity:
             self._open_again()
         while data:
             try:
@@ -92,22 +101,15 @@ class EventPipe:
                 _wait_until_writable(self.fd)
 
     def close(self) -> None:
-        if self._look() == self._identity:
+        if identity_of(self.fd) == self._identity:
             _close(self.fd)
-
-    def _look(self) -> tuple[int, int] | None:
-        try:
-            status = _fstat(self.fd)
-        except OSError:
-            return None
-        return status.st_dev, status.st_ino
 
     def _open_again(self) -> None:
         # Non-blocking while opening: a pipe whose reader is gone must fail, not hang.
         fd = _open(self._reopen, self._flags)
         _set_blocking(fd, True)
         self.fd = move_high(fd)
-        if self._look() != self._identity:
+        if identity_of(self.fd) != self._identity:
             raise OSError(f"`{self._reopen}` is no longer the file it was")
 
 

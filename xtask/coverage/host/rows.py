@@ -13,9 +13,9 @@ import json
 import os
 from typing import Any, Callable
 
-from xtask_host.event_pipe import move_high
+from xtask_host.event_pipe import identity_of, move_high
 
-_write, _read, _close, _fstat = os.write, os.read, os.close, os.fstat
+_write, _read, _close = os.write, os.read, os.close
 _SET_PIPE_SIZE = getattr(fcntl, "F_SETPIPE_SZ", 1031)
 _PIPE_SIZE = 1 << 20
 
@@ -85,7 +85,7 @@ class Orders:
 
     def __init__(self, fd: int) -> None:
         self._fd = move_high(fd)
-        self._identity = self._look()
+        self._identity = identity_of(self._fd)
         self._unread = b""
 
     def next(self) -> dict[str, Any] | None:
@@ -100,19 +100,12 @@ class Orders:
 
     def _chunk(self) -> bytes:
         # A test may have closed all descriptors: then this process is the last of its row.
-        if self._look() != self._identity:
+        if identity_of(self._fd) != self._identity:
             return b""
         try:
             return _read(self._fd, 1 << 16)
         except OSError:
             return b""
-
-    def _look(self) -> tuple[int, int] | None:
-        try:
-            status = _fstat(self._fd)
-        except OSError:
-            return None
-        return status.st_dev, status.st_ino
 
 
 class Following:

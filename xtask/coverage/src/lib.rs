@@ -72,16 +72,10 @@ fn run(typed: anyhow::Result<cli::Typed>, env: &env::Env) -> ExitCode {
 }
 
 fn run_typed(typed: &cli::Typed, env: &env::Env) -> exit::Exit {
-    let ended = engine::jobserver::Client::of_this_process();
-    let (client, failed) = match ended {
-        Ok(client) => (client, None),
-        Err(error) => (None, Some(error)),
-    };
-    let screen = screen::Screen::new(&typed.general.output, env, client.as_ref());
-    let ended = match failed {
-        Some(error) => Err(error),
-        None => tasks::run(typed, env, &screen, client.as_ref()),
-    };
+    let client = engine::jobserver::Client::of_this_process();
+    let known = client.as_ref().ok().and_then(Option::as_ref);
+    let screen = screen::Screen::new(&typed.general.output, env, known);
+    let ended = client.and_then(|client| tasks::run(typed, env, &screen, client.as_ref()));
     ended.unwrap_or_else(|error| {
         screen.error(&error);
         exit::of(&error)

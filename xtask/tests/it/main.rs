@@ -2,6 +2,22 @@
 
 #![allow(clippy::disallowed_methods)] // tests do as they like
 
+/// The tests of `check` with the engines that have hosts of ours.
+macro_rules! on_hosts {
+    () => {
+        #[test]
+        fn fork() {
+            check("fork");
+        }
+
+        #[test]
+        #[ignore = "slow: the other engines"]
+        fn spawn() {
+            check("spawn");
+        }
+    };
+}
+
 /// Tests that hold for every engine: each becomes a module with one test for each. That of the
 /// engine which runs where nothing is said is in the quick tier.
 macro_rules! engines {
@@ -18,16 +34,7 @@ macro_rules! engines {
                 check("stock");
             }
 
-            #[test]
-            fn fork() {
-                check("fork");
-            }
-
-            #[test]
-            #[ignore = "slow: the other engines"]
-            fn spawn() {
-                check("spawn");
-            }
+            on_hosts!();
         }
     )*};
 }
@@ -41,16 +48,7 @@ macro_rules! hosts {
 
             fn check($engine: &str) $body
 
-            #[test]
-            fn fork() {
-                check("fork");
-            }
-
-            #[test]
-            #[ignore = "slow: the other engines"]
-            fn spawn() {
-                check("spawn");
-            }
+            on_hosts!();
         }
     )*};
 }

@@ -8,22 +8,14 @@ use serde_json::{Value, json};
 use crate::shop::{coverage, shop};
 use crate::support::{Project, env, git, repository, wait_for};
 
-fn schema(name: &str) -> Value {
-    let text = fs::read_to_string(repository().join("docs").join(name)).expect(name);
-    serde_json::from_str(&text).expect(name)
+fn schema() -> Value {
+    let text = fs::read_to_string(repository().join("docs/summary.schema.json"));
+    serde_json::from_str(&text.expect("the schema")).expect("JSON")
 }
 
 /// What Python's `jsonschema` has to say against each.
 fn complaints(schema: &Value, instances: &[Value]) -> Vec<Option<String>> {
-    const CODE: &str = "\
-import json, sys
-from jsonschema import Draft202012Validator
-schema, instances = json.load(open(sys.argv[1]))
-Draft202012Validator.check_schema(schema)
-validator = Draft202012Validator(schema)
-told = lambda it: next((f'{e.json_path}: {e.message}' for e in validator.iter_errors(it)), None)
-print(json.dumps([told(it) for it in instances]))
-";
+    const CODE: &str = include_str!("../../coverage/src/tests/complaints.py");
     let project = Project::new(&[("all.json", &json!([schema, instances]).to_string())]);
     let told = env(&["jsonschema"]).python_says(&project.root, CODE, &["all.json"]);
     serde_json::from_str(&told).expect("a list")
@@ -45,12 +37,11 @@ fn closed(schema: &Value) -> Value {
     }
 }
 
-/// The fenced blocks of a language in the documents.
-fn blocks(language: &str) -> Vec<String> {
+/// The fenced blocks of JSON in the documents.
+fn blocks() -> Vec<String> {
     let documents = ["README.md", "docs/reports.md", "docs/setup.md"].map(|name| {
         let text = fs::read_to_string(repository().join(name)).expect(name);
-        let fence = format!("```{language}\n");
-        let blocks = text.split(&fence).skip(1).filter_map(|rest| rest.split("```").next());
+        let blocks = text.split("```json\n").skip(1).filter_map(|rest| rest.split("```").next());
         blocks.map(str::to_owned).collect::<Vec<_>>()
     });
     documents.concat()
@@ -95,10 +86,8 @@ fn summaries_are_as_their_schema_says() {
     running.signal(Signal::SIGINT);
     running.output().exits(130);
     ended("interrupted");
-    all.extend(blocks("json").iter().map(|block| serde_json::from_str(block).expect(block)));
-    for (instance, complaint) in
-        all.iter().zip(complaints(&closed(&schema("summary.schema.json")), &all))
-    {
+    all.extend(blocks().iter().map(|block| serde_json::from_str(block).expect(block)));
+    for (instance, complaint) in all.iter().zip(complaints(&closed(&schema()), &all)) {
         assert_eq!(complaint, None, "{instance:#}");
     }
 }

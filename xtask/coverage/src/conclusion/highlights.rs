@@ -11,7 +11,7 @@ use crate::report::highlights;
 impl Finished<'_> {
     /// Files that fell, if this was a complete run; slow tests, tests that are not to be relied
     /// on, and how to go on after an abort.
-    pub(super) fn say_notable(&self, conclusion: &Conclusion) {
+    pub(super) fn say_highlights(&self, conclusion: &Conclusion) {
         let screen = self.invocation.screen;
         let all = screen.is_verbose();
         let now = conclusion.complete().map(percentages).unwrap_or_default();

@@ -32,7 +32,7 @@ impl Finished<'_> {
         }
         baseline.iter().for_each(|line| screen.say(line));
         self.say_problems(conclusion);
-        self.say_notable(conclusion);
+        self.say_highlights(conclusion);
         self.show_page(conclusion);
         self.say_rerun(conclusion);
         self.say_passes_alone();

@@ -64,7 +64,6 @@ impl Waiting {
         self.units.is_empty()
     }
 
-    /// How many wait.
     pub(crate) fn len(&self) -> usize {
         self.units.len()
     }

@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use crate::cli;
 use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::cli;
 
 fn folder() -> Utf8PathBuf {
     Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("src/tests/help")

@@ -15,6 +15,12 @@ use std::process::{Command, Output};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+/// The folder of the workspace.
+fn repository() -> Utf8PathBuf {
+    let root = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    root.canonicalize_utf8().expect("the repository")
+}
+
 /// Below cargo's target folder, so that environments are made once. Cargo names one to the tests
 /// in `tests/` alone.
 fn temporary_folder() -> Utf8PathBuf {

@@ -4,8 +4,10 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use camino::Utf8Path;
+
+use super::repository;
 use crate::cli;
-use camino::{Utf8Path, Utf8PathBuf};
 
 const DOCUMENTS: [&str; 10] = [
     "README.md",
@@ -50,13 +52,8 @@ const FOREIGN: &[&str] = &[
     "--workspace",
 ];
 
-fn root() -> Utf8PathBuf {
-    let root = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    root.canonicalize_utf8().expect("the repository")
-}
-
 fn read(document: &str) -> String {
-    fs::read_to_string(root().join(document)).expect(document)
+    fs::read_to_string(repository().join(document)).expect(document)
 }
 
 fn help(words: &[&str]) -> String {
@@ -73,7 +70,7 @@ fn the_readme_shows_the_help() {
     let current = format!("```text\n{}\n```\n", help(&["coverage", "-h"]).trim_end());
     if std::env::var_os("UPDATE_README").is_some() {
         let text = format!("{before}{BEGIN}{current}{END}{after}");
-        fs::write(root().join("README.md"), text).expect("the README");
+        fs::write(repository().join("README.md"), text).expect("the README");
     } else {
         assert_eq!(
             block, current,
@@ -133,7 +130,10 @@ fn links_lead_to_files() {
         for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             let file = target.split('#').next().unwrap_or_default();
             let elsewhere = target.starts_with("http") || file.is_empty();
-            assert!(elsewhere || root().join(folder).join(file).exists(), "{document}: {target}");
+            assert!(
+                elsewhere || repository().join(folder).join(file).exists(),
+                "{document}: {target}"
+            );
         }
     }
 }

@@ -8,15 +8,11 @@ use std::process::Command;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Value, json};
 
-use super::{environment, succeed, temporary_folder};
+use super::{environment, repository, succeed, temporary_folder};
 use crate::cli::Options;
 use crate::machine::Machine;
 use crate::project::{Facts, Pyproject};
 use crate::settings::{Configured, Inputs, Measured, Settings};
-
-fn repository() -> Utf8PathBuf {
-    Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
 
 /// An empty one of a test's own.
 fn folder(test: &str) -> Utf8PathBuf {
@@ -32,15 +28,7 @@ fn schema() -> Value {
 
 /// What Python's `jsonschema` has to say against each.
 fn complaints(test: &str, instances: &[Value]) -> Vec<Option<String>> {
-    const CODE: &str = "\
-import json, sys
-from jsonschema import Draft202012Validator
-schema, instances = json.load(open(sys.argv[1]))
-Draft202012Validator.check_schema(schema)
-validator = Draft202012Validator(schema)
-first = lambda it: next((f'{e.json_path}: {e.message}' for e in validator.iter_errors(it)), None)
-print(json.dumps([first(it) for it in instances]))
-";
+    const CODE: &str = include_str!("complaints.py");
     let file = folder(test).join("all.json");
     fs::write(&file, json!([schema(), instances]).to_string()).expect("a file");
     let python = environment("schema-env", &["jsonschema"]);

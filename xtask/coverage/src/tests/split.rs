@@ -7,10 +7,10 @@ use std::process::{Command, Output};
 use std::sync::OnceLock;
 
 use camino::Utf8PathBuf;
+use serde_json::{Value, json};
 
 use super::temporary_folder;
 use crate::split::{Durations, Sum, chunks};
-use serde_json::{Value, json};
 
 /// Answers each line of JSON with a line of JSON.
 const PEER: &str = r#"

@@ -3,8 +3,10 @@
 
 use std::fs;
 
+use camino::Utf8PathBuf;
+
+use super::repository;
 use crate::cli::{TOPICS, topic};
-use camino::{Utf8Path, Utf8PathBuf};
 
 /// Where the text of a topic stands: a document, what is before it, and what is after.
 fn places() -> [(&'static str, &'static str, &'static str, &'static str); 4] {
@@ -22,7 +24,7 @@ fn places() -> [(&'static str, &'static str, &'static str, &'static str); 4] {
 }
 
 fn document(name: &str) -> Utf8PathBuf {
-    Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(name)
+    repository().join(name)
 }
 
 #[test]

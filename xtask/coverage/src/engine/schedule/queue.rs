@@ -20,7 +20,6 @@ impl Queue {
         self.units.is_empty()
     }
 
-    /// How many wait.
     pub(super) fn len(&self) -> usize {
         self.units.len()
     }
